@@ -1,0 +1,98 @@
+//! Call sites: the code that opened sockets, and what became of them, counted in the kernel.
+
+use crate::Verdict;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// How many call sites are kept at once. Index 0 stands for "unknown".
+pub const MAX_CALLSITES: u32 = 16384;
+
+/// How many lifetime classes are counted.
+pub const LIFETIME_BUCKETS: usize = 44;
+
+/// Lifetimes below 2^10 ns (1 µs) share the first class.
+const FIRST_BUCKET_LOG2: u32 = 10;
+
+/// The class of a lifetime: class `i` holds those below `2^(10+i)` ns and not below half of that;
+/// the last (2^53 ns, 104 days) is open-ended.
+#[inline(always)]
+pub const fn lifetime_bucket(lifetime_ns: u64) -> usize {
+    let bits = u64::BITS - lifetime_ns.leading_zeros();
+    let class = bits.saturating_sub(FIRST_BUCKET_LOG2) as usize;
+    if class < LIFETIME_BUCKETS { class } else { LIFETIME_BUCKETS - 1 }
+}
+
+/// What makes two opens the same call site for the kernel side.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct CallsiteKey {
+    /// Keyed hash of the stack's content; 0 without a stack.
+    pub stack_hash: u64,
+    /// Process.
+    pub tgid: u32,
+    /// [`crate::Direction`], raw.
+    pub direction: u32,
+}
+
+const _: () = assert!(size_of::<CallsiteKey>() == 16);
+
+/// Sums over the sockets of a call site, made by one sampling pass.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct PassSums {
+    /// Number of the pass that made these sums: older ones count as nothing.
+    pub pass: u32,
+    /// Sockets open.
+    pub open: u32,
+    /// Sockets with at least one verdict.
+    pub flagged: u32,
+    /// 1 if the oldest socket's age is a lower bound.
+    pub oldest_adopted: u32,
+    /// Opening time of the oldest, `CLOCK_BOOTTIME`.
+    pub oldest_ns: u64,
+    /// Payload that waits to be read.
+    pub rx_queue_bytes: u64,
+    /// Kernel memory charged.
+    pub memory_bytes: u64,
+    /// Sockets by verdict, indexed by [`Verdict`].
+    pub verdicts: [u32; Verdict::COUNT],
+}
+
+const _: () = assert!(size_of::<PassSums>() == 80);
+
+/// One call site's identity and counters. User space maps the array of these and reads it in place.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct CallsiteCounters {
+    /// Its key; a `tgid` of 0 marks an unused entry.
+    pub key: CallsiteKey,
+    /// When it was first seen, `CLOCK_BOOTTIME`.
+    pub first_ns: u64,
+    /// Sockets opened here since the tracer started (adopted ones included).
+    pub opened: u64,
+    /// Those of them closed since.
+    pub closed: u64,
+    /// Longest lifetime of a closed one.
+    pub longest_ns: u64,
+    /// Thread name at the first open.
+    pub comm: [u8; 16],
+    /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
+    pub lifetimes: [u32; LIFETIME_BUCKETS],
+    /// Sums of the last pass that saw a socket of this call site.
+    pub sums: PassSums,
+}
+
+const _: () = assert!(size_of::<CallsiteCounters>() == 320);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lifetime_has_a_class() {
+        assert_eq!(lifetime_bucket(0), 0);
+        assert_eq!(lifetime_bucket((1 << 10) - 1), 0);
+        assert_eq!(lifetime_bucket(1 << 10), 1);
+        assert_eq!(lifetime_bucket(1 << 30), 21);
+        assert_eq!(lifetime_bucket(u64::MAX), LIFETIME_BUCKETS - 1);
+    }
+}

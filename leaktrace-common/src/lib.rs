@@ -1,0 +1,27 @@
+//! What crosses the kernel boundary, defined once for both sides.
+//!
+//! Every type here is `repr(C)` with fixed-width integers and explicit padding, and its size is asserted.
+//! This crate knows neither BPF nor the standard library; it also owns the two decisions that both sides
+//! must take alike: how a socket's history moves on ([`SocketRecord::observe`]) and which verdicts hold
+//! ([`Verdicts::of`]).
+#![no_std]
+
+mod callsite;
+mod offsets;
+mod record;
+mod row;
+mod settings;
+mod stack;
+mod state;
+mod time;
+mod verdict;
+
+pub use callsite::{CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, PassSums, lifetime_bucket};
+pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
+pub use record::{Observed, SocketRecord, record_flags};
+pub use row::{HolderRow, ProcessRow, SocketRow, row_flags, row_kind};
+pub use settings::{Losses, PassSettings, emit};
+pub use stack::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
+pub use state::{Direction, TcpState};
+pub use time::{Ticks, ticks_from_ns, ticks_to_ns};
+pub use verdict::{Severity, Verdict, Verdicts};

@@ -1,0 +1,128 @@
+//! The kernel fields that are read, by name. Nothing else in leaktrace knows a kernel structure's layout.
+
+/// One field: the structure it is looked up in, the path through its members, and whether it may be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Structure whose offset 0 the path starts at.
+    pub structure: &'static str,
+    /// Member names joined by dots; anonymous members are looked through.
+    pub path: &'static str,
+    /// Absent fields are [`Offsets::ABSENT`] if this is true, an error otherwise.
+    pub optional: bool,
+}
+
+macro_rules! offsets {
+    ($( $(#[$doc:meta])* $name:ident: $structure:literal $path:literal $($optional:ident)?; )*) => {
+        /// Byte offsets in the running kernel, found in its BTF by user space and given to the kernel side
+        /// as read-only data.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq,
+            zerocopy::IntoBytes, zerocopy::FromBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
+        pub struct Offsets { $( $(#[$doc])* pub $name: u32, )* }
+
+        /// The fields behind [`Offsets`], in its order.
+        pub const FIELDS: &[Field] = &[ $( Field {
+            structure: $structure, path: $path, optional: offsets!(@optional $($optional)?),
+        }, )* ];
+
+        /// Number of fields.
+        pub const OFFSET_COUNT: usize = FIELDS.len();
+        const _: () = assert!(size_of::<Offsets>() == 4 * OFFSET_COUNT);
+    };
+    (@optional optional) => { true };
+    (@optional) => { false };
+}
+
+offsets! {
+    /// TCP state.
+    skc_state: "sock" "__sk_common.skc_state";
+    /// Local port, host order; 0 after a reset.
+    skc_num: "sock" "__sk_common.skc_num";
+    /// Remote port, network order.
+    skc_dport: "sock" "__sk_common.skc_dport";
+    /// Address family.
+    skc_family: "sock" "__sk_common.skc_family";
+    /// Remote IPv4 address.
+    skc_daddr: "sock" "__sk_common.skc_daddr";
+    /// Local IPv4 address.
+    skc_rcv_saddr: "sock" "__sk_common.skc_rcv_saddr";
+    /// Remote IPv6 address; absent without CONFIG_IPV6.
+    skc_v6_daddr: "sock" "__sk_common.skc_v6_daddr" optional;
+    /// Local IPv6 address; absent without CONFIG_IPV6.
+    skc_v6_rcv_saddr: "sock" "__sk_common.skc_v6_rcv_saddr" optional;
+    /// Network namespace.
+    skc_net: "sock" "__sk_common.skc_net";
+    /// Socket cookie, 0 until somebody asks for it.
+    skc_cookie: "sock" "__sk_common.skc_cookie";
+    /// Inode number of a network namespace.
+    net_inum: "net" "ns.inum";
+    /// Flag bits of `enum sock_flags`.
+    sk_flags: "sock" "sk_flags";
+    /// Protocol number.
+    sk_protocol: "sock" "sk_protocol";
+    /// Wait queue; null for a socket without a file.
+    sk_wq: "sock" "sk_wq";
+    /// Head of the list of waiters.
+    wq_head: "socket_wq" "wait.head";
+    /// The `struct socket`; null if not accepted yet, or orphaned.
+    sk_socket: "sock" "sk_socket";
+    /// Receive memory charged.
+    sk_rmem_alloc: "sock" "sk_backlog.rmem_alloc";
+    /// Send memory charged.
+    sk_wmem_queued: "sock" "sk_wmem_queued";
+    /// Memory reserved ahead.
+    sk_forward_alloc: "sock" "sk_forward_alloc";
+    /// Local port, network order; survives a reset.
+    inet_sport: "inet_sock" "inet_sport";
+    /// TCP_USER_TIMEOUT, milliseconds.
+    icsk_user_timeout: "inet_connection_sock" "icsk_user_timeout";
+    /// Next byte the application will read.
+    copied_seq: "tcp_sock" "copied_seq";
+    /// Next byte expected from the peer.
+    rcv_nxt: "tcp_sock" "rcv_nxt";
+    /// Oldest unacknowledged byte.
+    snd_una: "tcp_sock" "snd_una";
+    /// End of what the application has written.
+    write_seq: "tcp_sock" "write_seq";
+    /// Payload received, plus one for a FIN.
+    bytes_received: "tcp_sock" "bytes_received";
+    /// Payload sent, with retransmissions (4.19).
+    bytes_sent: "tcp_sock" "bytes_sent";
+    /// Sequence space acknowledged.
+    bytes_acked: "tcp_sock" "bytes_acked";
+    /// Open files of a task.
+    task_files: "task_struct" "files";
+    /// Process of a task.
+    task_tgid: "task_struct" "tgid";
+    /// Name of a task.
+    task_comm: "task_struct" "comm";
+    /// Kernel stack of a task.
+    task_stack: "task_struct" "stack";
+    /// Flags of a task (`PF_KTHREAD` and the like).
+    task_flags: "task_struct" "flags";
+    /// Descriptor table.
+    files_fdt: "files_struct" "fdt";
+    /// Array of files.
+    fdt_fd: "fdtable" "fd";
+    /// Size of that array.
+    fdt_max_fds: "fdtable" "max_fds";
+    /// What a file belongs to.
+    file_private: "file" "private_data";
+    /// Inode of a file.
+    file_inode: "file" "f_inode";
+    /// Type and mode bits.
+    inode_mode: "inode" "i_mode";
+    /// The `struct sock` of a socket.
+    socket_sk: "socket" "sk";
+    /// User instruction pointer.
+    regs_ip: "pt_regs" "ip";
+    /// User stack pointer.
+    regs_sp: "pt_regs" "sp";
+    /// User frame pointer.
+    regs_bp: "pt_regs" "bp";
+}
+
+impl Offsets {
+    /// Marks an optional field that this kernel does not have.
+    pub const ABSENT: u32 = u32::MAX;
+}

@@ -1,0 +1,167 @@
+//! One open socket as the kernel side remembers it, and how its history moves on.
+
+use crate::{TcpState, Ticks};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Bits of [`SocketRecord::flags`].
+pub mod record_flags {
+    /// The socket was there before the tracer looked: its age is a lower bound and its opener unknown.
+    pub const ADOPTED: u8 = 1;
+    /// A pass has seen it: the history fields hold values.
+    pub const OBSERVED: u8 = 2;
+    /// The handshake was completed at some time.
+    pub const CONNECTED: u8 = 4;
+    /// A holders pass has given it a call site of its holder (adopted sockets start without one).
+    pub const PLACED: u8 = 8;
+    /// Payload waited in the receive queue at the last pass.
+    pub const UNREAD: u8 = 16;
+    /// Payload waited in the send queue at the last pass.
+    pub const UNACKED: u8 = 32;
+}
+
+/// One open socket, written when it opens and kept until the application closes it.
+///
+/// 64 bytes on purpose: with the kernel's 48-byte hash element, the 8-byte key and the allocator's
+/// 8-byte link it fills a 128-byte allocation exactly.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct SocketRecord {
+    /// `CLOCK_BOOTTIME` of the open, or of the first sight of an adopted socket, in nanoseconds.
+    pub opened_ns: u64,
+    /// Low half of the socket cookie; 0 until a pass has read it. Tells a reused `struct sock` apart.
+    pub cookie_low: u32,
+    /// Index into the call sites; 0 where the call site is unknown.
+    pub callsite: u32,
+    /// Thread that opened it; 0 for an adopted socket.
+    pub tid: u32,
+    /// [`crate::Direction`], raw.
+    pub direction: u8,
+    /// [`record_flags`].
+    pub flags: u8,
+    /// [`TcpState`] at the last pass, raw.
+    pub state: u8,
+    #[doc(hidden)]
+    pub _pad: u8,
+    /// `copied_seq` at the last pass.
+    pub copied_seq: u32,
+    /// `snd_una` at the last pass.
+    pub snd_una: u32,
+    /// `rcv_nxt` and `write_seq` at the last pass, folded: moves when payload moves either way.
+    pub payload_mark: u32,
+    /// Since when it is in [`SocketRecord::state`].
+    pub state_since: Ticks,
+    /// Since when payload has waited with nothing read.
+    pub unread_since: Ticks,
+    /// Since when bytes have waited in the send queue with nothing acknowledged.
+    pub unacked_since: Ticks,
+    /// Since when no payload has moved either way.
+    pub payload_since: Ticks,
+    /// A process that held it at the last holders pass; 0 for none.
+    pub holder_tgid: u32,
+    /// The descriptor it has there.
+    pub holder_fd: u32,
+    /// Number of the last sampling pass that saw it.
+    pub seen_pass: u16,
+    /// Number of the last holders pass that saw it held.
+    pub held_pass: u16,
+}
+
+const _: () = assert!(size_of::<SocketRecord>() == 64);
+
+/// What one look at a socket finds, as far as its history is concerned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observed {
+    /// Raw [`TcpState`].
+    pub state: u8,
+    /// Next byte the application will read.
+    pub copied_seq: u32,
+    /// Next byte expected from the peer.
+    pub rcv_nxt: u32,
+    /// Oldest byte the peer has not acknowledged.
+    pub snd_una: u32,
+    /// End of what the application has written.
+    pub write_seq: u32,
+    /// Payload in the receive queue.
+    pub rx_payload: u32,
+    /// Payload in the send queue.
+    pub tx_payload: u32,
+}
+
+impl SocketRecord {
+    /// Moves the history on to `now`: each `*_since` restarts when its condition is broken by what is observed.
+    ///
+    /// A condition counts from the first pass that saw it, never from before. The one exception is the state
+    /// of a socket whose opening was witnessed: it has been connecting since it was opened.
+    #[inline(always)]
+    pub fn observe(&mut self, seen: &Observed, now: Ticks) {
+        let mark = seen.rcv_nxt ^ seen.write_seq.rotate_left(16);
+        let first = self.flags & record_flags::OBSERVED == 0;
+        if first || seen.state != self.state {
+            let opening = first
+                && self.flags & record_flags::ADOPTED == 0
+                && matches!(TcpState::from_raw(seen.state), TcpState::SynSent);
+            self.state_since = if opening { crate::ticks_from_ns(self.opened_ns) } else { now };
+        }
+        if first || self.flags & record_flags::UNREAD == 0 || seen.copied_seq != self.copied_seq {
+            self.unread_since = now;
+        }
+        if first || self.flags & record_flags::UNACKED == 0 || seen.snd_una != self.snd_una {
+            self.unacked_since = now;
+        }
+        if first || mark != self.payload_mark {
+            self.payload_since = now;
+        }
+        self.state = seen.state;
+        self.copied_seq = seen.copied_seq;
+        self.snd_una = seen.snd_una;
+        self.payload_mark = mark;
+        self.flags = self.flags & !(record_flags::UNREAD | record_flags::UNACKED) | record_flags::OBSERVED;
+        if seen.rx_payload != 0 {
+            self.flags |= record_flags::UNREAD;
+        }
+        if seen.tx_payload != 0 {
+            self.flags |= record_flags::UNACKED;
+        }
+        if TcpState::from_raw(seen.state).is_connected() {
+            self.flags |= record_flags::CONNECTED;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn established(rx: u32, copied: u32) -> Observed {
+        Observed { state: 1, copied_seq: copied, rcv_nxt: copied + rx, rx_payload: rx, ..Observed::default() }
+    }
+
+    #[test]
+    fn unread_payload_waits_from_its_first_sight_until_something_is_read() {
+        let mut record = SocketRecord::default();
+        record.observe(&established(0, 100), 10);
+        record.observe(&established(5, 100), 20);
+        assert_eq!(record.unread_since, 20, "payload was first seen waiting at tick 20");
+        record.observe(&established(9, 100), 30);
+        assert_eq!(record.unread_since, 20, "more payload does not restart the wait");
+        record.observe(&established(9, 104), 40);
+        assert_eq!(record.unread_since, 40, "a read does");
+    }
+
+    #[test]
+    fn a_state_is_as_old_as_its_first_sight() {
+        let mut record = SocketRecord { flags: record_flags::ADOPTED, ..SocketRecord::default() };
+        record.observe(&established(0, 1), 7);
+        record.observe(&established(0, 1), 9);
+        assert_eq!(record.state_since, 7);
+        record.observe(&Observed { state: 8, ..established(0, 1) }, 11);
+        assert_eq!(record.state_since, 11);
+    }
+
+    #[test]
+    fn a_witnessed_connect_has_been_connecting_since_it_was_opened() {
+        let mut record = SocketRecord { opened_ns: 5 << 24, ..SocketRecord::default() };
+        record.observe(&Observed { state: 2, ..Observed::default() }, 60);
+        assert_eq!(record.state_since, 5);
+    }
+}

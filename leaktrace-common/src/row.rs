@@ -1,0 +1,150 @@
+//! What the iterators hand to user space: three kinds of rows, each starting with its kind.
+
+use crate::Ticks;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// First word of every row.
+pub mod row_kind {
+    /// [`crate::SocketRow`]
+    pub const SOCKET: u32 = 1;
+    /// [`crate::HolderRow`]
+    pub const HOLDER: u32 = 2;
+    /// [`crate::ProcessRow`]
+    pub const PROCESS: u32 = 3;
+}
+
+/// Bits of [`SocketRow::flags`].
+pub mod row_flags {
+    /// The socket was there before the tracer looked: its age is a lower bound.
+    pub const ADOPTED: u32 = 1;
+    /// SO_KEEPALIVE is set.
+    pub const KEEPALIVE: u32 = 2;
+    /// A thread or a poller waits on the socket.
+    pub const WAITERS: u32 = 4;
+    /// No application has it yet: it is in a listener's accept queue.
+    pub const IN_ACCEPT_QUEUE: u32 = 8;
+    /// The application has closed it, TCP has not finished.
+    pub const ORPHAN: u32 = 16;
+    /// The handshake was completed at some time.
+    pub const WAS_CONNECTED: u32 = 32;
+    /// No record could be kept for it (the table is full): its history is unknown.
+    pub const UNATTRIBUTED: u32 = 64;
+    /// Seen by the holders pass, not by the sampling pass.
+    pub const FROM_HOLDER: u32 = 128;
+    /// The waiters bit has been determined.
+    pub const WAITERS_KNOWN: u32 = 256;
+}
+
+/// One socket at one moment: its own fields joined with its record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct SocketRow {
+    /// [`row_kind::SOCKET`]
+    pub kind: u32,
+    /// [`row_flags`]
+    pub flags: u32,
+    /// Kernel address of the socket: identity within one boot, never shown.
+    pub sk: u64,
+    /// Socket cookie; 0 where the kernel has not made one (kernels before 5.12 make them on demand of others).
+    pub cookie: u64,
+    /// How long it has been open; a lower bound with [`row_flags::ADOPTED`].
+    pub age_ns: u64,
+    /// Payload received, a FIN taken out.
+    pub bytes_received: u64,
+    /// Payload sent, retransmissions included (`tcp_sock.bytes_sent`).
+    pub bytes_sent: u64,
+    /// Sequence space acknowledged (`tcp_sock.bytes_acked`: one more for the SYN of an active open).
+    pub bytes_acked: u64,
+    /// Local address; IPv4 in the first four bytes.
+    pub local: [u8; 16],
+    /// Remote address; IPv4 in the first four bytes.
+    pub remote: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Payload in the receive queue, a FIN taken out.
+    pub rx_queue_bytes: u32,
+    /// Payload in the send queue, SYN and FIN taken out.
+    pub tx_queue_bytes: u32,
+    /// Kernel memory charged to the socket: receive, send and forward-allocated.
+    pub memory_bytes: u32,
+    /// Index of the call site; 0 where unknown.
+    pub callsite: u32,
+    /// Thread that opened it; 0 where unknown.
+    pub tid: u32,
+    /// A process that held it at the last holders pass; 0 for none.
+    pub holder_tgid: u32,
+    /// Its descriptor there.
+    pub holder_fd: u32,
+    /// TCP_USER_TIMEOUT in milliseconds; 0 for none.
+    pub user_timeout_ms: u32,
+    /// How long in this state.
+    pub in_state: Ticks,
+    /// How long payload has waited with nothing read; meaningless with an empty receive queue.
+    pub unread: Ticks,
+    /// How long bytes have waited with nothing acknowledged; meaningless with an empty send queue.
+    pub unacked: Ticks,
+    /// How long no payload has moved either way.
+    pub idle: Ticks,
+    /// [`crate::Verdicts`] as the kernel side saw them.
+    pub verdicts: u32,
+    /// Address family: 2 or 10.
+    pub family: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Remote port, host order.
+    pub remote_port: u16,
+    /// [`crate::TcpState`], raw.
+    pub state: u8,
+    /// [`crate::Direction`], raw.
+    pub direction: u8,
+}
+
+const _: () = assert!(size_of::<SocketRow>() == 152);
+
+impl SocketRow {
+    /// Payload that the application has taken: what came less what still waits.
+    #[inline(always)]
+    pub const fn bytes_read(&self) -> u64 {
+        self.bytes_received.saturating_sub(self.rx_queue_bytes as u64)
+    }
+}
+
+/// One descriptor that refers to a flagged TCP socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct HolderRow {
+    /// [`row_kind::HOLDER`]
+    pub kind: u32,
+    /// Process.
+    pub tgid: u32,
+    /// Kernel address of the socket.
+    pub sk: u64,
+    /// Descriptor.
+    pub fd: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<HolderRow>() == 24);
+
+/// One process that holds TCP sockets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct ProcessRow {
+    /// [`row_kind::PROCESS`]
+    pub kind: u32,
+    /// Process.
+    pub tgid: u32,
+    /// Open descriptors of any kind.
+    pub fds: u32,
+    /// Descriptors that are TCP connections (not listeners).
+    pub sockets: u32,
+    /// Kernel memory charged to them.
+    pub memory_bytes: u64,
+    /// Payload that waits in their receive queues.
+    pub rx_queue_bytes: u64,
+    /// Name of the process.
+    pub comm: [u8; 16],
+}
+
+const _: () = assert!(size_of::<ProcessRow>() == 48);

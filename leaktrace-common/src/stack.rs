@@ -1,0 +1,63 @@
+//! User stacks as the hooks capture them.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Deepest stack that is kept, in frames.
+pub const MAX_FRAMES: usize = 127;
+
+/// Most that is copied of a user stack for unwinding in user space.
+pub const STACK_COPY_BYTES: usize = 16384;
+
+/// How a walk ended, in [`StackEntry::ended`].
+pub mod capture {
+    /// The frame-pointer chain ended with a null frame pointer, as at a thread's start.
+    pub const AT_START: u32 = 1;
+    /// The chain broke: a frame pointer that leads nowhere, or backwards.
+    pub const BROKEN: u32 = 2;
+    /// The stack is deeper than [`super::MAX_FRAMES`].
+    pub const TOO_DEEP: u32 = 3;
+    /// There is no user stack to walk (a kernel thread such as an io_uring worker).
+    pub const NO_USER: u32 = 4;
+    /// The user stack was not readable.
+    pub const UNREADABLE: u32 = 5;
+}
+
+/// One stack by content: instruction pointers, leaf first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct StackEntry {
+    /// How many of `frames` are used.
+    pub len: u32,
+    /// How the walk ended: [`capture`].
+    pub ended: u32,
+    /// User addresses. The first is where the thread entered the kernel, the others are return addresses.
+    pub frames: [u64; MAX_FRAMES],
+}
+
+const _: () = assert!(size_of::<StackEntry>() == 1024);
+
+/// Registers and a copy of the user stack at the first open of a call site, for unwinding with tables.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct StackCapture {
+    /// Index of the call site it belongs to.
+    pub callsite: u32,
+    /// Process.
+    pub tgid: u32,
+    /// Instruction pointer.
+    pub ip: u64,
+    /// Stack pointer: address of the first byte of `bytes`.
+    pub sp: u64,
+    /// Frame-pointer register, whatever it holds.
+    pub bp: u64,
+    /// Link register on machines that have one, else 0.
+    pub lr: u64,
+    /// How many of `bytes` are valid.
+    pub len: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
+    /// The stack from `sp` upwards.
+    pub bytes: [u8; STACK_COPY_BYTES],
+}
+
+const _: () = assert!(size_of::<StackCapture>() == 48 + STACK_COPY_BYTES);

@@ -1,0 +1,6 @@
+//! leaktrace: which code opened which TCP sockets, for how long they have been open, and which are stuck.
+//!
+//! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`snapshot`] is what every
+//! output reads; it is the JSON report of the contract, field for field.
+
+pub mod snapshot;
