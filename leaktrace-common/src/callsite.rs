@@ -76,12 +76,12 @@ pub struct CallsiteCounters {
     /// Thread name at the first open.
     pub comm: [u8; 16],
     /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
-    pub lifetimes: [u32; LIFETIME_BUCKETS],
+    pub lifetimes: [u64; LIFETIME_BUCKETS],
     /// Sums of the last pass that saw a socket of this call site.
     pub sums: PassSums,
 }
 
-const _: () = assert!(size_of::<CallsiteCounters>() == 320);
+const _: () = assert!(size_of::<CallsiteCounters>() == 496);
 
 #[cfg(test)]
 mod tests {

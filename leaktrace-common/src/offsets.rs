@@ -57,7 +57,7 @@ offsets! {
     /// Inode number of a network namespace.
     net_inum: "net" "ns.inum";
     /// Flag bits of `enum sock_flags`.
-    sk_flags: "sock" "sk_flags";
+    sk_flags: "sock" "__sk_common.skc_flags";
     /// Protocol number.
     sk_protocol: "sock" "sk_protocol";
     /// Wait queue; null for a socket without a file.
@@ -120,6 +120,8 @@ offsets! {
     regs_sp: "pt_regs" "sp";
     /// User frame pointer.
     regs_bp: "pt_regs" "bp";
+    /// Number of the system call.
+    regs_nr: "pt_regs" "orig_ax";
 }
 
 impl Offsets {

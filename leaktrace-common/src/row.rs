@@ -148,3 +148,21 @@ pub struct ProcessRow {
 }
 
 const _: () = assert!(size_of::<ProcessRow>() == 48);
+
+/// What the holders pass keeps between two descriptors. User space zeroes it before a pass.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct HoldersProgress {
+    /// The process whose descriptors are being counted.
+    pub current: ProcessRow,
+    /// The one before, whose row may have to be written again.
+    pub previous: ProcessRow,
+    /// Number after that of the descriptor shown last: the kernel shows one again whose rows did not fit.
+    pub shown: u64,
+    /// Value of `shown` when `previous` was written.
+    pub flushed: u64,
+    /// Descriptors seen in this pass.
+    pub descriptors: u64,
+}
+
+const _: () = assert!(size_of::<HoldersProgress>() == 120);

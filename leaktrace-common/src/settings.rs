@@ -1,6 +1,6 @@
 //! What user space tells the passes, and what the kernel side counts for it.
 
-use crate::Ticks;
+use crate::{Ticks, Verdict};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which rows a pass writes besides those with a verdict in [`PassSettings::emit_verdicts`].
@@ -15,6 +15,8 @@ pub mod emit {
 pub struct PassSettings {
     /// `CLOCK_BOOTTIME` that the pass counts as now, in nanoseconds.
     pub now_ns: u64,
+    /// The sweep leaves records alone that are younger than this, `CLOCK_BOOTTIME`.
+    pub sweep_before_ns: u64,
     /// Age from which a socket is long-lived.
     pub threshold_ns: u64,
     /// How long a stuck state must last.
@@ -33,7 +35,73 @@ pub struct PassSettings {
     pub _pad: u32,
 }
 
-const _: () = assert!(size_of::<PassSettings>() == 40);
+const _: () = assert!(size_of::<PassSettings>() == 48);
+
+/// Bits of [`Setup::flags`].
+pub mod setup_flags {
+    /// Capture user stacks.
+    pub const STACKS: u32 = 1;
+    /// `bpf_task_pt_regs` and `bpf_get_current_task_btf` are there (5.15).
+    pub const TASK_PT_REGS: u32 = 2;
+    /// `bpf_get_socket_cookie` takes a socket in tracing programs (5.12).
+    pub const SOCKET_COOKIE: u32 = 4;
+    /// New call sites also get a copy of their user stack.
+    pub const STACK_COPIES: u32 = 8;
+}
+
+/// Facts about the running kernel and choices of the user that never change while the programs are loaded:
+/// read-only data, so that the verifier removes what they switch off.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct Setup {
+    /// [`setup_flags`]
+    pub flags: u32,
+    /// Distance from a task's kernel stack to its user registers, for kernels without `bpf_task_pt_regs`.
+    pub regs_from_stack: u32,
+    /// Bit of `SOCK_DEAD` in `sk_flags`.
+    pub sock_dead: u32,
+    /// Bit of `SOCK_DONE` in `sk_flags`: a FIN has arrived.
+    pub sock_done: u32,
+    /// Bit of `SOCK_KEEPOPEN` in `sk_flags`.
+    pub sock_keepopen: u32,
+    /// Own process, whose sockets are not followed; 0 for none.
+    pub own_tgid: u32,
+    /// Start value of the stack hash.
+    pub seed: u64,
+}
+
+const _: () = assert!(size_of::<Setup>() == 32);
+
+/// What one sampling pass found on its way, summed over namespaces. User space zeroes it before a pass.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct PassTotals {
+    /// Open sockets: full sockets that an application has or may still accept.
+    pub open: u64,
+    /// Open sockets with at least one verdict.
+    pub flagged: u64,
+    /// Open sockets in an accept queue.
+    pub in_accept_queue: u64,
+    /// Open sockets without a record because the table was full.
+    pub unattributed: u64,
+    /// Sockets adopted in this pass.
+    pub adopted: u64,
+    /// Payload that waits to be read.
+    pub rx_queue_bytes: u64,
+    /// Kernel memory charged to open sockets.
+    pub memory_bytes: u64,
+    /// Sockets that their application has closed and TCP has not finished with.
+    pub orphans: u64,
+    /// Kernel memory charged to those.
+    pub orphan_memory_bytes: u64,
+    /// Number after that of the socket shown last: the kernel shows a socket again whose row did not fit. User
+    /// space zeroes it before each namespace.
+    pub shown: u64,
+    /// Open sockets by verdict, indexed by [`Verdict`].
+    pub verdicts: [u64; Verdict::COUNT],
+}
+
+const _: () = assert!(size_of::<PassTotals>() == 160);
 
 /// What was lost or could not be kept, counted since the start.
 #[repr(C)]

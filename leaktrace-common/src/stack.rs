@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Deepest stack that is kept, in frames.
-pub const MAX_FRAMES: usize = 127;
+pub const MAX_FRAMES: usize = 126;
 
 /// Most that is copied of a user stack for unwinding in user space.
 pub const STACK_COPY_BYTES: usize = 16384;
@@ -30,6 +30,9 @@ pub struct StackEntry {
     pub len: u32,
     /// How the walk ended: [`capture`].
     pub ended: u32,
+    /// The word at the user stack pointer if it points behind a call instruction, else 0: the return address of
+    /// a leaf that has set up no frame. Whether the leaf has one is for user space to find out.
+    pub leaf_return: u64,
     /// User addresses. The first is where the thread entered the kernel, the others are return addresses.
     pub frames: [u64; MAX_FRAMES],
 }

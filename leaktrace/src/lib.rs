@@ -3,4 +3,7 @@
 //! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`snapshot`] is what every
 //! output reads; it is the JSON report of the contract, field for field.
 
+pub mod host;
+pub mod kernel;
+pub mod sample;
 pub mod snapshot;

@@ -1,0 +1,139 @@
+//! Finding the call site of an open, or making one.
+
+use crate::{
+    kernel::user_registers,
+    maps::{CALLSITE_INDEX, CALLSITES, CAPTURES, FREE_CALLSITES, STACK_SCRATCH, STACKS, count_lost, enabled},
+    stack,
+};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel, generated::bpf_probe_read_user},
+};
+use leaktrace_common::{CallsiteKey, Direction, STACK_COPY_BYTES, StackCapture, StackEntry, capture, setup_flags};
+
+/// Index of the unknown call site.
+pub const UNKNOWN: u32 = 0;
+
+/// The call site of an open that happens now in the context of process `tgid`. [`UNKNOWN`] where no index is left.
+#[inline(always)]
+pub fn current(tgid: u32, direction: Direction, now_ns: u64) -> u32 {
+    let mut key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(direction.raw()) };
+    if !enabled(setup_flags::STACKS) {
+        return lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
+    }
+    let Some(scratch) = STACK_SCRATCH.get_ptr_mut(u32::from(direction.raw())) else {
+        return UNKNOWN;
+    };
+    // SAFETY: the scratch entry belongs to this processor and to this kind of hook, which does not nest.
+    let scratch = unsafe { &mut *scratch };
+    let registers = user_registers();
+    match &registers {
+        Some(registers) => key.stack_hash = stack::walk(registers, scratch),
+        None => {
+            scratch.len = 0;
+            scratch.leaf_return = 0;
+            scratch.ended = capture::NO_USER;
+        }
+    }
+    if let Some(index) = lookup(&key) {
+        return index;
+    }
+    let index = create(&key, Some(scratch), now_ns, comm());
+    if enabled(setup_flags::STACK_COPIES)
+        && index != UNKNOWN
+        && let Some(registers) = registers
+    {
+        copy_stack(index, tgid, &registers);
+    }
+    index
+}
+
+/// The call site that stands for sockets of `tgid` whose opening nobody saw.
+#[inline(always)]
+pub fn of_holder(tgid: u32, now_ns: u64, comm: [u8; 16]) -> u32 {
+    let key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(Direction::Unknown.raw()) };
+    lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm))
+}
+
+#[inline(always)]
+fn lookup(key: &CallsiteKey) -> Option<u32> {
+    // SAFETY: the value is four bytes that are written once, before the entry is inserted.
+    CALLSITE_INDEX.get_ptr(key).map(|index| unsafe { *index })
+}
+
+#[inline(always)]
+fn comm() -> [u8; 16] {
+    bpf_get_current_comm().unwrap_or_default()
+}
+
+/// Takes a free index, fills it and publishes it. Two processors may do so for one key at a time: the second gives its
+/// index back.
+#[inline(always)]
+fn create(key: &CallsiteKey, stack: Option<&mut StackEntry>, now_ns: u64, comm: [u8; 16]) -> u32 {
+    let Ok(Some(index)) = FREE_CALLSITES.pop() else {
+        count_lost!(stacks);
+        return UNKNOWN;
+    };
+    let (Some(site), Some(slot)) = (CALLSITES.get_ptr_mut(index), STACKS.get_ptr_mut(index)) else {
+        return UNKNOWN;
+    };
+    // The counters are zero: user space clears an entry before it frees its index.
+    // SAFETY: the index is ours until it is published, here and in the next two blocks.
+    unsafe { (*site).first_ns = now_ns };
+    // SAFETY: see above.
+    unsafe { (*site).comm = comm };
+    // SAFETY: see above.
+    unsafe { (*site).key = *key };
+    match stack {
+        Some(stack) => {
+            let from: *const StackEntry = stack;
+            // SAFETY: both are whole entries; the helper copies kernel memory and checks it.
+            let _ = unsafe { bpf_probe_read_kernel(slot.cast(), size_of::<StackEntry>() as u32, from.cast()) };
+        }
+        None => {
+            // SAFETY: the index is ours until it is published.
+            unsafe { (*slot).len = 0 };
+        }
+    }
+    if CALLSITE_INDEX.insert(key, index, u64::from(BPF_NOEXIST)).is_ok() {
+        return index;
+    }
+    // SAFETY: the index was never published.
+    unsafe { (*site).key.tgid = 0 };
+    let _ = FREE_CALLSITES.push(index, 0);
+    lookup(key).unwrap_or(UNKNOWN)
+}
+
+/// Hands user space the registers and as much of the stack as can be read.
+#[inline(always)]
+fn copy_stack(index: u32, tgid: u32, registers: &crate::kernel::UserRegisters) {
+    let Some(mut room) = CAPTURES.reserve::<StackCapture>(0) else {
+        count_lost!(captures);
+        return;
+    };
+    let copy = room.as_mut_ptr();
+    // The end of the stack may be nearer than the buffer is long: fall back to shorter copies.
+    let mut len = STACK_COPY_BYTES as u32;
+    let mut copied = 0;
+    while len >= 512 {
+        // SAFETY: the reservation is STACK_COPY_BYTES long behind `bytes`.
+        let to = unsafe { &raw mut (*copy).bytes };
+        // SAFETY: the helper checks the user address itself.
+        if unsafe { bpf_probe_read_user(to.cast(), len, registers.sp as *const _) } == 0 {
+            copied = len;
+            break;
+        }
+        len /= 2;
+    }
+    // SAFETY: the reservation is exactly one StackCapture.
+    let copy = unsafe { &mut *copy };
+    copy.callsite = index;
+    copy.tgid = tgid;
+    copy.ip = registers.ip;
+    copy.sp = registers.sp;
+    copy.bp = registers.bp;
+    copy.lr = 0;
+    copy.len = copied;
+    copy._pad = 0;
+    room.submit(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
+}

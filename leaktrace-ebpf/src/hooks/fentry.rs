@@ -1,0 +1,46 @@
+//! Hooks by trampoline: the cheapest, where the kernel has them (5.5 on x86-64).
+
+use crate::lifecycle::{closed, opened};
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use leaktrace_common::Direction;
+
+/// `int tcp_connect(struct sock *sk)`, in the caller's context.
+#[fentry(function = "tcp_connect")]
+pub fn fe_connect(ctx: FEntryContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    opened(sk as u64, Direction::Connect);
+    0
+}
+
+/// `void tcp_close(struct sock *sk, long timeout)`, in the caller's context.
+#[fentry(function = "tcp_close")]
+pub fn fe_close(ctx: FEntryContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    closed(sk as u64);
+    0
+}
+
+/// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before 6.10.
+#[fexit(function = "inet_csk_accept")]
+pub fn fx_accept_4(ctx: FExitContext) -> i32 {
+    let sk: *const u8 = ctx.arg(4);
+    accepted(sk as u64)
+}
+
+/// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since 6.10.
+#[fexit(function = "inet_csk_accept")]
+pub fn fx_accept_2(ctx: FExitContext) -> i32 {
+    let sk: *const u8 = ctx.arg(2);
+    accepted(sk as u64)
+}
+
+#[inline(always)]
+fn accepted(sk: u64) -> i32 {
+    if sk != 0 {
+        opened(sk, Direction::Accept);
+    }
+    0
+}

@@ -1,0 +1,47 @@
+//! Hooks by breakpoint, for kernels without trampolines.
+
+use super::is_tcp;
+use crate::{
+    kernel::Address,
+    lifecycle::{closed, opened},
+};
+use aya_ebpf::{
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use leaktrace_common::Direction;
+
+/// `int tcp_connect(struct sock *sk)`, in the caller's context.
+#[kprobe(function = "tcp_connect")]
+pub fn kp_connect(ctx: ProbeContext) -> u32 {
+    opened(ctx.arg(0).unwrap_or(0), Direction::Connect);
+    0
+}
+
+/// `void tcp_close(struct sock *sk, long timeout)`, in the caller's context.
+#[kprobe(function = "tcp_close")]
+pub fn kp_close(ctx: ProbeContext) -> u32 {
+    closed(ctx.arg(0).unwrap_or(0));
+    0
+}
+
+/// `void security_sock_graft(struct sock *sk, struct socket *parent)`, called by `inet_accept` for the new socket in the
+/// accepting task. An entry hook needs no return probe, whose instances run out when many threads block in accept.
+#[kprobe(function = "security_sock_graft")]
+pub fn kp_graft(ctx: ProbeContext) -> u32 {
+    let sk: u64 = ctx.arg(0).unwrap_or(0);
+    if is_tcp(Address(sk)) {
+        opened(sk, Direction::Accept);
+    }
+    0
+}
+
+/// `struct sock *inet_csk_accept(…)`: the return value, for kernels without `security_sock_graft` (no CONFIG_SECURITY).
+#[kretprobe(function = "inet_csk_accept")]
+pub fn kr_accept(ctx: RetProbeContext) -> u32 {
+    let sk: u64 = ctx.ret();
+    if sk != 0 {
+        opened(sk, Direction::Accept);
+    }
+    0
+}

@@ -1,0 +1,66 @@
+//! Hooks by tracepoint, for kernels that offer nothing else.
+
+use super::is_tcp;
+use crate::{
+    kernel::{Address, Fields, Typed},
+    lifecycle::opened,
+    maps::offset,
+};
+use aya_ebpf::{helpers::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext};
+use leaktrace_common::{Direction, TcpState};
+
+/// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint since 4.16.
+/// The change to SYN_SENT, and only that one, is made by the thread that connects.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn tp_state(ctx: BtfTracePointContext) -> i32 {
+    let new_state: i32 = ctx.arg(2);
+    if !matches!(TcpState::from_raw(new_state as u8), TcpState::SynSent) {
+        return 0;
+    }
+    let sk: *const u8 = ctx.arg(0);
+    if is_tcp(Typed(sk)) {
+        opened(sk as u64, Direction::Connect);
+    }
+    0
+}
+
+/// Numbers of accept and accept4 on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+const ACCEPT: u64 = 43;
+const ACCEPT4: u64 = 288;
+
+/// `void sys_exit(struct pt_regs *regs, long ret)`, raised for every system call: what is none of ours leaves after two
+/// loads. It needs no tracefs, unlike the tracepoints of single system calls.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
+    let regs: *const u8 = ctx.arg(0);
+    let number: u64 = Typed(regs).read(offset!(regs_nr));
+    if number != ACCEPT && number != ACCEPT4 {
+        return 0;
+    }
+    let descriptor: i64 = ctx.arg(1);
+    if let Some(sk) = socket_of(descriptor)
+        && is_tcp(Address(sk))
+    {
+        opened(sk, Direction::Accept);
+    }
+    0
+}
+
+/// The `struct sock` behind a descriptor of the caller that is known to be a socket.
+#[inline(always)]
+fn socket_of(descriptor: i64) -> Option<u64> {
+    if descriptor < 0 {
+        return None;
+    }
+    // SAFETY: the helper takes nothing.
+    let task = Address(unsafe { bpf_get_current_task() });
+    let table = Address(Address(task.read(offset!(task_files))).read(offset!(files_fdt)));
+    if descriptor >= i64::from(table.read::<u32>(offset!(fdt_max_fds))) {
+        return None;
+    }
+    let files: u64 = table.read(offset!(fdt_fd));
+    let file = Address(Address(files).read(descriptor as usize * 8));
+    let socket = Address(file.read(offset!(file_private)));
+    let sk: u64 = socket.read(offset!(socket_sk));
+    (sk != 0).then_some(sk)
+}

@@ -1,0 +1,89 @@
+//! Reading kernel memory: direct loads where the verifier knows the type, probe reads where it does not.
+
+use crate::maps::{enabled, offset, setup};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
+    generated::bpf_task_pt_regs,
+};
+use leaktrace_common::setup_flags;
+
+/// The ways to read fields of one kernel object.
+pub trait Fields: Copy {
+    /// The value at `offset` bytes.
+    fn read<T: Copy + Default>(self, offset: usize) -> T;
+}
+
+/// A pointer whose type the verifier knows: loads compile to plain loads that cannot fault (a bad address reads 0).
+#[derive(Clone, Copy)]
+pub struct Typed(pub *const u8);
+
+impl Fields for Typed {
+    #[inline(always)]
+    fn read<T: Copy + Default>(self, offset: usize) -> T {
+        // SAFETY: the verifier checks that the offset is a field of the pointer's type.
+        let field = unsafe { self.0.add(offset) }.cast::<T>();
+        // SAFETY: as above; the load is volatile so that it keeps the field's own width.
+        unsafe { field.read_volatile() }
+    }
+}
+
+/// An address that is just a number: every read is checked at run time and gives zero if it fails.
+#[derive(Clone, Copy)]
+pub struct Address(pub u64);
+
+impl Fields for Address {
+    #[inline(always)]
+    fn read<T: Copy + Default>(self, offset: usize) -> T {
+        let field = self.0.wrapping_add(offset as u64) as *const T;
+        // SAFETY: the helper checks the address itself.
+        unsafe { bpf_probe_read_kernel(field) }.unwrap_or_default()
+    }
+}
+
+/// Process and thread of the caller.
+#[inline(always)]
+pub fn current_ids() -> (u32, u32) {
+    let ids = bpf_get_current_pid_tgid();
+    ((ids >> 32) as u32, ids as u32)
+}
+
+/// User registers at the entry into the kernel.
+#[derive(Clone, Copy)]
+pub struct UserRegisters {
+    /// Instruction pointer.
+    pub ip: u64,
+    /// Stack pointer.
+    pub sp: u64,
+    /// Frame pointer, or whatever that register holds.
+    pub bp: u64,
+}
+
+/// `PF_IO_WORKER | PF_USER_WORKER | PF_KTHREAD` (include/linux/sched.h): threads that never ran in user mode.
+const NO_USER_MODE: u32 = 0x0000_0010 | 0x0000_4000 | 0x0020_0000;
+
+/// The caller's user registers, or `None` in a thread without any.
+#[inline(always)]
+pub fn user_registers() -> Option<UserRegisters> {
+    if enabled(setup_flags::TASK_PT_REGS) {
+        // SAFETY: the helper takes nothing.
+        let task = unsafe { bpf_get_current_task_btf() };
+        if Typed(task.cast()).read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
+            return None;
+        }
+        // SAFETY: the verifier knows the task pointer.
+        let regs = unsafe { bpf_task_pt_regs(task) };
+        return Some(registers_at(Typed(regs as *const u8)));
+    }
+    // SAFETY: the helper takes nothing.
+    let task = Address(unsafe { bpf_get_current_task() });
+    if task.read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
+        return None;
+    }
+    let stack: u64 = task.read(offset!(task_stack));
+    Some(registers_at(Address(stack + u64::from(setup!(regs_from_stack)))))
+}
+
+#[inline(always)]
+fn registers_at(regs: impl Fields) -> UserRegisters {
+    UserRegisters { ip: regs.read(offset!(regs_ip)), sp: regs.read(offset!(regs_sp)), bp: regs.read(offset!(regs_bp)) }
+}

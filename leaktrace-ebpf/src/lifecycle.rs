@@ -1,0 +1,92 @@
+//! The two facts that every hook reports: a socket was opened, a socket was closed.
+
+use crate::{
+    callsites,
+    kernel::current_ids,
+    maps::{CALLSITES, SOCKETS, add, count_lost, setup},
+};
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags};
+
+/// A process has opened `sk`, and the hook runs in that process's own context.
+#[inline(always)]
+pub fn opened(sk: u64, direction: Direction) {
+    let (tgid, tid) = current_ids();
+    if tgid == setup!(own_tgid) {
+        return;
+    }
+    // SAFETY: the helper takes nothing.
+    let now_ns = unsafe { bpf_ktime_get_boot_ns() };
+    let callsite = callsites::current(tgid, direction, now_ns);
+    let record = SocketRecord {
+        opened_ns: now_ns,
+        cookie_low: 0,
+        callsite,
+        tid,
+        direction: direction.raw(),
+        flags: if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 },
+        state: 0,
+        _pad: 0,
+        copied_seq: 0,
+        snd_una: 0,
+        payload_mark: 0,
+        state_since: 0,
+        unread_since: 0,
+        unacked_since: 0,
+        payload_since: 0,
+        holder_tgid: 0,
+        holder_fd: 0,
+        seen_pass: 0,
+        held_pass: 0,
+    };
+    // A record that is still there belongs to an earlier life of this socket: a second connect on one descriptor.
+    if let Some(earlier) = SOCKETS.get_ptr(sk) {
+        // SAFETY: the pointer is a live map value.
+        count_closed(unsafe { &*earlier }, now_ns);
+    }
+    if SOCKETS.insert(sk, record, 0).is_err() {
+        count_lost!(sockets_unattributed);
+        return;
+    }
+    if let Some(site) = CALLSITES.get_ptr_mut(callsite) {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*site).opened }, 1);
+    }
+}
+
+/// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
+#[inline(always)]
+pub fn closed(sk: u64) {
+    let Some(record) = SOCKETS.get_ptr(sk) else {
+        return;
+    };
+    // SAFETY: the helper takes nothing.
+    let now_ns = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: the pointer is a live map value.
+    count_closed(unsafe { &*record }, now_ns);
+    let _ = SOCKETS.remove(sk);
+}
+
+/// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.
+#[inline(always)]
+pub fn count_closed(record: &SocketRecord, now_ns: u64) {
+    let Some(site) = CALLSITES.get_ptr_mut(record.callsite) else {
+        return;
+    };
+    // SAFETY: the pointer is a live map value.
+    add(unsafe { &raw mut (*site).closed }, 1);
+    if record.flags & record_flags::ADOPTED != 0 {
+        return;
+    }
+    let lifetime_ns = now_ns.saturating_sub(record.opened_ns);
+    let bucket = lifetime_bucket(lifetime_ns);
+    // SAFETY: the pointer is a live map value and `lifetime_bucket` stays below its length.
+    add(unsafe { (&raw mut (*site).lifetimes).cast::<u64>().add(bucket) }, 1);
+    // Two processors may race here; the loser's value is lost, which the next long one mends.
+    // SAFETY: the pointer is a live map value.
+    unsafe {
+        if (*site).longest_ns < lifetime_ns {
+            (*site).longest_ns = lifetime_ns;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! All maps, and the read-only data that user space fills in before loading.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
+};
+use core::{arch::asm, ptr::read_volatile};
+use leaktrace_common::{
+    CallsiteCounters, CallsiteKey, HoldersProgress, Losses, MAX_CALLSITES, Offsets, PassSettings, PassTotals, Setup,
+    SocketRecord, StackEntry,
+};
+
+/// `struct sock *` → record. User space sets size and allocation flags.
+#[map]
+pub static SOCKETS: HashMap<u64, SocketRecord> = HashMap::with_max_entries(1 << 20, 0);
+
+/// Call site key → index into [`CALLSITES`] and [`STACKS`].
+#[map]
+pub static CALLSITE_INDEX: HashMap<CallsiteKey, u32> = HashMap::with_max_entries(MAX_CALLSITES, 0);
+
+/// Identity, counters and pass sums of each call site; user space maps it.
+#[map]
+pub static CALLSITES: Array<CallsiteCounters> = Array::with_max_entries(MAX_CALLSITES, BPF_F_MMAPABLE);
+
+/// Stack of each call site.
+#[map]
+pub static STACKS: Array<StackEntry> = Array::with_max_entries(MAX_CALLSITES, 0);
+
+/// Indexes that no call site uses. User space keeps it filled: fetching from a counter would need 5.12.
+#[map]
+pub static FREE_CALLSITES: Queue<u32> = Queue::with_max_entries(MAX_CALLSITES, 0);
+
+/// One entry for each [`leaktrace_common::Direction`], since a hook may interrupt the other kind.
+#[map]
+pub static STACK_SCRATCH: PerCpuArray<StackEntry> = PerCpuArray::with_max_entries(3, 0);
+
+/// Copies of user stacks for unwinding in user space, one for each new call site.
+#[map]
+pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What the passes go by.
+#[map]
+pub static SETTINGS: Array<PassSettings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What a pass found.
+#[map]
+pub static TOTALS: Array<PassTotals> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The process whose descriptors the holders pass is counting.
+#[map]
+pub static HOLDING: Array<HoldersProgress> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What was lost.
+#[map]
+pub static LOSSES: Array<Losses> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = ZERO_OFFSETS;
+
+#[unsafe(no_mangle)]
+pub static SETUP: Setup =
+    Setup { flags: 0, regs_from_stack: 0, sock_dead: 0, sock_done: 0, sock_keepopen: 0, own_tgid: 0, seed: 0 };
+
+// SAFETY: Offsets consists of u32 only, for which zero is a value.
+const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
+
+/// Reads one field of [`Offsets`]; volatile, because user space sets it after compilation.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::maps::read_global(&raw const $crate::maps::OFFSETS.$field) as usize
+    };
+}
+pub(crate) use offset;
+
+/// Reads one field of [`Setup`]; volatile, because user space sets it after compilation.
+macro_rules! setup {
+    ($field:ident) => {
+        $crate::maps::read_global(&raw const $crate::maps::SETUP.$field)
+    };
+}
+pub(crate) use setup;
+
+/// See [`offset!`] and [`setup!`], which pass nothing but fields of those two statics.
+#[inline(always)]
+pub fn read_global<T: Copy>(field: *const T) -> T {
+    // SAFETY: the pointer is to a field of a static that is never written while programs run.
+    unsafe { read_volatile(field) }
+}
+
+/// Whether one of [`leaktrace_common::setup_flags`] is set; the verifier knows the answer and drops dead code.
+#[inline(always)]
+pub fn enabled(flag: u32) -> bool {
+    setup!(flags) & flag != 0
+}
+
+/// Adds to a counter that other processors add to as well.
+///
+/// Written in assembly because this target has no compare-and-swap, and so Rust offers it no atomic arithmetic. The
+/// form without a result works on every kernel.
+#[inline(always)]
+pub fn add(counter: *mut u64, amount: u64) {
+    // SAFETY: callers pass a pointer into a map value, aligned by its type; the verifier checks it.
+    unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) amount, options(nostack)) };
+}
+
+/// Counts one more of something lost.
+macro_rules! count_lost {
+    ($field:ident) => {
+        if let Some(losses) = $crate::maps::LOSSES.get_ptr_mut(0) {
+            // SAFETY: the pointer is a live map value.
+            let counter = unsafe { &raw mut (*losses).$field };
+            $crate::maps::add(counter, 1);
+        }
+    };
+}
+pub(crate) use count_lost;

@@ -1,0 +1,177 @@
+//! The holders pass: every descriptor of every process. Who holds a socket now, and which sockets TCP has finished
+//! with although a process still holds them: those are in no hash table, so no other pass sees them.
+
+use super::{Meta, row, shown, write_row};
+use crate::{
+    callsites::{UNKNOWN, of_holder},
+    hooks::is_tcp,
+    kernel::{Address, Fields, Typed},
+    maps::{CALLSITES, HOLDING, SETTINGS, SOCKETS, add, offset},
+};
+use leaktrace_common::{
+    HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, SocketRow, TcpState, Verdicts, emit,
+    record_flags, row_flags, row_kind, ticks_from_ns,
+};
+
+/// `struct bpf_iter__task_file` (kernel/bpf/task_iter.c, 5.8).
+#[repr(C)]
+pub struct Context {
+    meta: *mut Meta,
+    task: *mut u8,
+    fd: u32,
+    file: *mut u8,
+}
+
+const S_IFMT: u16 = 0o170000;
+const S_IFSOCK: u16 = 0o140000;
+
+/// `iter/task_file`, since 5.8. Threads that share their process's descriptors are shown once.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub fn pass_holders(ctx: *mut Context) -> i32 {
+    // SAFETY: the verifier knows the context, here and in the blocks below.
+    let task = unsafe { (*ctx).task };
+    // SAFETY: see above.
+    let file = unsafe { (*ctx).file };
+    // SAFETY: see above.
+    let meta = unsafe { (*ctx).meta };
+    let (Some(settings), Some(progress)) = (SETTINGS.get(0), HOLDING.get_ptr_mut(0)) else {
+        return 0;
+    };
+    // SAFETY: the pointer is a live map value; one holders pass runs at a time.
+    let progress = unsafe { &mut *progress };
+    let again = progress.shown == shown(meta);
+    progress.shown = shown(meta);
+    if task.is_null() || file.is_null() {
+        next_process(progress, 0, again, meta);
+        return 0;
+    }
+    let tgid: u32 = Typed(task).read(offset!(task_tgid));
+    next_process(progress, tgid, again, meta);
+    if !again {
+        progress.current.fds += 1;
+        progress.descriptors += 1;
+    }
+    let inode: u64 = Typed(file).read(offset!(file_inode));
+    let mode: u16 = Address(inode).read(offset!(inode_mode));
+    if mode & S_IFMT != S_IFSOCK {
+        return 0;
+    }
+    let socket: u64 = Typed(file).read(offset!(file_private));
+    let sk: u64 = Address(socket).read(offset!(socket_sk));
+    if sk == 0 || !is_tcp(Address(sk)) {
+        return 0;
+    }
+    // SAFETY: see above.
+    let fd = unsafe { (*ctx).fd };
+    let comm: [u8; 16] = Address(task as u64).read(offset!(task_comm));
+    progress.current.comm = comm;
+    visit(sk, fd, meta, settings, &mut progress.current, again);
+    0
+}
+
+/// Writes what was counted for a process once the next one begins, and once more if that row did not fit.
+#[inline(always)]
+fn next_process(progress: &mut HoldersProgress, tgid: u32, again: bool, meta: *mut Meta) {
+    if progress.current.tgid != tgid {
+        progress.previous = progress.current;
+        progress.flushed = progress.shown;
+        progress.current = ProcessRow { kind: row_kind::PROCESS, tgid, ..ProcessRow::default() };
+    } else if !again || progress.flushed != progress.shown {
+        return;
+    }
+    if progress.previous.tgid != 0 && progress.previous.sockets != 0 {
+        write_row(meta, &progress.previous);
+    }
+}
+
+#[inline(always)]
+fn visit(sk: u64, fd: u32, meta: *mut Meta, settings: &PassSettings, holding: &mut ProcessRow, again: bool) {
+    let mut row = SocketRow::default();
+    let seen = row::read(Address(sk), sk, &mut row);
+    let state = TcpState::from_raw(row.state);
+    if matches!(state, TcpState::Listen) {
+        return;
+    }
+    let Some(record) = SOCKETS.get_ptr_mut(sk) else {
+        return adopt_dead(sk, state, settings);
+    };
+    // SAFETY: the pointer is a live map value.
+    let record = unsafe { &mut *record };
+    if !again {
+        holding.sockets += 1;
+        holding.memory_bytes += u64::from(row.memory_bytes);
+        holding.rx_queue_bytes += u64::from(row.rx_queue_bytes);
+    }
+    if record.held_pass != settings.held_pass {
+        record.held_pass = settings.held_pass;
+        record.holder_tgid = holding.tgid;
+        record.holder_fd = fd;
+    }
+    place(record, holding, settings.now_ns);
+    let now = ticks_from_ns(settings.now_ns);
+    if matches!(state, TcpState::Closed) {
+        record.observe(&seen, now);
+        record.seen_pass = settings.pass;
+    }
+    row::join(&mut row, record, settings.now_ns, now);
+    row.verdicts = Verdicts::of(&row, settings).0;
+    if settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0 {
+        return;
+    }
+    if matches!(state, TcpState::Closed) {
+        row.flags |= row_flags::FROM_HOLDER;
+        row.cookie = Address(sk).read(offset!(skc_cookie));
+        row::describe(Address(sk), &mut row);
+        write_row(meta, &row);
+    }
+    write_row(meta, &HolderRow { kind: row_kind::HOLDER, tgid: holding.tgid, sk, fd, _pad: 0 });
+}
+
+/// A socket without a record in state CLOSED was connected once, or never: its acknowledged bytes tell.
+#[inline(always)]
+fn adopt_dead(sk: u64, state: TcpState, settings: &PassSettings) {
+    if !matches!(state, TcpState::Closed) {
+        return;
+    }
+    let acknowledged: u64 = Address(sk).read(offset!(bytes_acked));
+    let received: u64 = Address(sk).read(offset!(bytes_received));
+    let port: u16 = Address(sk).read(offset!(skc_dport));
+    if acknowledged == 0 && received == 0 || port == 0 {
+        return;
+    }
+    let record = SocketRecord {
+        opened_ns: settings.now_ns,
+        callsite: UNKNOWN,
+        flags: record_flags::ADOPTED | record_flags::CONNECTED,
+        ..SocketRecord::default()
+    };
+    if SOCKETS.insert(sk, record, 0).is_ok()
+        && let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN)
+    {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*site).opened }, 1);
+    }
+}
+
+/// Gives an adopted socket the call site that stands for its holder: moves it there from the unknown one.
+#[inline(always)]
+fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
+    if record.callsite != UNKNOWN || record.flags & record_flags::ADOPTED == 0 {
+        return;
+    }
+    let callsite = of_holder(holding.tgid, now_ns, holding.comm);
+    if callsite == UNKNOWN {
+        return;
+    }
+    record.callsite = callsite;
+    record.flags |= record_flags::PLACED;
+    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*site).opened }, 1_u64.wrapping_neg());
+    }
+    if let Some(site) = CALLSITES.get_ptr_mut(callsite) {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*site).opened }, 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading one full socket into a row: the only place that touches a socket's own fields.
+
+use crate::{
+    kernel::{Address, Fields},
+    maps::{offset, setup},
+};
+use leaktrace_common::{Observed, SocketRecord, SocketRow, TcpState, Ticks, record_flags, row_flags, row_kind};
+
+const AF_INET6: u16 = 10;
+
+/// What the fields of a socket say by themselves: everything but addresses, which only rows that are written need.
+#[inline(always)]
+pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
+    row.kind = row_kind::SOCKET;
+    row.sk = address;
+    row.state = sk.read(offset!(skc_state));
+    let state = TcpState::from_raw(row.state);
+    let flags: u64 = sk.read(offset!(sk_flags));
+    let has = |bit: u32| flags >> (bit & 63) & 1 == 1;
+    let socket: u64 = sk.read(offset!(sk_socket));
+    if has(setup!(sock_dead)) {
+        row.flags |= row_flags::ORPHAN;
+    } else if socket == 0 {
+        row.flags |= row_flags::IN_ACCEPT_QUEUE;
+    }
+    if has(setup!(sock_keepopen)) {
+        row.flags |= row_flags::KEEPALIVE;
+    }
+    let seen = Observed {
+        state: row.state,
+        copied_seq: sk.read(offset!(copied_seq)),
+        rcv_nxt: sk.read(offset!(rcv_nxt)),
+        snd_una: sk.read(offset!(snd_una)),
+        write_seq: sk.read(offset!(write_seq)),
+        rx_payload: 0,
+        tx_payload: 0,
+    };
+    let fin: u32 = if has(setup!(sock_done)) { 1 } else { 0 };
+    // The FIN leaves the queue with the last read, so the queue may already be without it.
+    let queued = seen.rcv_nxt.wrapping_sub(seen.copied_seq);
+    let handshaken = !matches!(state, TcpState::SynSent | TcpState::SynReceived);
+    row.rx_queue_bytes = if handshaken { positive(queued).saturating_sub(fin) } else { 0 };
+    let unsent = positive(seen.write_seq.wrapping_sub(seen.snd_una));
+    let own_fin: u32 = if state.has_sent_fin() { 1 } else { 0 };
+    // In SYN_SENT the SYN itself stands in the send queue, after a reset nothing in it can be sent any more.
+    let sendable = handshaken && !matches!(state, TcpState::Closed);
+    row.tx_queue_bytes = if sendable { unsent.saturating_sub(own_fin) } else { 0 };
+    let received: u64 = sk.read(offset!(bytes_received));
+    row.bytes_received = received.saturating_sub(u64::from(fin));
+    row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
+    let charged: i32 = sk.read(offset!(sk_rmem_alloc));
+    let queued: i32 = sk.read(offset!(sk_wmem_queued));
+    let ahead: i32 = sk.read(offset!(sk_forward_alloc));
+    row.memory_bytes = at_least_zero(charged) + at_least_zero(queued) + at_least_zero(ahead);
+    Observed { rx_payload: row.rx_queue_bytes, tx_payload: row.tx_queue_bytes, ..seen }
+}
+
+/// A difference of sequence numbers that has gone below zero is a race, not four gigabytes.
+#[inline(always)]
+fn positive(difference: u32) -> u32 {
+    if difference > i32::MAX as u32 { 0 } else { difference }
+}
+
+#[inline(always)]
+fn at_least_zero(value: i32) -> u32 {
+    if value < 0 { 0 } else { value as u32 }
+}
+
+/// What the record says about the socket.
+#[inline(always)]
+pub fn join(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, now: Ticks) {
+    row.age_ns = now_ns.saturating_sub(record.opened_ns);
+    row.callsite = record.callsite;
+    row.tid = record.tid;
+    row.direction = record.direction;
+    row.in_state = now.wrapping_sub(record.state_since);
+    row.unread = now.wrapping_sub(record.unread_since);
+    row.unacked = now.wrapping_sub(record.unacked_since);
+    row.idle = now.wrapping_sub(record.payload_since);
+    row.holder_tgid = record.holder_tgid;
+    row.holder_fd = record.holder_fd;
+    if record.flags & record_flags::ADOPTED != 0 {
+        row.flags |= row_flags::ADOPTED;
+    }
+    if record.flags & record_flags::CONNECTED != 0 {
+        row.flags |= row_flags::WAS_CONNECTED;
+    }
+}
+
+/// What only people need: addresses, byte counts, namespace, waiters.
+#[inline(always)]
+pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
+    row.bytes_sent = sk.read(offset!(bytes_sent));
+    row.bytes_acked = sk.read(offset!(bytes_acked));
+    row.family = sk.read(offset!(skc_family));
+    let local_port: u16 = sk.read(offset!(inet_sport));
+    row.local_port = u16::from_be(local_port);
+    let remote_port: u16 = sk.read(offset!(skc_dport));
+    row.remote_port = u16::from_be(remote_port);
+    if row.family == AF_INET6 && offset!(skc_v6_daddr) != leaktrace_common::Offsets::ABSENT as usize {
+        row.local = words(sk, offset!(skc_v6_rcv_saddr));
+        row.remote = words(sk, offset!(skc_v6_daddr));
+    } else {
+        let local: u32 = sk.read(offset!(skc_rcv_saddr));
+        let remote: u32 = sk.read(offset!(skc_daddr));
+        row.local = first_word(local);
+        row.remote = first_word(remote);
+    }
+    let net: u64 = sk.read(offset!(skc_net));
+    row.netns = Address(net).read(offset!(net_inum));
+    let queue: u64 = sk.read(offset!(sk_wq));
+    if queue != 0 {
+        let head = queue + offset!(wq_head) as u64;
+        let first: u64 = Address(head).read(0);
+        row.flags |= row_flags::WAITERS_KNOWN;
+        if first != 0 && first != head {
+            row.flags |= row_flags::WAITERS;
+        }
+    }
+}
+
+/// Sixteen bytes as four words: what a load through a typed pointer may read of an address at a time.
+#[inline(always)]
+fn words<F: Fields>(sk: F, offset: usize) -> [u8; 16] {
+    let mut address = [0; 16];
+    let mut word = 0;
+    while word < 4 {
+        let bytes: u32 = sk.read(offset + word * 4);
+        let bytes = bytes.to_ne_bytes();
+        let mut byte = 0;
+        while byte < 4 {
+            address[word * 4 + byte] = bytes[byte];
+            byte += 1;
+        }
+        word += 1;
+    }
+    address
+}
+
+#[inline(always)]
+fn first_word(word: u32) -> [u8; 16] {
+    let [a, b, c, d] = word.to_ne_bytes();
+    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}

@@ -1,0 +1,184 @@
+//! The sampling pass: every hashed TCP socket of one network namespace, joined with its record.
+
+use super::{Meta, row, shown, write_row};
+use crate::{
+    callsites::UNKNOWN,
+    kernel::{Fields, Typed},
+    lifecycle::{closed, count_closed},
+    maps::{CALLSITES, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
+};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
+use leaktrace_common::{
+    CallsiteCounters, PassSettings, PassTotals, SocketRecord, SocketRow, TcpState, Verdicts, emit, record_flags,
+    row_flags, setup_flags, ticks_from_ns,
+};
+
+/// `struct bpf_iter__tcp` (net/ipv4/tcp_ipv4.c, 5.9).
+#[repr(C)]
+pub struct Context {
+    meta: *mut Meta,
+    sk_common: *mut u8,
+}
+
+/// `iter/tcp`, since 5.9.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub fn pass_sockets(ctx: *mut Context) -> i32 {
+    // SAFETY: the verifier knows the context.
+    let common = unsafe { (*ctx).sk_common };
+    if common.is_null() {
+        return 0;
+    }
+    let state: u8 = Typed(common).read(offset!(skc_state));
+    let state = TcpState::from_raw(state);
+    if state.is_minisock() || matches!(state, TcpState::Listen) {
+        return 0;
+    }
+    // SAFETY: the verifier knows the argument; the helper gives null for anything but a full TCP socket.
+    let sk = unsafe { bpf_skc_to_tcp_sock(common.cast()) }.cast::<u8>();
+    let (Some(settings), Some(totals)) = (SETTINGS.get(0), TOTALS.get_ptr_mut(0)) else {
+        return 0;
+    };
+    if sk.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier knows the context.
+    let meta = unsafe { (*ctx).meta };
+    // SAFETY: the pointer is a live map value; one sampling pass runs at a time.
+    visit(Typed(sk), sk as u64, meta, settings, unsafe { &mut *totals });
+    0
+}
+
+#[inline(always)]
+fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
+    let again = totals.shown == shown(meta);
+    totals.shown = shown(meta);
+    let now = ticks_from_ns(settings.now_ns);
+    let mut row = SocketRow::default();
+    let seen = row::read(sk, address, &mut row);
+    if row.flags & row_flags::ORPHAN != 0 {
+        if !again {
+            totals.orphans += 1;
+            totals.orphan_memory_bytes += u64::from(row.memory_bytes);
+        }
+        // The application has closed it. Where no hook hears that, this is the news.
+        closed(address);
+        return;
+    }
+    row.cookie = cookie(sk);
+    let mut unkept = SocketRecord::default();
+    let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
+    record.observe(&seen, now);
+    record.seen_pass = settings.pass;
+    row::join(&mut row, record, settings.now_ns, now);
+    let verdicts = Verdicts::of(&row, settings);
+    row.verdicts = verdicts.0;
+    if !again {
+        sum_totals(totals, &row);
+        if let Some(site) = CALLSITES.get_ptr_mut(row.callsite) {
+            // SAFETY: the pointer is a live map value; only the pass writes its sums, and one pass runs at a time.
+            sum_callsite(unsafe { &mut *site }, &row, record, settings);
+        }
+    }
+    if settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0 {
+        row::describe(sk, &mut row);
+        write_row(meta, &row);
+    }
+}
+
+#[inline(always)]
+fn cookie(sk: Typed) -> u64 {
+    let cookie: u64 = sk.read(offset!(skc_cookie));
+    if cookie == 0 && enabled(setup_flags::SOCKET_COOKIE) {
+        // SAFETY: the verifier knows the pointer.
+        return unsafe { bpf_get_socket_cookie(sk.0.cast_mut().cast()) };
+    }
+    cookie
+}
+
+/// The socket's record; a fresh one for a socket that has none, in `unkept` where the table is full.
+#[inline(always)]
+fn record_of<'a>(
+    address: u64,
+    cookie_low: u32,
+    settings: &PassSettings,
+    totals: &mut PassTotals,
+    unkept: &'a mut SocketRecord,
+) -> &'a mut SocketRecord {
+    if let Some(record) = SOCKETS.get_ptr_mut(address) {
+        // SAFETY: the pointer is a live map value.
+        let record = unsafe { &mut *record };
+        if record.cookie_low == 0 {
+            record.cookie_low = cookie_low;
+        }
+        if record.cookie_low == cookie_low {
+            return record;
+        }
+        // Another socket lives at this address now, and the end of the one before was not heard.
+        count_closed(record, settings.now_ns);
+    }
+    unkept.opened_ns = settings.now_ns;
+    unkept.cookie_low = cookie_low;
+    unkept.callsite = UNKNOWN;
+    unkept.flags = record_flags::ADOPTED;
+    if SOCKETS.insert(address, &*unkept, 0).is_err() {
+        totals.unattributed += 1;
+        return unkept;
+    }
+    totals.adopted += 1;
+    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*site).opened }, 1);
+    }
+    match SOCKETS.get_ptr_mut(address) {
+        // SAFETY: the pointer is a live map value.
+        Some(record) => unsafe { &mut *record },
+        None => unkept,
+    }
+}
+
+#[inline(always)]
+fn sum_totals(totals: &mut PassTotals, row: &SocketRow) {
+    totals.open += 1;
+    totals.rx_queue_bytes += u64::from(row.rx_queue_bytes);
+    totals.memory_bytes += u64::from(row.memory_bytes);
+    if row.flags & row_flags::IN_ACCEPT_QUEUE != 0 {
+        totals.in_accept_queue += 1;
+    }
+    if row.verdicts != 0 {
+        totals.flagged += 1;
+        for (bit, count) in totals.verdicts.iter_mut().enumerate() {
+            *count += u64::from(row.verdicts >> bit & 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum_callsite(site: &mut CallsiteCounters, row: &SocketRow, record: &SocketRecord, settings: &PassSettings) {
+    let sums = &mut site.sums;
+    if sums.pass != u32::from(settings.pass) {
+        sums.pass = u32::from(settings.pass);
+        sums.open = 0;
+        sums.flagged = 0;
+        sums.oldest_ns = u64::MAX;
+        sums.oldest_adopted = 0;
+        sums.rx_queue_bytes = 0;
+        sums.memory_bytes = 0;
+        for count in &mut sums.verdicts {
+            *count = 0;
+        }
+    }
+    sums.open += 1;
+    sums.rx_queue_bytes += u64::from(row.rx_queue_bytes);
+    sums.memory_bytes += u64::from(row.memory_bytes);
+    if record.opened_ns < sums.oldest_ns {
+        sums.oldest_ns = record.opened_ns;
+        sums.oldest_adopted = u32::from(record.flags & record_flags::ADOPTED);
+    }
+    if row.verdicts != 0 {
+        sums.flagged += 1;
+        for (bit, count) in sums.verdicts.iter_mut().enumerate() {
+            *count += row.verdicts >> bit & 1;
+        }
+    }
+}

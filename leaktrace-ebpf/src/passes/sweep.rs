@@ -1,0 +1,47 @@
+//! The sweep: drops records whose socket neither a sampling pass nor a holders pass has seen for a while. Hooks hear
+//! every end; this mends what a hook missed, such as closes while another hook of ours was running.
+
+use super::Meta;
+use crate::{
+    lifecycle::count_closed,
+    maps::{SETTINGS, SOCKETS, count_lost},
+};
+use leaktrace_common::SocketRecord;
+
+/// `struct bpf_iter__bpf_map_elem` (kernel/bpf/map_iter.c, 5.8).
+#[repr(C)]
+pub struct Context {
+    meta: *mut Meta,
+    map: *mut u8,
+    key: *const u64,
+    value: *mut SocketRecord,
+}
+
+/// How many passes a record outlives its last sight.
+const GRACE_PASSES: u16 = 2;
+
+/// `iter/bpf_map_elem`, since 5.8.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_map_elem")]
+pub fn pass_sweep(ctx: *mut Context) -> i32 {
+    // SAFETY: the verifier knows the context, here and below.
+    let key = unsafe { (*ctx).key };
+    // SAFETY: see above.
+    let value = unsafe { (*ctx).value };
+    if key.is_null() || value.is_null() {
+        return 0;
+    }
+    let Some(settings) = SETTINGS.get(0) else {
+        return 0;
+    };
+    // SAFETY: both are live for the time of this call.
+    let (sk, record) = unsafe { (*key, &*value) };
+    let unseen = settings.pass.wrapping_sub(record.seen_pass) > GRACE_PASSES;
+    let unheld = settings.held_pass.wrapping_sub(record.held_pass) > GRACE_PASSES;
+    if unseen && unheld && record.opened_ns < settings.sweep_before_ns {
+        count_closed(record, settings.now_ns);
+        let _ = SOCKETS.remove(sk);
+        count_lost!(stale_records);
+    }
+    0
+}

@@ -1,0 +1,83 @@
+//! Walking the caller's user stack by frame pointers, and hashing what was found.
+
+use crate::{kernel::UserRegisters, maps::setup};
+use aya_ebpf::helpers::bpf_probe_read_user;
+use leaktrace_common::{MAX_FRAMES, StackEntry, capture};
+
+/// Odd constant of the multiplicative mix (2^64 / golden ratio).
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+
+#[inline(always)]
+fn mix(hash: u64, word: u64) -> u64 {
+    let mixed = (hash ^ word).wrapping_mul(MIX);
+    mixed ^ (mixed >> 29)
+}
+
+/// Walks the stack into `entry` and gives a hash of its content, never 0.
+///
+/// Costs one checked read of 16 bytes a frame. The chain must lead upwards, so a hostile stack ends the walk
+/// at the latest after [`MAX_FRAMES`] steps.
+#[inline(always)]
+pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> u64 {
+    let mut hash = mix(setup!(seed), regs.ip);
+    entry.frames[0] = regs.ip;
+    entry.leaf_return = leaf_return(regs.sp);
+    hash = mix(hash, entry.leaf_return);
+    let mut frame_pointer = regs.bp;
+    let mut floor = regs.sp;
+    let mut len = 1;
+    let mut ended = capture::TOO_DEEP;
+    while len < MAX_FRAMES {
+        if frame_pointer == 0 {
+            ended = capture::AT_START;
+            break;
+        }
+        if frame_pointer < floor || frame_pointer & 7 != 0 {
+            ended = capture::BROKEN;
+            break;
+        }
+        // SAFETY: the helper checks the address itself.
+        let Ok([caller, ip]) = (unsafe { bpf_probe_read_user(frame_pointer as *const [u64; 2]) }) else {
+            ended = capture::BROKEN;
+            break;
+        };
+        if ip == 0 {
+            ended = capture::AT_START;
+            break;
+        }
+        entry.frames[len] = ip;
+        hash = mix(hash, ip);
+        floor = frame_pointer + 16;
+        frame_pointer = caller;
+        len += 1;
+    }
+    entry.len = len as u32;
+    entry.ended = ended;
+    hash | 1
+}
+
+/// The word at the stack pointer, if the bytes before what it points to can be a call instruction.
+#[inline(always)]
+fn leaf_return(sp: u64) -> u64 {
+    // SAFETY: the helper checks the address itself.
+    let Ok(word) = (unsafe { bpf_probe_read_user(sp as *const u64) }) else {
+        return 0;
+    };
+    if word < 4096 {
+        return 0;
+    }
+    // SAFETY: the helper checks the address itself.
+    let Ok(code) = (unsafe { bpf_probe_read_user((word - 8) as *const u64) }) else {
+        return 0;
+    };
+    if ends_in_call(code) { word } else { 0 }
+}
+
+/// Whether eight bytes of x86-64 code, the last in the highest byte, can end in a call: `E8 rel32`, or `FF /2` with a
+/// register, memory, displacement or scaled operand.
+#[inline(always)]
+fn ends_in_call(code: u64) -> bool {
+    let byte = |from_end: u32| (code >> (64 - 8 * from_end)) as u8;
+    let indirect = |from_end: u32| byte(from_end) == 0xFF && byte(from_end - 1) & 0x38 == 0x10;
+    byte(5) == 0xE8 || indirect(2) || indirect(3) || indirect(6) || indirect(7)
+}

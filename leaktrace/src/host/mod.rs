@@ -1,0 +1,9 @@
+//! The host and its processes, as `/proc` tells. Everything here may vanish between two reads and is optional.
+
+mod cgroup;
+mod process;
+mod system;
+
+pub use cgroup::{Placement, placement};
+pub use process::{ProcessFacts, descriptor_limit};
+pub use system::{Clock, HostFacts, KernelRelease, own_cpu, own_rss_bytes, tcp_memory_bytes};

@@ -1,0 +1,82 @@
+//! What is known about one process.
+
+use super::cgroup::{Placement, placement};
+use std::fs;
+
+/// One process, read once when it is first seen and kept after its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// Process id.
+    pub pid: u32,
+    /// Name of its main thread.
+    pub comm: String,
+    /// Executable.
+    pub exe: Option<String>,
+    /// Control group and what it tells.
+    pub placement: Placement,
+    /// Soft limit of descriptors; `None` if there is none or it is not known.
+    pub descriptor_limit: Option<u64>,
+    /// When it started, in clock ticks after boot: tells a reused process id apart.
+    pub started: u64,
+}
+
+impl ProcessFacts {
+    /// Reads them; `None` for a process that is gone.
+    pub fn read(pid: u32) -> Option<Self> {
+        let (comm, started) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+        let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        Some(Self {
+            pid,
+            comm,
+            exe: exe.map(|path| path.to_string_lossy().into_owned()),
+            placement: placement(&groups),
+            descriptor_limit: descriptor_limit(pid),
+            started,
+        })
+    }
+}
+
+/// Name and start time out of `/proc/PID/stat`. The name stands in parentheses and may contain some itself.
+fn parse_stat(stat: &str) -> Option<(String, u64)> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let (_, comm) = before.split_once('(')?;
+    const STARTTIME_AFTER_NAME: usize = 19;
+    let started = after.split_whitespace().nth(STARTTIME_AFTER_NAME)?.parse().ok()?;
+    Some((comm.to_owned(), started))
+}
+
+/// Soft limit of open descriptors of a process.
+pub fn descriptor_limit(pid: u32) -> Option<u64> {
+    parse_descriptor_limit(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
+}
+
+fn parse_descriptor_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_is_read_whole() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1000 1 184 0";
+        assert_eq!(parse_stat(stat), Some(("a) b (c".to_owned(), 777)));
+    }
+
+    #[test]
+    fn the_soft_limit_is_read_and_unlimited_is_none() {
+        let limits =
+            "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096      files\n";
+        assert_eq!(parse_descriptor_limit(limits), Some(1024));
+        assert_eq!(parse_descriptor_limit("Max open files   unlimited  unlimited files"), None);
+    }
+
+    #[test]
+    fn this_process_is_known() {
+        let facts = ProcessFacts::read(std::process::id());
+        assert!(facts.is_some_and(|facts| facts.exe.is_some() && facts.started > 0));
+    }
+}

@@ -1,0 +1,110 @@
+//! The machine: its names, its kernel, its clocks, and what leaktrace itself takes of it.
+
+use std::{fs, time::Duration};
+
+/// Who and what the machine is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Host name.
+    pub hostname: Option<String>,
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// Boot id.
+    pub boot_id: Option<String>,
+}
+
+impl HostFacts {
+    /// Reads them.
+    pub fn read() -> Self {
+        let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        Self {
+            hostname: line("/proc/sys/kernel/hostname"),
+            kernel: line("/proc/sys/kernel/osrelease"),
+            boot_id: line("/proc/sys/kernel/random/boot_id"),
+        }
+    }
+}
+
+/// The running kernel's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelRelease {
+    /// As it calls itself.
+    pub text: String,
+    /// Major and minor number; zero if it cannot be told.
+    pub version: (u32, u32),
+}
+
+impl KernelRelease {
+    /// Of the running kernel.
+    pub fn running() -> Self {
+        let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
+        let version = parse_version(&text).unwrap_or_default();
+        Self { text, version }
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(|character: char| !character.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// The clocks that samples carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// `CLOCK_BOOTTIME` in nanoseconds.
+    pub boot_ns: u64,
+    /// Nanoseconds since 1970.
+    pub unix_ns: i64,
+}
+
+impl Clock {
+    /// Both clocks now.
+    pub fn now() -> Self {
+        let boot = clock(libc::CLOCK_BOOTTIME);
+        let unix = clock(libc::CLOCK_REALTIME);
+        Self { boot_ns: boot, unix_ns: i64::try_from(unix).unwrap_or(i64::MAX) }
+    }
+}
+
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the argument is a valid place for the result.
+    unsafe { libc::clock_gettime(id, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Processor time of this process, user and system.
+pub fn own_cpu() -> Duration {
+    Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))
+}
+
+/// Resident memory of this process.
+pub fn own_rss_bytes() -> u64 {
+    const PAGE: u64 = 4096;
+    fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .map_or(0, |pages| pages * PAGE)
+}
+
+/// Kernel memory of TCP on the whole host: the pages in `/proc/net/sockstat`, which count for all namespaces.
+pub fn tcp_memory_bytes() -> Option<u64> {
+    const PAGE: u64 = 4096;
+    let text = fs::read_to_string("/proc/self/net/sockstat").ok()?;
+    let line = text.lines().find(|line| line.starts_with("TCP:"))?;
+    let mut words = line.split_whitespace();
+    words.find(|word| *word == "mem")?;
+    Some(words.next()?.parse::<u64>().ok()? * PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_release_names() {
+        assert_eq!(parse_version("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(parse_version("7.3-rc7-cloud-amd64"), Some((7, 3)));
+        assert_eq!(parse_version("strange"), None);
+    }
+}

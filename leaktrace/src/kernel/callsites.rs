@@ -1,0 +1,97 @@
+//! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
+
+use super::{
+    error::StartError,
+    load::{CallsitePool, Callsites},
+    mapped::{MappedArray, take_map_data},
+};
+use crate::sample::{CallsiteStack, Sample};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData},
+};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackEntry};
+use std::{collections::BTreeMap, path::Path};
+use zerocopy::FromZeros;
+
+/// A key that aya may copy out of the kernel.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodKey(CallsiteKey);
+// SAFETY: CallsiteKey is plain data without padding, as its derives prove.
+unsafe impl aya::Pod for PodKey {}
+
+/// A stack that aya may copy out of the kernel.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodStack(StackEntry);
+// SAFETY: StackEntry is plain data without padding, as its derives prove.
+unsafe impl aya::Pod for PodStack {}
+
+/// How many unused call sites of dead processes are given back in one sample.
+const MOST_GIVEN_BACK: usize = 1024;
+
+/// The table.
+pub struct CallsiteTable {
+    counters: Callsites,
+    stacks: Array<MapData, PodStack>,
+    index: HashMap<MapData, PodKey, u32>,
+    pool: CallsitePool,
+    known: BTreeMap<u32, CallsiteKey>,
+}
+
+impl CallsiteTable {
+    /// Takes the maps out of the loaded object and fills the pool.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        let internal = |error: aya::maps::MapError| StartError::internal(&error);
+        let counters = MappedArray::new(take_map_data(ebpf, "CALLSITES").map_err(internal)?, MAX_CALLSITES as usize)
+            .map_err(|error| StartError::internal(&error))?;
+        let stacks = Map::Array(take_map_data(ebpf, "STACKS").map_err(internal)?);
+        let index = Map::HashMap(take_map_data(ebpf, "CALLSITE_INDEX").map_err(internal)?);
+        let mut pool = CallsitePool::new(ebpf)?;
+        pool.top_up(0);
+        Ok(Self {
+            counters,
+            stacks: Array::try_from(stacks).map_err(internal)?,
+            index: HashMap::try_from(index).map_err(internal)?,
+            pool,
+            known: BTreeMap::new(),
+        })
+    }
+
+    /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
+    pub fn collect(&mut self, sample: &mut Sample) -> Result<(), StartError> {
+        let mut unused = Vec::new();
+        for index in 0..self.pool.high_water() {
+            let Some(site) = self.counters.get(index as usize) else { break };
+            if site.key.tgid == 0 && index != 0 {
+                continue;
+            }
+            if index != 0 && self.known.get(&index) != Some(&site.key) {
+                self.known.insert(index, site.key);
+                if site.key.stack_hash != 0 {
+                    let entry = self.stacks.get(&index, 0).map_err(|error| StartError::internal(&error))?;
+                    sample.stacks.push(CallsiteStack { callsite: index, entry: entry.0 });
+                }
+            }
+            if index != 0 && site.opened == site.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
+                unused.push((index, site.key));
+            }
+            sample.callsites.push((index, site));
+        }
+        for (index, key) in unused {
+            // The process is gone, so no hook can run for this key: nothing will use the index in between.
+            if self.index.remove(&PodKey(key)).is_ok() {
+                self.counters.set(index as usize, CallsiteCounters::new_zeroed());
+                self.known.remove(&index);
+                self.pool.give_back(index);
+            }
+        }
+        self.pool.top_up(self.known.len() as u32);
+        Ok(())
+    }
+}
+
+fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
+}

@@ -1,0 +1,95 @@
+//! Why the kernel side could not start: each names what failed, why, and what to do on the machine that prints it.
+
+use super::btf::BtfError;
+use std::fmt::Display;
+
+/// Why tracing could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Neither root nor the capabilities.
+    #[error("leaktrace needs to be root, or to have the capabilities {missing}: run it with sudo")]
+    NotPrivileged {
+        /// Which are missing.
+        missing: String,
+    },
+    /// Too old.
+    #[error(
+        "this kernel is {release}, and leaktrace needs 5.9 or newer (BPF iterators over TCP sockets): boot a newer kernel"
+    )]
+    KernelTooOld {
+        /// What it calls itself.
+        release: String,
+    },
+    /// Built without the kernel side.
+    #[error("this leaktrace was built without its kernel side: run `cargo xtask setup`, then build it again")]
+    NoKernelObject,
+    /// No usable BTF.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// Reading kernel memory from BPF is forbidden.
+    #[error(
+        "the kernel is locked down for confidentiality, which forbids BPF programs to read kernel memory: boot with \
+         lockdown=integrity or without lockdown"
+    )]
+    LockedDown,
+    /// The kernel did not take the object.
+    #[error("the kernel refused to load leaktrace's programs: {reason}; `leaktrace doctor` says what this host lacks")]
+    Load {
+        /// Its words.
+        reason: String,
+    },
+    /// No kind of hook attached, or not the one asked for.
+    #[error("no {asked} hooks could be attached: {reason}")]
+    Hooks {
+        /// `fentry`, `kprobe`, `tracepoint`, or `usable`.
+        asked: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A pass could not be made.
+    #[error("cannot sample sockets: {reason}")]
+    Sample {
+        /// Why.
+        reason: String,
+    },
+    /// A contradiction between this program and the object inside it.
+    #[error(
+        "leaktrace and its kernel side disagree: {reason}; please report this with the output of `leaktrace doctor`"
+    )]
+    Internal {
+        /// What they disagree about.
+        reason: String,
+    },
+}
+
+impl StartError {
+    /// From an error while loading.
+    pub fn load(error: &dyn std::error::Error) -> Self {
+        Self::Load { reason: chain(error) }
+    }
+
+    /// From an error that should not happen.
+    pub fn internal(error: &dyn Display) -> Self {
+        Self::Internal { reason: error.to_string() }
+    }
+}
+
+/// An error with its causes on one line; the verifier's long log is cut to its end, where the refusal stands.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    const LONGEST: usize = 400;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.len() <= LONGEST || std::env::var_os("LEAKTRACE_VERIFIER_LOG").is_some() {
+        return text;
+    }
+    let skip = text.char_indices().rev().nth(LONGEST).map_or(0, |(at, _)| at);
+    format!("… {}", &text[skip..])
+}

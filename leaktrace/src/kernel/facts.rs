@@ -1,0 +1,101 @@
+//! What the running kernel is like, as far as the kernel side needs to know: offsets, bits, helpers.
+
+use super::btf::{BtfError, KernelTypes};
+use leaktrace_common::{FIELDS, OFFSET_COUNT, Offsets, Setup, setup_flags};
+use zerocopy::FromBytes;
+
+/// Everything that is looked up by name.
+const NAMES: &[&str] = &[
+    "sock",
+    "inet_sock",
+    "inet_connection_sock",
+    "tcp_sock",
+    "net",
+    "socket",
+    "socket_wq",
+    "task_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "inode",
+    "pt_regs",
+    "sock_flags",
+    "inet_csk_accept",
+    "tcp_connect",
+    "security_sock_graft",
+    "bpf_task_pt_regs",
+    "bpf_get_socket_ptr_cookie",
+    "bpf_iter_tcp",
+    "bpf_iter_task_file",
+    "btf_trace_inet_sock_set_state",
+    "btf_trace_sys_exit",
+];
+
+/// Size of a task's kernel stack on x86-64 (`THREAD_SIZE`, arch/x86/include/asm/page_64_types.h, without KASAN): needed
+/// only before 5.15, where no helper gives the user registers.
+const THREAD_SIZE: u32 = 16 << 10;
+
+/// The facts.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelFacts {
+    /// Where the fields are.
+    pub offsets: Offsets,
+    /// Bits and helpers; [`Setup::flags`] holds what the kernel can do, before the user's choices.
+    pub setup: Setup,
+    /// Parameters of `inet_csk_accept`: 4 before 6.10, 2 since.
+    pub accept_parameters: u32,
+    /// Whether `security_sock_graft` is a function here (CONFIG_SECURITY).
+    pub has_sock_graft: bool,
+    /// Whether TCP sockets and descriptors can be iterated.
+    pub has_iterators: bool,
+}
+
+impl KernelFacts {
+    /// Reads them from the running kernel's BTF.
+    pub fn of_running_kernel() -> Result<Self, BtfError> {
+        Self::of(&KernelTypes::from_running_kernel(NAMES)?)
+    }
+
+    fn of(types: &KernelTypes) -> Result<Self, BtfError> {
+        let mut values = [0; OFFSET_COUNT];
+        for (value, field) in values.iter_mut().zip(FIELDS) {
+            *value = match types.offset(field.structure, field.path) {
+                Ok(offset) => offset,
+                Err(_) if field.optional => Offsets::ABSENT,
+                Err(error) => return Err(error),
+            };
+        }
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let offsets =
+            Offsets::read_from_bytes(&bytes).map_err(|_| BtfError::Malformed("a table of offsets of another size"))?;
+        let bit = |name| {
+            types
+                .enumerator("sock_flags", name)
+                .filter(|bit| *bit < 64)
+                .ok_or(BtfError::MissingField { structure: "enum sock_flags".to_owned(), path: String::from(name) })
+        };
+        let mut flags = 0;
+        if types.has_function("bpf_task_pt_regs") {
+            flags |= setup_flags::TASK_PT_REGS;
+        }
+        if types.has_function("bpf_get_socket_ptr_cookie") {
+            flags |= setup_flags::SOCKET_COOKIE;
+        }
+        let setup = Setup {
+            flags,
+            regs_from_stack: THREAD_SIZE - types.size("pt_regs").unwrap_or(0),
+            sock_dead: bit("SOCK_DEAD")?,
+            sock_done: bit("SOCK_DONE")?,
+            sock_keepopen: bit("SOCK_KEEPOPEN")?,
+            own_tgid: 0,
+            seed: 0,
+        };
+        Ok(Self {
+            offsets,
+            setup,
+            accept_parameters: types.parameter_count("inet_csk_accept").unwrap_or(0),
+            has_sock_graft: types.has_function("security_sock_graft"),
+            has_iterators: types.has_function("bpf_iter_tcp") && types.has_function("bpf_iter_task_file"),
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Attaching one of the three kinds of hooks, chosen by trying.
+
+use super::{
+    error::{StartError, chain},
+    facts::KernelFacts,
+};
+use crate::snapshot::Degradation;
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, FEntry, FExit, KProbe},
+};
+
+/// A kind of hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum HookKind {
+    /// Trampolines.
+    Fentry,
+    /// Breakpoints.
+    Kprobe,
+    /// Tracepoints.
+    Tracepoint,
+}
+
+impl HookKind {
+    /// Best first.
+    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Tracepoint];
+
+    /// The contract's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+
+    /// Advice for a kernel that refuses this kind.
+    const fn way_out(self) -> &'static str {
+        match self {
+            Self::Fentry => "use --hooks kprobe or --hooks tracepoint, or leave --hooks out",
+            Self::Kprobe => "use --hooks tracepoint, or leave --hooks out",
+            Self::Tracepoint => {
+                "this kernel lacks tracepoints in its BTF (CONFIG_FTRACE_SYSCALLS, CONFIG_DEBUG_INFO_BTF)"
+            }
+        }
+    }
+}
+
+/// Which kind to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HookChoice {
+    /// The best that attaches.
+    #[default]
+    Auto,
+    /// This one or none.
+    Only(HookKind),
+}
+
+/// Attaches hooks; tells which, and what had to be given up on the way.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    facts: &KernelFacts,
+    choice: HookChoice,
+) -> Result<(HookKind, Vec<Degradation>), StartError> {
+    let mut degraded = Vec::new();
+    let kinds: &[HookKind] = match &choice {
+        HookChoice::Auto => &HookKind::ALL,
+        HookChoice::Only(kind) => std::slice::from_ref(kind),
+    };
+    for kind in kinds {
+        match attach_kind(ebpf, btf, facts, *kind) {
+            Ok(notes) => {
+                degraded.extend(notes);
+                return Ok((*kind, degraded));
+            }
+            Err(reason) if choice == HookChoice::Auto => {
+                degraded.push(Degradation { feature: format!("{} hooks", kind.name()), reason });
+            }
+            Err(reason) => {
+                return Err(StartError::Hooks {
+                    asked: kind.name().to_owned(),
+                    reason: format!("{reason}; {}", kind.way_out()),
+                });
+            }
+        }
+    }
+    let reasons: Vec<String> = degraded.iter().map(|one| format!("{}: {}", one.feature, one.reason)).collect();
+    Err(StartError::Hooks {
+        asked: "usable".to_owned(),
+        reason: format!("{}; `leaktrace doctor` says what would help", reasons.join("; ")),
+    })
+}
+
+fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) -> Result<Vec<Degradation>, String> {
+    let mut notes = Vec::new();
+    let outcome = match kind {
+        HookKind::Fentry => attach_fentry(ebpf, btf, facts),
+        HookKind::Kprobe => attach_kprobe(ebpf, facts, &mut notes),
+        HookKind::Tracepoint => tracepoint(ebpf, btf, "tp_state", "inet_sock_set_state")
+            .and_then(|()| tracepoint(ebpf, btf, "tp_accept", "sys_exit")),
+    };
+    let outcome = outcome.and_then(|()| tracepoint(ebpf, btf, "tp_destroy", "tcp_destroy_sock"));
+    if outcome.is_err() {
+        for name in programs_of(kind, facts) {
+            unload(ebpf, name);
+        }
+    }
+    outcome.map(|()| notes)
+}
+
+fn programs_of(kind: HookKind, facts: &KernelFacts) -> Vec<&'static str> {
+    match kind {
+        HookKind::Fentry => vec!["fe_connect", "fe_close", fexit_of(facts), "tp_destroy"],
+        HookKind::Kprobe => vec!["kp_connect", "kp_close", "kp_graft", "kr_accept", "tp_destroy"],
+        HookKind::Tracepoint => vec!["tp_state", "tp_accept", "tp_destroy"],
+    }
+}
+
+fn fexit_of(facts: &KernelFacts) -> &'static str {
+    if facts.accept_parameters == 2 { "fx_accept_2" } else { "fx_accept_4" }
+}
+
+fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
+    // Close before open: a socket must never be recorded whose end would go unheard.
+    for (program, function) in [("fe_close", "tcp_close"), ("fe_connect", "tcp_connect")] {
+        let program: &mut FEntry = typed(ebpf, program)?;
+        program.load(function, btf).map_err(|error| refused("load", function, &error))?;
+        program.attach().map_err(|error| refused("attach", function, &error))?;
+    }
+    let program: &mut FExit = typed(ebpf, fexit_of(facts))?;
+    program.load("inet_csk_accept", btf).map_err(|error| refused("load", "inet_csk_accept", &error))?;
+    program.attach().map_err(|error| refused("attach", "inet_csk_accept", &error))?;
+    Ok(())
+}
+
+fn attach_kprobe(ebpf: &mut Ebpf, facts: &KernelFacts, notes: &mut Vec<Degradation>) -> Result<(), String> {
+    kprobe(ebpf, "kp_close", "tcp_close")?;
+    kprobe(ebpf, "kp_connect", "tcp_connect")?;
+    let graft = if facts.has_sock_graft {
+        kprobe(ebpf, "kp_graft", "security_sock_graft")
+    } else {
+        Err("this kernel has no security_sock_graft (CONFIG_SECURITY is off)".to_owned())
+    };
+    let Err(reason) = graft else { return Ok(()) };
+    kprobe(ebpf, "kr_accept", "inet_csk_accept")?;
+    notes.push(Degradation {
+        feature: "accept".to_owned(),
+        reason: format!(
+            "{reason}; a return probe is used, which misses accepts when many threads block in accept: the next pass \
+             adopts those, without their stack"
+        ),
+    });
+    Ok(())
+}
+
+fn kprobe(ebpf: &mut Ebpf, program: &str, function: &str) -> Result<(), String> {
+    let program: &mut KProbe = typed(ebpf, program)?;
+    program.load().map_err(|error| refused("load", function, &error))?;
+    program.attach(function, 0).map_err(|error| refused("attach", function, &error))?;
+    Ok(())
+}
+
+fn tracepoint(ebpf: &mut Ebpf, btf: &Btf, program: &str, tracepoint: &str) -> Result<(), String> {
+    let program: &mut BtfTracePoint = typed(ebpf, program)?;
+    program.load(tracepoint, btf).map_err(|error| refused("load", tracepoint, &error))?;
+    program.attach().map_err(|error| refused("attach", tracepoint, &error))?;
+    Ok(())
+}
+
+fn typed<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+    <&'a mut P as TryFrom<&'a mut aya::programs::Program>>::Error: std::error::Error,
+{
+    let program = ebpf.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
+    program.try_into().map_err(|error: <&'a mut P as TryFrom<_>>::Error| chain(&error))
+}
+
+fn refused(what: &str, hook: &str, error: &dyn std::error::Error) -> String {
+    let cause = chain(error);
+    let why = if cause.contains("os error 1)") || cause.contains("os error 524") || cause.contains("os error 95)") {
+        "this kernel does not offer that kind of hook"
+    } else if cause.contains("os error 2)") || cause.contains("tracefs") {
+        "this kernel was built without it, or hides it"
+    } else {
+        "the kernel refused"
+    };
+    format!("cannot {what} a hook on {hook}: {why} ({cause})")
+}
+
+/// Takes a program of a kind that failed halfway out of the kernel again.
+fn unload(ebpf: &mut Ebpf, name: &str) {
+    use aya::programs::Program;
+    let outcome = match ebpf.program_mut(name) {
+        Some(Program::FEntry(program)) => program.unload(),
+        Some(Program::FExit(program)) => program.unload(),
+        Some(Program::KProbe(program)) => program.unload(),
+        Some(Program::BtfTracePoint(program)) => program.unload(),
+        _ => return,
+    };
+    // A program that was never loaded has nothing to unload.
+    let _ = outcome;
+}

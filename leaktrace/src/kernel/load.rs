@@ -1,0 +1,157 @@
+//! Loading the kernel side: the object that the build put inside this program, sized and set up for this kernel.
+
+use super::{
+    error::StartError,
+    facts::KernelFacts,
+    mapped::{MappedArray, take_map_data},
+};
+use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, Setup, setup_flags};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+/// The object as built; empty where the build went without the kernel side.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
+
+/// `BPF_F_NO_PREALLOC`: entries are allocated as they are used.
+const NO_PREALLOC: u32 = 1;
+
+/// First kernel on which allocating in a tracing program cannot deadlock (`bpf_mem_alloc`).
+const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
+
+/// How many free call sites are kept ready.
+pub const FREE_CALLSITES_READY: u32 = 4096;
+
+/// Whether stacks are captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stacks {
+    /// At every open.
+    Capture,
+    /// Not at all.
+    Off,
+}
+
+/// What the kernel side is loaded with.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Stack capture.
+    pub stacks: Stacks,
+    /// Entries of the table of sockets.
+    pub max_sockets: u32,
+    /// Level of kernel-side diagnostics: 0 for none, 5 for all.
+    pub log_level: u8,
+}
+
+/// Loads the object; nothing is attached yet.
+pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadOptions) -> Result<Ebpf, StartError> {
+    if OBJECT.is_empty() {
+        return Err(StartError::NoKernelObject);
+    }
+    let mut setup = Setup { seed: random_seed(), ..facts.setup };
+    if options.stacks == Stacks::Capture {
+        setup.flags |= setup_flags::STACKS;
+    }
+    let offsets = facts.offsets;
+    let mut object = OBJECT.to_vec();
+    if release >= ALLOCATES_SAFELY {
+        add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
+        add_map_flags(&mut object, "CALLSITE_INDEX", NO_PREALLOC);
+    }
+    raise_memlock();
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global("OFFSETS", zerocopy::IntoBytes::as_bytes(&offsets), true)
+        .override_global("SETUP", zerocopy::IntoBytes::as_bytes(&setup), true)
+        .override_global("AYA_LOG_LEVEL", &options.log_level, false)
+        .map_max_entries("SOCKETS", options.max_sockets)
+        .load(&object)
+        .map_err(|error| StartError::load(&error))
+}
+
+/// Sets flags in the definition of a map in an object: aya has no call for it. An object without that map is left alone,
+/// loading it will say what is wrong.
+fn add_map_flags(object: &mut [u8], map: &str, flags: u32) {
+    const MAP_FLAGS_AT: usize = 16;
+    let position = || {
+        let file = object::File::parse(&*object).ok()?;
+        let symbol = file.symbols().find(|symbol| symbol.name() == Ok(map))?;
+        let section = file.section_by_index(symbol.section_index()?).ok()?;
+        if section.name() != Ok("maps") {
+            return None;
+        }
+        let (start, size) = section.file_range()?;
+        let at = usize::try_from(start + symbol.address()).ok()? + MAP_FLAGS_AT;
+        (symbol.address() + MAP_FLAGS_AT as u64 + 4 <= size).then_some(at)
+    };
+    if let Some(at) = position()
+        && let Some(bytes) = object.get_mut(at..at + 4)
+        && let Ok(current) = <[u8; 4]>::try_from(&*bytes)
+    {
+        bytes.copy_from_slice(&(u32::from_ne_bytes(current) | flags).to_ne_bytes());
+    }
+}
+
+/// A start value for the stack hash, so that nobody can prepare stacks that collide.
+fn random_seed() -> u64 {
+    let mut seed = [0_u8; 8];
+    // SAFETY: the buffer is as long as said.
+    let _ = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
+    u64::from_ne_bytes(seed)
+}
+
+/// Maps count against RLIMIT_MEMLOCK before 5.11. Raising it may be refused; loading then says whether that matters.
+fn raise_memlock() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the argument is a valid limit.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+}
+
+/// The pool of call-site indexes that the kernel side takes from.
+pub struct CallsitePool {
+    free: Queue<aya::maps::MapData, u32>,
+    /// Indexes from here on were never used.
+    unused: u32,
+    /// Indexes given back and not yet pushed.
+    returned: Vec<u32>,
+}
+
+impl CallsitePool {
+    /// Takes the queue out of the loaded object.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        let data = take_map_data(ebpf, "FREE_CALLSITES").map_err(|error| StartError::internal(&error))?;
+        let free = Queue::try_from(aya::maps::Map::Queue(data)).map_err(|error| StartError::internal(&error))?;
+        Ok(Self { free, unused: 1, returned: Vec::new() })
+    }
+
+    /// Index behind the last that was ever handed out.
+    pub fn high_water(&self) -> u32 {
+        self.unused
+    }
+
+    /// Takes back the index of a call site that nothing refers to any more.
+    pub fn give_back(&mut self, index: u32) {
+        self.returned.push(index);
+    }
+
+    /// Fills the queue so that about [`FREE_CALLSITES_READY`] are free, given how many are in use.
+    pub fn top_up(&mut self, in_use: u32) {
+        let mut ready = self.unused.saturating_sub(1 + in_use + self.returned.len() as u32);
+        while ready < FREE_CALLSITES_READY {
+            let index = match self.returned.pop() {
+                Some(index) => index,
+                None if self.unused < MAX_CALLSITES => {
+                    self.unused += 1;
+                    self.unused - 1
+                }
+                None => return,
+            };
+            if self.free.push(index, 0).is_err() {
+                self.returned.push(index);
+                return;
+            }
+            ready += 1;
+        }
+    }
+}
+
+/// The mapped array of call sites.
+pub type Callsites = MappedArray<CallsiteCounters>;

@@ -1,0 +1,94 @@
+//! Map arrays that user space reads and writes in place, without a system call for each entry.
+
+use aya::maps::{MapData, MapError};
+use std::{
+    io,
+    marker::PhantomData,
+    os::fd::{AsFd, AsRawFd},
+    ptr::NonNull,
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// An array map made with `BPF_F_MMAPABLE` (5.5), mapped into this process.
+///
+/// The kernel side writes to it at any time, so entries are copied out and in with volatile accesses, never borrowed.
+pub struct MappedArray<T> {
+    base: NonNull<u8>,
+    bytes: usize,
+    len: usize,
+    _map: MapData,
+    _entries: PhantomData<T>,
+}
+
+// SAFETY: the mapping belongs to this value alone and is only reached through it.
+unsafe impl<T: Send> Send for MappedArray<T> {}
+
+impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
+    /// Distance between entries: array maps round values up to eight bytes.
+    const STRIDE: usize = size_of::<T>().next_multiple_of(8);
+
+    /// Maps all of a map's `len` entries.
+    pub fn new(map: MapData, len: usize) -> io::Result<Self> {
+        let page = 4096;
+        let bytes = (len * Self::STRIDE).next_multiple_of(page);
+        let descriptor = map.fd().as_fd().as_raw_fd();
+        // SAFETY: a fresh shared mapping of a descriptor; the kernel picks the address and checks the length.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, descriptor, 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("a mapping at address zero"))?;
+        Ok(Self { base, bytes, len, _map: map, _entries: PhantomData })
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    fn entry(&self, index: usize) -> Option<NonNull<T>> {
+        if index >= self.len {
+            return None;
+        }
+        // SAFETY: the index is within the mapping.
+        Some(unsafe { self.base.add(index * Self::STRIDE) }.cast())
+    }
+
+    /// A copy of one entry; `None` behind the end.
+    pub fn get(&self, index: usize) -> Option<T> {
+        let entry = self.entry(index)?;
+        // SAFETY: the entry is mapped and aligned, and any bytes are a `T`.
+        Some(unsafe { entry.read_volatile() })
+    }
+
+    /// Overwrites one entry.
+    pub fn set(&mut self, index: usize, value: T) {
+        if let Some(entry) = self.entry(index) {
+            // SAFETY: the entry is mapped and aligned.
+            unsafe { entry.write_volatile(value) };
+        }
+    }
+}
+
+impl<T> Drop for MappedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `new`, which nothing borrows.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Takes a map out of the loaded object by name.
+pub fn take_map_data(ebpf: &mut aya::Ebpf, name: &str) -> Result<MapData, MapError> {
+    match ebpf.take_map(name) {
+        Some(
+            aya::maps::Map::Array(data)
+            | aya::maps::Map::HashMap(data)
+            | aya::maps::Map::Queue(data)
+            | aya::maps::Map::RingBuf(data),
+        ) => Ok(data),
+        Some(_) => Err(MapError::InvalidMapType { map_type: 0 }),
+        None => Err(MapError::InvalidName { name: name.to_owned() }),
+    }
+}

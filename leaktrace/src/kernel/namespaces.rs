@@ -1,0 +1,200 @@
+//! The network namespaces of this host, and entering each in turn.
+//!
+//! Namespaces are those of running processes and those that are mounted somewhere (`ip netns`, container runtimes). No
+//! descriptor of a namespace is kept between passes: that would keep it alive.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// A way to open each network namespace, by inode number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    paths: BTreeMap<u64, PathBuf>,
+}
+
+impl Namespaces {
+    /// Looks for all of them. Processes that vanish meanwhile, or may not be looked at, are passed over.
+    pub fn find() -> Self {
+        let mut paths = BTreeMap::new();
+        if let Ok(processes) = fs::read_dir("/proc") {
+            for entry in processes.flatten() {
+                if entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
+                    add(&mut paths, entry.path().join("ns/net"));
+                }
+            }
+        }
+        for path in mounted() {
+            add(&mut paths, path);
+        }
+        Self { paths }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Calls `visit` inside each namespace and returns to the one this thread came from. What cannot be entered is
+    /// counted; without the right to enter others, only this one is visited.
+    pub fn visit_each(&self, mut visit: impl FnMut(u64) -> io::Result<()>) -> io::Result<Visited> {
+        let home = File::open("/proc/thread-self/ns/net")?;
+        let home_inode = home.metadata()?.ino();
+        let mut visited = Visited::default();
+        let mut outcome = visit_home(home_inode, &mut visit, &mut visited);
+        for (inode, path) in self.paths.iter().filter(|(inode, _)| **inode != home_inode) {
+            if outcome.is_err() {
+                break;
+            }
+            let Ok(namespace) = File::open(path) else {
+                // The process is gone; if its namespace lives on, another path leads to it next time.
+                continue;
+            };
+            if namespace.metadata().map(|data| data.ino()).ok() != Some(*inode) {
+                continue;
+            }
+            if enter(&namespace).is_err() {
+                visited.refused += 1;
+                continue;
+            }
+            if has_tcp_sockets() {
+                visited.entered += 1;
+                outcome = visit(*inode);
+            } else {
+                visited.empty += 1;
+            }
+        }
+        enter(&home).or_else(|error| if visited.entered + visited.empty == 1 { Ok(()) } else { Err(error) })?;
+        outcome.map(|()| visited)
+    }
+}
+
+/// What became of the namespaces of one round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// Entered and visited, the own one included.
+    pub entered: u32,
+    /// Left out because they have no TCP sockets.
+    pub empty: u32,
+    /// Could not be entered.
+    pub refused: u32,
+}
+
+fn visit_home(inode: u64, visit: &mut impl FnMut(u64) -> io::Result<()>, visited: &mut Visited) -> io::Result<()> {
+    visited.entered += 1;
+    visit(inode)
+}
+
+fn enter(namespace: &File) -> io::Result<()> {
+    // SAFETY: an open descriptor; only this thread changes its namespace.
+    match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) {
+    // The link reads `net:[4026531840]`; asking for the inode of what it leads to would open it.
+    let Ok(target) = fs::read_link(&path) else {
+        if let Ok(data) = fs::metadata(&path) {
+            paths.entry(data.ino()).or_insert(path);
+        }
+        return;
+    };
+    let name = target.to_string_lossy();
+    if let Some(inode) = name.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'))
+        && let Ok(inode) = inode.parse()
+    {
+        paths.entry(inode).or_insert(path);
+    }
+}
+
+/// Where network namespaces are mounted: lines of type nsfs with the root `net:[…]`.
+fn mounted() -> Vec<PathBuf> {
+    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return Vec::new() };
+    parse_mounted(&mounts)
+}
+
+fn parse_mounted(mounts: &str) -> Vec<PathBuf> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            let (root, point) = (fields.nth(3)?, fields.next()?);
+            (root.starts_with("net:[") && line.contains(" - nsfs ")).then(|| PathBuf::from(unescape(point)))
+        })
+        .collect()
+}
+
+/// Undoes the octal escapes of mountinfo (`\040` for a space).
+fn unescape(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut rest = field;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        match rest.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                text.push(char::from(byte));
+                rest = &rest[at + 4..];
+            }
+            None => {
+                text.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Whether the namespace that this thread is in counts any TCP socket: walking the hash table of the whole host for
+/// an empty one is the dearest part of a pass on a host with many containers.
+fn has_tcp_sockets() -> bool {
+    let in_use = |path: &Path, protocol: &str| {
+        fs::read_to_string(path).ok().and_then(|text| tcp_in_use(&text, protocol)).unwrap_or(1)
+    };
+    in_use(Path::new("/proc/thread-self/net/sockstat"), "TCP:") > 0
+        || in_use(Path::new("/proc/thread-self/net/sockstat6"), "TCP6:") > 0
+}
+
+/// Sockets in use and orphans of a protocol in the text of `/proc/net/sockstat`.
+fn tcp_in_use(text: &str, protocol: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(protocol))?;
+    let mut words = line.split_whitespace().skip(1);
+    let mut sum = 0;
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        if matches!(name, "inuse" | "orphan") {
+            sum += value.parse::<u64>().ok()?;
+        }
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounted_namespaces_are_read_from_mountinfo() {
+        let text = "36 25 0:4 net:[4026532201] /run/netns/a\\040b rw shared:1 - nsfs nsfs rw\n\
+                    37 25 0:5 / /proc rw - proc proc rw\n38 25 0:4 mnt:[1] /run/m rw - nsfs nsfs rw\nrubbish\n";
+        assert_eq!(parse_mounted(text), [PathBuf::from("/run/netns/a b")]);
+    }
+
+    #[test]
+    fn sockets_in_use_are_read_from_sockstat() {
+        let text = "sockets: used 12\nTCP: inuse 5 orphan 2 tw 9 alloc 8 mem 1\nUDP: inuse 0 mem 0\n";
+        assert_eq!(tcp_in_use(text, "TCP:"), Some(7));
+        assert_eq!(tcp_in_use(text, "TCP6:"), None);
+    }
+
+    #[test]
+    fn the_own_namespace_is_among_those_found() {
+        let own = fs::metadata("/proc/self/ns/net").map(|data| data.ino()).unwrap_or_default();
+        assert!(Namespaces::find().paths.contains_key(&own));
+    }
+}

@@ -1,0 +1,143 @@
+//! Running the iterators and decoding what they write.
+
+use super::{
+    error::{StartError, chain},
+    sweep,
+};
+use aya::{Btf, Ebpf, programs::Iter};
+use bytes::{Buf, Bytes, BytesMut};
+use leaktrace_common::{HolderRow, ProcessRow, SocketRow, row_kind};
+use std::{fs::File, io, io::Read, os::fd::AsFd as _};
+use zerocopy::FromBytes;
+
+/// The kernel hands out at most this much of an iterator at a time.
+const CHUNK: usize = 32 << 10;
+
+/// What iterators write, decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Sockets.
+    pub sockets: Vec<SocketRow>,
+    /// Who holds them.
+    pub holders: Vec<HolderRow>,
+    /// Processes.
+    pub processes: Vec<ProcessRow>,
+    /// Reads whose bytes could not be understood to their end.
+    pub damaged: u64,
+}
+
+impl Rows {
+    /// Takes in the bytes of one read: whole rows, each starting with its kind.
+    pub fn decode(&mut self, mut bytes: Bytes) {
+        while bytes.has_remaining() {
+            let understood = match bytes.first_chunk().map(|kind| u32::from_ne_bytes(*kind)) {
+                Some(row_kind::SOCKET) => take(&mut bytes, &mut self.sockets),
+                Some(row_kind::HOLDER) => take(&mut bytes, &mut self.holders),
+                Some(row_kind::PROCESS) => take(&mut bytes, &mut self.processes),
+                _ => false,
+            };
+            if !understood {
+                self.damaged += 1;
+                return;
+            }
+        }
+    }
+}
+
+fn take<T: FromBytes>(bytes: &mut Bytes, into: &mut Vec<T>) -> bool {
+    let Some(Ok(row)) = bytes.get(..size_of::<T>()).map(T::read_from_bytes) else {
+        return false;
+    };
+    into.push(row);
+    bytes.advance(size_of::<T>());
+    true
+}
+
+/// Loads an iterator program.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, target: &str) -> Result<(), StartError> {
+    let program = iter_program(ebpf, program)?;
+    program.load(target, btf).map_err(|error| StartError::load(&error))
+}
+
+fn iter_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Iter, StartError> {
+    let program = ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))?;
+    program.try_into().map_err(|error: aya::programs::ProgramError| StartError::internal(&chain(&error)))
+}
+
+/// Starts an iterator in the namespaces that the calling thread is in now.
+fn open(ebpf: &mut Ebpf, name: &str) -> Result<File, StartError> {
+    let program = iter_program(ebpf, name)?;
+    let sample = |error: &dyn std::error::Error| StartError::Sample { reason: chain(error) };
+    let link = program.attach().map_err(|error| sample(&error))?;
+    let link = program.take_link(link).map_err(|error| sample(&error))?;
+    link.into_file().map_err(|error| sample(&error))
+}
+
+/// Runs an iterator to its end and decodes its rows.
+pub fn run(ebpf: &mut Ebpf, program: &str, buffer: &mut BytesMut, rows: &mut Rows) -> Result<(), StartError> {
+    let file = open(ebpf, program)?;
+    read_rows(file, buffer, rows).map_err(|error| StartError::Sample { reason: error.to_string() })
+}
+
+/// Runs an iterator over the entries of a map to its end; it writes no rows.
+pub fn run_over_map(ebpf: &mut Ebpf, program: &str, map: &str, buffer: &mut BytesMut) -> Result<(), StartError> {
+    let sample = |error: &dyn std::error::Error| StartError::Sample { reason: chain(error) };
+    let map = match ebpf.map(map) {
+        Some(aya::maps::Map::HashMap(data)) => {
+            data.fd().as_fd().try_clone_to_owned().map_err(|error| sample(&error))?
+        }
+        _ => return Err(StartError::internal(&format!("no hash map {map}"))),
+    };
+    let program = iter_program(ebpf, program)?.fd().map_err(|error| sample(&error))?.as_fd();
+    let file = sweep::open(program, map.as_fd()).map_err(|error| sample(&error))?;
+    read_rows(file, buffer, &mut Rows::default()).map_err(|error| sample(&error))
+}
+
+/// Reads rows to the end. An iterator gives whole rows only, so each read is decoded by itself.
+fn read_rows(mut file: impl Read, buffer: &mut BytesMut, rows: &mut Rows) -> io::Result<()> {
+    loop {
+        buffer.resize(CHUNK, 0);
+        let len = match file.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => len,
+            // The kernel asks to come back when a pass over many empty buckets took long.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+            Err(error) => return Err(error),
+        };
+        rows.decode(buffer.split_to(len).freeze());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    fn sample() -> Vec<u8> {
+        let mut bytes = SocketRow { kind: row_kind::SOCKET, cookie: 7, ..SocketRow::default() }.as_bytes().to_vec();
+        bytes.extend(HolderRow { kind: row_kind::HOLDER, tgid: 3, ..HolderRow::default() }.as_bytes());
+        bytes.extend(ProcessRow { kind: row_kind::PROCESS, fds: 9, ..ProcessRow::default() }.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn rows_of_every_kind_are_decoded_in_order() {
+        let mut rows = Rows::default();
+        rows.decode(sample().into());
+        assert_eq!((rows.sockets[0].cookie, rows.holders[0].tgid, rows.processes[0].fds, rows.damaged), (7, 3, 9, 0));
+    }
+
+    #[test]
+    fn bytes_cut_anywhere_or_of_unknown_kind_are_counted_not_believed() {
+        let bytes = sample();
+        for cut in 0..bytes.len() {
+            let mut rows = Rows::default();
+            rows.decode(Bytes::copy_from_slice(&bytes[..cut]));
+            let whole = rows.sockets.len() * size_of::<SocketRow>() + rows.holders.len() * size_of::<HolderRow>();
+            assert_eq!(rows.damaged == 0, whole == cut, "cut at {cut}");
+        }
+        let mut rows = Rows::default();
+        rows.decode(Bytes::from(vec![0xff; 64]));
+        assert_eq!(rows.damaged, 1);
+    }
+}
