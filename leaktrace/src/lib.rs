@@ -4,3 +4,4 @@
 //! output reads; it is the JSON report of the contract, field for field.
 
 pub mod snapshot;
+pub mod symbols;

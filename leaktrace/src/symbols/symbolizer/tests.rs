@@ -1,0 +1,1 @@
+//! What the symbolizer says of programs that compilers on this machine make.
