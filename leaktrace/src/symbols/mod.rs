@@ -5,6 +5,7 @@
 
 mod bytes;
 mod cache;
+mod demangle;
 mod elf;
 mod image;
 mod location;
@@ -13,6 +14,8 @@ mod open;
 mod perf_map;
 mod process;
 mod symbolizer;
+#[cfg(test)]
+mod testing;
 
 pub use image::Images;
 pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules};

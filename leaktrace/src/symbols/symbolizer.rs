@@ -4,6 +4,7 @@
 //! Where nothing is certain the answer is module and offset, never a name.
 
 use super::cache::FrameCache;
+use super::demangle::readable;
 use super::image::{Image, Images};
 use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
 use super::perf_map;
@@ -163,7 +164,7 @@ impl Symbolizer {
 }
 
 fn blaze() -> Blaze {
-    Blaze::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(true).build()
+    Blaze::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(false).build()
 }
 
 /// What blazesym is guessed to allocate for a file. Its bytes are mapped, not read; indexes over them are made on demand.
@@ -183,7 +184,7 @@ fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
 
 fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {
     let frame = |symbol: &str, code: Option<&CodeInfo<'_>>| Frame {
-        symbol: Some(symbol.to_owned()),
+        symbol: Some(readable(symbol)),
         file: code.map(|code| path_text(&code.to_path())).filter(|file| !file.is_empty()),
         line: code.and_then(|code| code.line).filter(|line| *line > 0),
         ..Frame::default()
