@@ -65,6 +65,8 @@ pub struct Elf {
     pub machine: u16,
     /// Whether addresses have 64 bits.
     pub is_64: bool,
+    /// Address at which the program starts.
+    pub entry: u64,
     /// Loadable segments, in file order.
     pub segments: Vec<Segment>,
     /// Sections, in file order; empty when the file has none or they are damaged.
@@ -78,6 +80,7 @@ pub struct Elf {
 struct Header {
     is_64: bool,
     machine: u16,
+    entry: u64,
     phoff: u64,
     shoff: u64,
     phentsize: u64,
@@ -94,7 +97,7 @@ impl Elf {
     /// When it is no ELF file of this machine's byte order, or its program headers are damaged.
     pub fn read(bytes: &Bytes) -> Result<Self, ElfError> {
         let mut header = Header::read(bytes)?;
-        let mut file = Self { machine: header.machine, is_64: header.is_64, ..Self::default() };
+        let mut file = Self { machine: header.machine, is_64: header.is_64, entry: header.entry, ..Self::default() };
         header.extend(bytes);
         file.read_segments(bytes, &header)?;
         file.sections = read_sections(bytes, &header).unwrap_or_default();
@@ -192,6 +195,7 @@ impl Header {
                 Ok(Self {
                     is_64: true,
                     machine: u16_at(&raw, 18),
+                    entry: u64_at(&raw, 24),
                     phoff: u64_at(&raw, 32),
                     shoff: u64_at(&raw, 40),
                     phentsize: half(&raw, 54),
@@ -206,6 +210,7 @@ impl Header {
                 Ok(Self {
                     is_64: false,
                     machine: u16_at(&raw, 18),
+                    entry: u64::from(u32_at(&raw, 24)),
                     phoff: u64::from(u32_at(&raw, 28)),
                     shoff: u64::from(u32_at(&raw, 32)),
                     phentsize: half(&raw, 42),

@@ -85,6 +85,15 @@ impl Image {
         self.identity
     }
 
+    /// Key of everything that is cached about the file.
+    pub fn content(&self) -> Content {
+        let Identity { device, inode, size, modified_ns } = self.identity;
+        match &self.elf.build_id {
+            Some(id) => Content::Build(id.clone(), size),
+            None => Content::File(device, inode, size, modified_ns),
+        }
+    }
+
     /// Whether the content is still the one that was opened. One that was written over has other code at the same
     /// offsets, and names from it would be wrong.
     pub fn is_unchanged(&self) -> bool {

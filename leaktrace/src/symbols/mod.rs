@@ -5,6 +5,7 @@
 
 mod bytes;
 mod cache;
+mod code_at;
 mod demangle;
 mod elf;
 mod image;
@@ -16,9 +17,11 @@ mod process;
 mod symbolizer;
 #[cfg(test)]
 mod testing;
+mod unwind;
 
 pub use image::Images;
 pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules};
 pub use maps::{Backing, Mapping, Mappings};
 pub use process::{Locator, ProcessError, ProcessMaps, Role};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
+pub use unwind::{DEFAULT_TABLE_BYTES, Ended, Stack, Unwinder, Walk, Why, is_after_call};

@@ -114,14 +114,19 @@ impl ProcessMaps {
             .or_else(|| open::regular(Path::new(&format!("/tmp/perf-{}.map", self.pid))).ok().filter(trusted))
     }
 
+    /// Bytes of the process's memory; `None` when they cannot be read.
+    pub(super) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        File::open(self.path("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
+        Some(bytes)
+    }
+
     fn read_vdso(&self, mapping: &Mapping) -> Option<Image> {
         let len = mapping.end - mapping.start;
         if len > MAX_VDSO {
             return None;
         }
-        let mut content = vec![0; usize::try_from(len).ok()?];
-        File::open(self.path("mem")).ok()?.read_exact_at(&mut content, mapping.start).ok()?;
-        Image::new(open::memory(&content).ok()?).ok()
+        Image::new(open::memory(&self.memory(mapping.start, len)?).ok()?).ok()
     }
 }
 
@@ -186,6 +191,17 @@ impl Locator {
         let seen = self.see(maps, index);
         let offset = if seen.kind == ModuleKind::Vdso { 0 } else { offset };
         Some((seen.image?, offset.checked_add(address - start)?))
+    }
+
+    /// What is mapped at an address.
+    pub(super) fn kind_at(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<ModuleKind> {
+        let (index, _) = maps.mappings.at(address)?;
+        Some(self.see(maps, index).kind)
+    }
+
+    /// Whether a goroutine starts here.
+    pub(super) fn is_go_root(&mut self, _maps: &mut ProcessMaps, _address: u64) -> bool {
+        false
     }
 
     fn see(&mut self, maps: &mut ProcessMaps, index: usize) -> Seen {

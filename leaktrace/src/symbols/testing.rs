@@ -2,7 +2,9 @@
 
 use super::location::{Location, Module, ModuleKind};
 use super::{Locator, image, open};
+use leaktrace_common::{STACK_COPY_BYTES, StackCapture};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -99,4 +101,79 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+impl Running {
+    /// A thread of the process that is not its first.
+    pub fn other_thread(&self) -> u32 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let ids = threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap());
+        ids.filter(|id| *id != self.pid()).max().unwrap()
+    }
+}
+
+/// Addresses of gdb's backtrace of a thread. `None`, said, without gdb.
+pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
+    let walk = "python\nf = gdb.newest_frame()\nwhile f is not None:\n  \
+                if f.type() != gdb.INLINE_FRAME: print('PC %x' % f.pc())\n  f = f.older()\nend";
+    let script = Scratch::new();
+    let path = script.write(
+        "walk.gdb",
+        &format!(
+            "set backtrace past-main on\nset backtrace past-entry off\npython\nfor t in gdb.selected_inferior().threads():\n  \
+             if t.ptid[1] == {tid}: t.switch()\nend\n{walk}\n"
+        ),
+    );
+    let output = Command::new("gdb").args(["-nx", "-batch", "-p", &pid.to_string(), "-x"]).arg(path).output();
+    let Ok(output) = output else {
+        println!("SKIP gdb cannot be run");
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let addresses: Vec<u64> =
+        text.lines().filter_map(|line| u64::from_str_radix(line.strip_prefix("PC ")?, 16).ok()).collect();
+    assert!(!addresses.is_empty(), "gdb says nothing: {text} {}", String::from_utf8_lossy(&output.stderr));
+    Some(addresses)
+}
+
+/// Registers and stack of a thread, as the hook captures them.
+pub fn capture(tid: u32) -> StackCapture {
+    let thread = i32::try_from(tid).unwrap();
+    // SAFETY: user_regs_struct is plain integers, for which zero is valid.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let call = |request, data: *mut libc::c_void| {
+        let address = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: data is null, or points to a user_regs_struct for PTRACE_GETREGS.
+        let result = unsafe { libc::ptrace(request, thread, address, data) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    };
+    call(libc::PTRACE_SEIZE, std::ptr::null_mut());
+    call(libc::PTRACE_INTERRUPT, std::ptr::null_mut());
+    let mut status = 0;
+    // SAFETY: the status lives longer than the call.
+    let waited = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+    assert_eq!(waited, thread);
+    call(libc::PTRACE_GETREGS, (&raw mut registers).cast());
+    let mut captured = StackCapture {
+        callsite: 0,
+        tgid: tid,
+        ip: registers.rip,
+        sp: registers.rsp,
+        bp: registers.rbp,
+        lr: 0,
+        len: 0,
+        _pad: 0,
+        bytes: [0; STACK_COPY_BYTES],
+    };
+    let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
+    let mut len = 0;
+    while len < STACK_COPY_BYTES {
+        match memory.read_at(&mut captured.bytes[len..], registers.rsp + len as u64) {
+            Ok(count) if count > 0 => len += count,
+            _ => break,
+        }
+    }
+    captured.len = u32::try_from(len).unwrap();
+    call(libc::PTRACE_DETACH, std::ptr::null_mut());
+    captured
 }
