@@ -116,13 +116,15 @@ impl Image {
             return;
         }
         let Some(id) = self.elf.build_id.clone() else { return };
-        let mut candidates: Vec<PathBuf> = DEBUG_DIRECTORIES.iter().map(|directory| build_id_path(directory, &id)).collect();
+        let mut candidates: Vec<PathBuf> =
+            DEBUG_DIRECTORIES.iter().map(|directory| build_id_path(directory, &id)).collect();
         if let Some((name, _)) = self.elf.debug_link(&self.bytes) {
             let home = Path::new(shown).parent().unwrap_or(Path::new("/"));
             candidates.extend([home.join(&name), home.join(".debug").join(&name)]);
-            candidates.extend(DEBUG_DIRECTORIES.map(|directory| {
-                Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(&name)
-            }));
+            candidates.extend(
+                DEBUG_DIRECTORIES
+                    .map(|directory| Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(&name)),
+            );
         }
         let open = |path: &PathBuf| {
             let inside = root.and_then(|root| open::regular_in(root, path).ok());

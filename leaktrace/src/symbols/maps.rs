@@ -106,7 +106,14 @@ fn parse_line(line: &[u8]) -> Option<Line> {
         return Some(Line::Other);
     }
     let device = (u32::try_from(major).ok()?, u32::try_from(minor).ok()?);
-    Some(Line::Executable(Mapping { start, end, offset, device, inode, backing: backing(rest.trim_ascii_start(), inode) }))
+    Some(Line::Executable(Mapping {
+        start,
+        end,
+        offset,
+        device,
+        inode,
+        backing: backing(rest.trim_ascii_start(), inode),
+    }))
 }
 
 fn backing(name: &[u8], inode: u64) -> Backing {

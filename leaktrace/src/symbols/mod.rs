@@ -17,6 +17,7 @@ mod process;
 mod symbolizer;
 #[cfg(test)]
 mod testing;
+mod trust;
 mod unwind;
 
 pub use image::Images;
@@ -24,4 +25,5 @@ pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Mod
 pub use maps::{Backing, Mapping, Mappings};
 pub use process::{Locator, ProcessError, ProcessMaps, Role};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
+pub use trust::{FramePointers, Trust, TrustCache};
 pub use unwind::{DEFAULT_TABLE_BYTES, Ended, Stack, Unwinder, Walk, Why, is_after_call};

@@ -38,9 +38,8 @@ pub fn regular_in(root: &File, path: &Path) -> io::Result<File> {
     how.flags = u64::from((libc::O_PATH | libc::O_CLOEXEC).cast_unsigned());
     how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
     // SAFETY: both pointers are to live objects of the size that is passed; the kernel only reads them.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of_val(&how))
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of_val(&how)) };
     let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the system call just returned this descriptor, and nothing else owns it.
     let found = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
@@ -94,7 +93,8 @@ mod tests {
         std::fs::write(root.join("etc/hostname"), "inside").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", root.join("name")).unwrap();
         let mut text = String::new();
-        let opened = regular_in(&handle(&root).unwrap(), Path::new("/name")).map(|mut file| file.read_to_string(&mut text));
+        let opened =
+            regular_in(&handle(&root).unwrap(), Path::new("/name")).map(|mut file| file.read_to_string(&mut text));
         std::fs::remove_dir_all(&root).unwrap();
         opened.unwrap().unwrap();
         assert_eq!(text, "inside");

@@ -173,7 +173,11 @@ pub fn take_apart(name: &str) -> Name {
         _ => (place, None),
     };
     let symbol = if symbol.is_empty() { "(anonymous)" } else { symbol };
-    Name { symbol: symbol.to_owned(), file: Some(file.to_owned()).filter(|file| Path::new(file) != Path::new("")), line }
+    Name {
+        symbol: symbol.to_owned(),
+        file: Some(file.to_owned()).filter(|file| Path::new(file) != Path::new("")),
+        line,
+    }
 }
 
 #[cfg(test)]

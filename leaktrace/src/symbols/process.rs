@@ -168,7 +168,9 @@ impl Locator {
         let seen = self.see(maps, index);
         let in_file = offset.wrapping_add(address.wrapping_sub(start));
         match seen.kind {
-            ModuleKind::File | ModuleKind::Deleted => Location { address, module: seen.id, offset: in_file, name: None },
+            ModuleKind::File | ModuleKind::Deleted => {
+                Location { address, module: seen.id, offset: in_file, name: None }
+            }
             ModuleKind::Vdso => Location { address, module: seen.id, offset: address.wrapping_sub(start), name: None },
             ModuleKind::Jit | ModuleKind::Anonymous => {
                 let name = self.perf_maps.name(maps.pid, maps.started_ticks, lookup, || maps.open_perf_map());

@@ -60,7 +60,8 @@ impl Symbolizer {
     /// Names a stack, leaf first. For each location one frame, preceded by those that were merged into it, innermost
     /// first. All addresses but the first are taken as return addresses.
     pub fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
-        let frames = stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
+        let frames =
+            stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
         self.shrink();
         frames
     }

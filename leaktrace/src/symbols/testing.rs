@@ -88,7 +88,15 @@ impl Running {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "{command:?} said nothing");
-        Self(child)
+        let running = Self(child);
+        // It is still on its way from writing to waiting.
+        while running.threads().iter().any(|tid| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/task/{tid}/stat", running.pid())).unwrap_or_default();
+            !stat.contains(") S ")
+        }) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        running
     }
 
     pub fn pid(&self) -> u32 {
@@ -104,11 +112,15 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// The threads of the process.
+    pub fn threads(&self) -> Vec<u32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+    }
+
     /// A thread of the process that is not its first.
     pub fn other_thread(&self) -> u32 {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
-        let ids = threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap());
-        ids.filter(|id| *id != self.pid()).max().unwrap()
+        self.threads().into_iter().filter(|id| *id != self.pid()).max().unwrap()
     }
 }
 

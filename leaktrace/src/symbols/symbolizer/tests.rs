@@ -132,7 +132,10 @@ fn a_stripped_program_gets_names_from_its_debug_file() {
         symbolizer(&locator).resolve_one(&place(&locator, &scratch.path("a"), address), Role::Leaf)
     };
     let frames = resolve();
-    assert_eq!(frames, [Frame { address, offset: Some(address), module: frames[0].module.clone(), ..Frame::default() }]);
+    assert_eq!(
+        frames,
+        [Frame { address, offset: Some(address), module: frames[0].module.clone(), ..Frame::default() }]
+    );
     scratch.run("objcopy --add-gnu-debuglink=a.debug a");
     let frames = resolve();
     assert_eq!(frames.last().unwrap().symbol.as_deref(), Some("hidden"));

@@ -45,34 +45,77 @@ fn indirect_call_len(modrm: &[u8]) -> Option<usize> {
 }
 
 /// Bytes that [`frame_from_epilogue`] and [`starts_thread`] want to see behind a return address.
-pub const LOOK_AHEAD: usize = 24;
+pub const LOOK_AHEAD: usize = 128;
+
+/// Most jumps that are followed to the end of a function.
+const MAX_JUMPS: u32 = 4;
 
 /// Size of a frame of which no table tells, from the code that will leave it: `add $n,%rsp` and `pop` until `ret`.
 ///
-/// That is how the trampolines of CPython's `-X perf` end. `None` unless the code gets to `ret` that way.
+/// That is how musl's functions end (it has no tables) and the trampolines of CPython's `-X perf`. Instructions that leave
+/// the stack alone are passed over and short jumps are followed: every way to a `ret` undoes the same frame. `None` when an
+/// instruction is not one of the few that are known.
 pub fn frame_from_epilogue(code: &[u8]) -> Option<Epilogue> {
-    let mut epilogue = Epilogue { return_at: 0, saved_rbp_at: None };
-    let mut rest = code;
+    leave(code, 0, Epilogue { return_at: 0, saved_rbp_at: None }, MAX_JUMPS)
+}
+
+fn leave(code: &[u8], mut at: usize, mut epilogue: Epilogue, jumps: u32) -> Option<Epilogue> {
     loop {
-        rest = match rest {
+        let rest = code.get(at..)?;
+        at += match *rest {
             [0xc3, ..] => return Some(epilogue),
-            [0x48, 0x83, 0xc4, n @ 0..=0x7f, tail @ ..] => {
-                epilogue.return_at += u64::from(*n);
-                tail
+            // add $imm8,%rsp and add $imm32,%rsp
+            [0x48, 0x83, 0xc4, n @ 0..=0x7f, ..] => {
+                epilogue.return_at += u64::from(n);
+                4
             }
-            [0x5d, tail @ ..] => {
+            [0x48, 0x81, 0xc4, a, b, c, d @ 0..=0x7f, ..] => {
+                epilogue.return_at += u64::from(u32::from_le_bytes([a, b, c, d]));
+                7
+            }
+            [0x5d, ..] => {
                 epilogue.saved_rbp_at = Some(epilogue.return_at);
                 epilogue.return_at += 8;
-                tail
+                1
             }
             // pop of another register, with a prefix for the upper eight
-            [0x58..=0x5b | 0x5e | 0x5f, tail @ ..] | [0x41, 0x58..=0x5f, tail @ ..] => {
+            [0x58..=0x5b | 0x5e | 0x5f, ..] => {
                 epilogue.return_at += 8;
-                tail
+                1
             }
+            [0x41, 0x58..=0x5f, ..] => {
+                epilogue.return_at += 8;
+                2
+            }
+            // call rel32; what is called leaves the stack as it was
+            [0xe8, _, _, _, _, ..] => 5,
+            // mov and test between registers, with or without a prefix; nothing is moved to rsp or rbp
+            [0x89, modrm, ..] if modrm >> 6 == 3 && !matches!(modrm & 7, 4 | 5) => 2,
+            [0x48 | 0x4c, 0x89, modrm, ..] if modrm >> 6 == 3 && !matches!(modrm & 7, 4 | 5) => 3,
+            [0x49 | 0x4d, 0x89, modrm, ..] if modrm >> 6 == 3 => 3,
+            [0x85, modrm, ..] if modrm >> 6 == 3 => 2,
+            [0x48, 0x85, modrm, ..] if modrm >> 6 == 3 => 3,
+            // cmp $imm8 with a register
+            [0x83, 0xf8..=0xff, _, ..] => 3,
+            [0x48 | 0x49, 0x83, 0xf8..=0xff, _, ..] => 4,
+            // jcc rel8: there or on; jmp rel8: there
+            [0x70..=0x7f, to, ..] => {
+                if let Some(there) = jump(at, to)
+                    && let Some(found) = leave(code, there, epilogue, jumps.checked_sub(1)?)
+                {
+                    return Some(found);
+                }
+                2
+            }
+            [0xeb, to, ..] => return leave(code, jump(at, to)?, epilogue, jumps.checked_sub(1)?),
             _ => return None,
         };
     }
+}
+
+/// Target of a jump with one byte of distance.
+fn jump(at: usize, distance: u8) -> Option<usize> {
+    at.checked_add(2)?.checked_add_signed(isize::from(distance.cast_signed()))
 }
 
 /// A frame as seen from the stack pointer.
@@ -97,6 +140,8 @@ pub fn starts_thread(before: &[u8], behind: &[u8]) -> bool {
     match behind {
         // glibc, `__libc_start_call_main`: mov %eax,%edi; call exit
         [0x89, 0xc7, 0xe8, ..] => indirect,
+        // musl, `start`: mov %rax,%rdi; call __pthread_exit
+        [0x48, 0x89, 0xc7, 0xe8, ..] => indirect,
         // glibc, `start_thread`: mov %rax,%fs:… stores the result in the thread's descriptor
         [0x64, 0x48, 0x89, 0x04, 0x25, ..] => indirect,
         // musl, `__clone` and other roots written by hand: the result goes into the exit system call
@@ -135,19 +180,19 @@ mod tests {
     #[test]
     fn every_form_of_call_is_seen() {
         for call in [
-            &[0xe8, 1, 2, 3, 4][..],               // call rel32
-            &[0xff, 0xd0],                         // call *%rax
-            &[0x41, 0xff, 0xd1],                   // call *%r9
-            &[0xff, 0x10],                         // call *(%rax)
-            &[0xff, 0x14, 0xc8],                   // call *(%rax,%rcx,8)
-            &[0xff, 0x14, 0x25, 1, 2, 3, 4],       // call *0x4030201
-            &[0xff, 0x14, 0xcd, 1, 2, 3, 4],       // call *0x4030201(,%rcx,8)
-            &[0xff, 0x15, 1, 2, 3, 4],             // call *0x4030201(%rip)
-            &[0xff, 0x50, 0x10],                   // call *0x10(%rax)
-            &[0xff, 0x54, 0x24, 0x10],             // call *0x10(%rsp)
-            &[0xff, 0x90, 1, 2, 3, 4],             // call *0x4030201(%rax)
-            &[0xff, 0x94, 0x24, 1, 2, 3, 4],       // call *0x4030201(%rsp)
-            &[0x2e, 0xff, 0xd0],                   // notrack or segment prefix
+            &[0xe8, 1, 2, 3, 4][..],         // call rel32
+            &[0xff, 0xd0],                   // call *%rax
+            &[0x41, 0xff, 0xd1],             // call *%r9
+            &[0xff, 0x10],                   // call *(%rax)
+            &[0xff, 0x14, 0xc8],             // call *(%rax,%rcx,8)
+            &[0xff, 0x14, 0x25, 1, 2, 3, 4], // call *0x4030201
+            &[0xff, 0x14, 0xcd, 1, 2, 3, 4], // call *0x4030201(,%rcx,8)
+            &[0xff, 0x15, 1, 2, 3, 4],       // call *0x4030201(%rip)
+            &[0xff, 0x50, 0x10],             // call *0x10(%rax)
+            &[0xff, 0x54, 0x24, 0x10],       // call *0x10(%rsp)
+            &[0xff, 0x90, 1, 2, 3, 4],       // call *0x4030201(%rax)
+            &[0xff, 0x94, 0x24, 1, 2, 3, 4], // call *0x4030201(%rsp)
+            &[0x2e, 0xff, 0xd0],             // notrack or segment prefix
         ] {
             assert!(is_after_call(call), "{call:02x?}");
             let with_more: Vec<u8> = [&[0x90; 9][..], call].concat();
@@ -159,14 +204,14 @@ mod tests {
     fn other_code_is_no_call() {
         for code in [
             &[][..],
-            &[0x0f, 0x05],                   // syscall
-            &[0xc3],                         // ret
-            &[0xe9, 1, 2, 3, 4],             // jmp rel32
-            &[0xff, 0xe0],                   // jmp *%rax
-            &[0xff, 0x25, 1, 2, 3, 4],       // jmp *(%rip)
-            &[0xff, 0x30],                   // push (%rax)
-            &[0x48, 0x83, 0xec, 0x18],       // sub $0x18,%rsp
-            &[0xe8, 1, 2, 3],                // cut short
+            &[0x0f, 0x05],             // syscall
+            &[0xc3],                   // ret
+            &[0xe9, 1, 2, 3, 4],       // jmp rel32
+            &[0xff, 0xe0],             // jmp *%rax
+            &[0xff, 0x25, 1, 2, 3, 4], // jmp *(%rip)
+            &[0xff, 0x30],             // push (%rax)
+            &[0x48, 0x83, 0xec, 0x18], // sub $0x18,%rsp
+            &[0xe8, 1, 2, 3],          // cut short
         ] {
             assert!(!is_after_call(code), "{code:02x?}");
         }
@@ -179,8 +224,14 @@ mod tests {
         assert_eq!(frame_from_epilogue(&[0x48, 0x83, 0xc4, 8, 0xc3]), frame(8, None), "CPython 3.12");
         assert_eq!(frame_from_epilogue(&[0x5d, 0xc3]), frame(8, Some(0)), "CPython 3.13");
         assert_eq!(frame_from_epilogue(&[0x41, 0x5c, 0x5d, 0xc3]), frame(16, Some(8)));
+        let musl = [0x48, 0x89, 0xc7, 0xe8, 1, 2, 3, 4, 0x48, 0x83, 0xc4, 0x18, 0xc3];
+        assert_eq!(frame_from_epilogue(&musl), frame(24, None), "musl's connect");
+        let cancellable = [0x5a, 0x59, 0x48, 0x83, 0xf8, 0xfc, 0x75, 0x02, 0x0f, 0x0b, 0x48, 0x83, 0xc4, 8, 0x5b, 0xc3];
+        assert_eq!(frame_from_epilogue(&cancellable), frame(32, None), "musl's __syscall_cp_c");
+        assert_eq!(frame_from_epilogue(&[0xeb, 0xfe]), None, "an endless loop");
+        assert_eq!(frame_from_epilogue(&[0x75, 0xfe, 0x74, 0xfc, 0xeb, 0xfa]), None, "endless loops");
         assert_eq!(frame_from_epilogue(&[0x48, 0x83, 0xc4, 0xf8, 0xc3]), None, "a negative size");
-        assert_eq!(frame_from_epilogue(&[0x48, 0x89, 0xc3, 0xc3]), None);
+        assert_eq!(frame_from_epilogue(&[0x48, 0x89, 0xec, 0xc3]), None, "mov %rbp,%rsp");
         assert_eq!(frame_from_epilogue(&[0x5d]), None);
     }
 

@@ -6,8 +6,8 @@ use super::Why;
 use super::stack::Stack;
 use super::table::{Entry, Reader};
 use gimli::{
-    CfaRule, Encoding, Evaluation, EvaluationResult, Expression, Location, Register, RegisterRule, UnwindExpression, Value,
-    X86_64,
+    CfaRule, Encoding, Evaluation, EvaluationResult, Expression, Location, Register, RegisterRule, UnwindExpression,
+    Value, X86_64,
 };
 
 /// Most operations of one expression.
