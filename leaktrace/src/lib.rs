@@ -7,3 +7,5 @@ pub mod host;
 pub mod kernel;
 pub mod sample;
 pub mod snapshot;
+pub mod units;
+pub mod symbols;

@@ -1,0 +1,153 @@
+//! Reads small pieces of files of any size, by position and through a bounded number of cached pages.
+//!
+//! Not a memory map on purpose: a mapped file that somebody truncates kills the reader, a read merely fails.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const PAGE: u64 = 4096;
+/// Pages kept of one file: 1 MiB.
+const MAX_PAGES: usize = 256;
+
+/// The bytes of a file, or of memory that stands for one.
+#[derive(Debug)]
+pub struct Bytes {
+    source: Source,
+    len: u64,
+    pages: Mutex<HashMap<u64, Arc<[u8]>>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Memory(Box<[u8]>),
+}
+
+impl Bytes {
+    /// The bytes of an open file.
+    ///
+    /// # Errors
+    /// When the file's length cannot be read.
+    pub fn of_file(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { source: Source::File(file), len, pages: Mutex::default() })
+    }
+
+    /// Bytes in memory.
+    pub fn of_memory(bytes: impl Into<Box<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { len: bytes.len() as u64, source: Source::Memory(bytes), pages: Mutex::default() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The file, where there is one.
+    pub fn file(&self) -> Option<&File> {
+        match &self.source {
+            Source::File(file) => Some(file),
+            Source::Memory(_) => None,
+        }
+    }
+
+    /// Fills `buffer` from `offset` on; `None` when the file ends before, or cannot be read.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+        let end = offset.checked_add(buffer.len() as u64)?;
+        if end > self.len {
+            return None;
+        }
+        match &self.source {
+            Source::Memory(bytes) => {
+                let from = usize::try_from(offset).ok()?;
+                buffer.copy_from_slice(bytes.get(from..from.checked_add(buffer.len())?)?);
+            }
+            Source::File(file) if buffer.len() as u64 > PAGE => file.read_exact_at(buffer, offset).ok()?,
+            Source::File(file) => {
+                let mut done = 0;
+                while done < buffer.len() {
+                    let at = offset + done as u64;
+                    let page = self.page(file, at / PAGE)?;
+                    let from = usize::try_from(at % PAGE).ok()?;
+                    let part = page.get(from..)?;
+                    let count = part.len().min(buffer.len() - done);
+                    if count == 0 {
+                        return None;
+                    }
+                    buffer[done..done + count].copy_from_slice(&part[..count]);
+                    done += count;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// A copy of `len` bytes from `offset` on; `None` when there are fewer, or when `len` exceeds `limit`.
+    pub fn copy(&self, offset: u64, len: u64, limit: u64) -> Option<Vec<u8>> {
+        // The length is checked against the file before anything is allocated.
+        if len > limit || offset.checked_add(len)? > self.len {
+            return None;
+        }
+        let mut buffer = vec![0; usize::try_from(len).ok()?];
+        self.read(offset, &mut buffer)?;
+        Some(buffer)
+    }
+
+    /// A fixed number of bytes.
+    pub fn array<const N: usize>(&self, offset: u64) -> Option<[u8; N]> {
+        let mut buffer = [0; N];
+        self.read(offset, &mut buffer)?;
+        Some(buffer)
+    }
+
+    fn page(&self, file: &File, number: u64) -> Option<Arc<[u8]>> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = pages.get(&number) {
+            return Some(Arc::clone(page));
+        }
+        let start = number.checked_mul(PAGE)?;
+        let len = PAGE.min(self.len.checked_sub(start)?);
+        let mut buffer = vec![0; usize::try_from(len).ok()?];
+        file.read_exact_at(&mut buffer, start).ok()?;
+        if pages.len() >= MAX_PAGES {
+            pages.clear();
+        }
+        let page: Arc<[u8]> = buffer.into();
+        pages.insert(number, Arc::clone(&page));
+        Some(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_reads_as_its_bytes_across_pages_and_never_beyond_its_end() {
+        let content: Vec<u8> = (0..20_000u32).map(|i| (i % 251) as u8).collect();
+        let path = std::env::temp_dir().join(format!("leaktrace-bytes-{}", std::process::id()));
+        File::create(&path).unwrap().write_all(&content).unwrap();
+        let file = Bytes::of_file(File::open(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let memory = Bytes::of_memory(content.clone());
+        for (offset, len) in [(0, 1), (4090, 20), (8192, 4096), (100, 15_000), (19_999, 1), (20_000, 0)] {
+            let expected = content[offset..offset + len].to_vec();
+            assert_eq!(file.copy(offset as u64, len as u64, 1 << 20), Some(expected.clone()));
+            assert_eq!(memory.copy(offset as u64, len as u64, 1 << 20), Some(expected));
+        }
+        for (offset, len) in [(20_000, 1), (u64::MAX, 1), (1, u64::MAX), (0, 20_001)] {
+            assert_eq!(file.copy(offset, len, u64::MAX), None);
+            assert_eq!(memory.copy(offset, len, u64::MAX), None);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Files with code that are kept open, so that frames still get names when the process or the file's name is gone.
+//!
+//! Bounded: the least recently used file is closed first, and opened again by path if it is still the same file.
+
+use super::bytes::Bytes;
+use super::elf::{Elf, ElfError};
+use super::location::{BuildId, Content, Module, ModuleKind};
+use super::open;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+
+/// Files that are kept open at once.
+pub const MAX_OPEN: usize = 256;
+
+/// Where distributions put separate debug files.
+const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
+
+/// Why a file cannot serve.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// It could not be opened or read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is not a usable ELF file.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+}
+
+/// An open ELF file.
+#[derive(Debug)]
+pub struct Image {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Its headers.
+    pub elf: Elf,
+    /// Its separate debug file, found when it was opened: the container that has it may be gone later.
+    pub debug: Option<Arc<Image>>,
+    identity: Identity,
+}
+
+/// What tells whether a file is still the one that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of its content, nanoseconds since the epoch.
+    pub modified_ns: i64,
+}
+
+impl Identity {
+    /// Identity of an open file.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let modified_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
+        Ok(Self { device: meta.dev(), inode: meta.ino(), size: meta.len(), modified_ns })
+    }
+}
+
+impl Image {
+    /// Takes over an open file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not ELF.
+    pub fn new(file: File) -> Result<Self, ImageError> {
+        let identity = Identity::of(&file)?;
+        let bytes = Bytes::of_file(file)?;
+        let elf = Elf::read(&bytes)?;
+        Ok(Self { bytes, elf, debug: None, identity })
+    }
+
+    /// The file's identity when it was opened.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Key of everything that is cached about the file.
+    pub fn content(&self) -> Content {
+        let Identity { device, inode, size, modified_ns } = self.identity;
+        match &self.elf.build_id {
+            Some(id) => Content::Build(id.clone(), size),
+            None => Content::File(device, inode, size, modified_ns),
+        }
+    }
+
+    /// Whether the content is still the one that was opened. One that was written over has other code at the same
+    /// offsets, and names from it would be wrong.
+    pub fn is_unchanged(&self) -> bool {
+        self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
+    }
+
+    /// Path that leads to this very file: its own, if that still does, or one through the open descriptor.
+    pub fn path(&self, shown: &str) -> Option<PathBuf> {
+        let file = self.bytes.file()?;
+        let by_name = Path::new(shown);
+        let same = std::fs::metadata(by_name)
+            .is_ok_and(|meta| meta.dev() == self.identity.device && meta.ino() == self.identity.inode);
+        Some(if same { by_name.to_path_buf() } else { open::path_of(file) })
+    }
+
+    /// Looks for the separate debug file, by build id and then by link, in the process's root and on the host.
+    pub fn find_debug(&mut self, root: Option<&File>, shown: &str) {
+        let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
+        if has_own || self.debug.is_some() {
+            return;
+        }
+        let Some(id) = self.elf.build_id.clone() else { return };
+        let mut candidates: Vec<PathBuf> =
+            DEBUG_DIRECTORIES.iter().map(|directory| build_id_path(directory, &id)).collect();
+        if let Some((name, _)) = self.elf.debug_link(&self.bytes) {
+            let home = Path::new(shown).parent().unwrap_or(Path::new("/"));
+            candidates.extend([home.join(&name), home.join(".debug").join(&name)]);
+            candidates.extend(
+                DEBUG_DIRECTORIES
+                    .map(|directory| Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(&name)),
+            );
+        }
+        let open = |path: &PathBuf| {
+            let inside = root.and_then(|root| open::regular_in(root, path).ok());
+            let image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
+            // The build id proves that it belongs; a CRC over the whole file would cost more and prove less.
+            let ours = image.elf.build_id.as_ref() == Some(&id) && image.identity != self.identity;
+            ours.then(|| Arc::new(image))
+        };
+        self.debug = candidates.iter().find_map(open);
+    }
+}
+
+fn build_id_path(directory: &str, id: &BuildId) -> PathBuf {
+    let digits = id.to_string();
+    let (head, tail) = digits.split_at(2);
+    PathBuf::from(format!("{directory}/.build-id/{head}/{tail}.debug"))
+}
+
+/// The files that are open. A handle: clones share one set.
+#[derive(Clone, Debug, Default)]
+pub struct Images(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    images: HashMap<Content, (Arc<Image>, u64)>,
+    clock: u64,
+}
+
+impl Images {
+    /// Keeps a file open under the key of its content; one that is already there stays.
+    pub fn keep(&self, content: Content, image: Image) -> Arc<Image> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        if let Some((image, used)) = open.images.get_mut(&content) {
+            *used = clock;
+            return Arc::clone(image);
+        }
+        if open.images.len() >= MAX_OPEN {
+            let oldest = open.images.iter().min_by_key(|(_, (_, used))| *used).map(|(content, _)| content.clone());
+            oldest.and_then(|content| open.images.remove(&content));
+        }
+        let image = Arc::new(image);
+        open.images.insert(content, (Arc::clone(&image), clock));
+        image
+    }
+
+    /// The open file with this content.
+    pub fn held(&self, content: &Content) -> Option<Arc<Image>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        let (image, used) = open.images.get_mut(content)?;
+        *used = clock;
+        Some(Arc::clone(image))
+    }
+
+    /// The file of a module: the one that is held, or the one at its path if that is the same build. `None` when there is
+    /// neither, or when it has been written over since.
+    pub fn of(&self, module: &Module) -> Option<Arc<Image>> {
+        let content = module.content()?;
+        if let Some(image) = self.held(&content) {
+            return image.is_unchanged().then_some(image);
+        }
+        if matches!(module.kind, ModuleKind::Vdso) {
+            return None;
+        }
+        let image = self.by_path(module, &content).or_else(|| by_build_id(module))?;
+        Some(self.keep(content, image))
+    }
+
+    fn by_path(&self, module: &Module, content: &Content) -> Option<Image> {
+        let mut image = Image::new(open::regular(Path::new(&module.path)).ok()?).ok()?;
+        let same = match content {
+            Content::Build(id, _) => image.elf.build_id.as_ref() == Some(id),
+            Content::File(device, inode, size, modified_ns) => {
+                image.identity == Identity { device: *device, inode: *inode, size: *size, modified_ns: *modified_ns }
+            }
+        };
+        if !same {
+            return None;
+        }
+        image.find_debug(None, &module.path);
+        Some(image)
+    }
+
+    /// How many files are open, debug files not counted.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).images.len()
+    }
+}
+
+/// A recording may come from a machine whose binary is not here while its debug file is.
+fn by_build_id(module: &Module) -> Option<Image> {
+    let id = module.build_id.as_ref()?;
+    let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| open::regular(&build_id_path(directory, id)).ok());
+    let image = Image::new(files.next()?).ok()?;
+    (image.elf.build_id.as_ref() == Some(id)).then_some(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Image {
+        Image::new(open::regular(Path::new("/proc/self/exe")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_file_is_closed_first() {
+        let images = Images::default();
+        let key = |index: u64| Content::File(1, index, 2, 3);
+        for index in 0..MAX_OPEN as u64 {
+            images.keep(key(index), own());
+        }
+        assert!(images.held(&key(0)).is_some(), "this use makes it the newest");
+        images.keep(key(9999), own());
+        assert_eq!(images.count(), MAX_OPEN);
+        assert!(images.held(&key(0)).is_some());
+        assert!(images.held(&key(1)).is_none());
+    }
+
+    #[test]
+    fn a_file_that_was_written_over_is_not_used() {
+        let path = std::env::temp_dir().join(format!("leaktrace-image-{}", std::process::id()));
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        let image = Image::new(open::regular(&path).unwrap()).unwrap();
+        assert!(image.is_unchanged());
+        assert_eq!(image.path(path.to_str().unwrap()), Some(path.clone()));
+        assert!(image.path("/nowhere").unwrap().starts_with("/proc/self/fd"));
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(10).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!image.is_unchanged());
+    }
+}

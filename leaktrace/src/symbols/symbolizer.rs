@@ -1,0 +1,230 @@
+//! Gives places their names: function, file, line, and the functions that the compiler merged into their callers.
+//!
+//! blazesym reads ELF symbols and DWARF; this module decides which file to ask, keeps what was found, and bounds memory.
+//! Where nothing is certain the answer is module and offset, never a name.
+
+use super::cache::FrameCache;
+use super::demangle::readable;
+use super::image::{Image, Images};
+use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
+use super::perf_map;
+use super::process::Role;
+use crate::snapshot::Frame;
+use blazesym::symbolize::source::{Elf as ElfSource, Source};
+use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer as Blaze, evict};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Default of `--symbol-cache`, in bytes.
+pub const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+
+/// Names frames. Not `Send`: the tables of blazesym are not. Make it where it is used.
+pub struct Symbolizer {
+    modules: Modules,
+    images: Images,
+    frames: FrameCache,
+    /// The first module that had a content stands for all that have it.
+    by_content: HashMap<Content, ModuleId>,
+    representatives: HashMap<ModuleId, Option<(ModuleId, Arc<Module>)>>,
+    blaze: Blaze,
+    /// Files whose symbols blazesym has read: what they are guessed to cost, and when they were used.
+    parsed: HashMap<PathBuf, Parsed>,
+    clock: u64,
+    limit: usize,
+}
+
+struct Parsed {
+    /// Keeps the descriptor, and with it the path through it, from being used for another file.
+    _image: Arc<Image>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Symbolizer {
+    /// A symbolizer over what a [`super::Locator`] has collected, that keeps about `limit` bytes.
+    pub fn new(modules: Modules, images: Images, limit: usize) -> Self {
+        Self {
+            modules,
+            images,
+            frames: FrameCache::new(limit / 4),
+            by_content: HashMap::new(),
+            representatives: HashMap::new(),
+            blaze: blaze(),
+            parsed: HashMap::new(),
+            clock: 0,
+            limit,
+        }
+    }
+
+    /// Names a stack, leaf first. For each location one frame, preceded by those that were merged into it, innermost
+    /// first. All addresses but the first are taken as return addresses.
+    pub fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
+        let frames =
+            stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
+        self.shrink();
+        frames
+    }
+
+    /// Names one location.
+    pub fn resolve_one(&mut self, place: &Location, role: Role) -> Vec<Frame> {
+        let Some(id) = place.module else { return vec![nameless(place, None)] };
+        let Some(module) = self.modules.get(id) else { return vec![nameless(place, None)] };
+        if matches!(module.kind, ModuleKind::Jit | ModuleKind::Anonymous) {
+            return vec![generated(place, &module)];
+        }
+        let Some((key, module_of_content)) = self.representative(id, &module) else {
+            return vec![nameless(place, Some(&module))];
+        };
+        let lookup = role.lookup(place.offset);
+        let frames = match self.frames.get((key, lookup)) {
+            Some(frames) => frames,
+            None => {
+                let Some(frames) = self.look_up(&module_of_content, lookup) else {
+                    // Not remembered: the file may come back.
+                    return vec![nameless(place, Some(&module))];
+                };
+                let frames: Arc<[Frame]> = frames.into();
+                self.frames.insert((key, lookup), Arc::clone(&frames));
+                frames
+            }
+        };
+        let finish = |frame: &Frame| Frame {
+            address: place.address,
+            offset: frame.offset.map(|offset| offset.saturating_add(place.offset - lookup)),
+            module: Some(module.path.clone()),
+            ..frame.clone()
+        };
+        frames.iter().map(finish).collect()
+    }
+
+    /// Memory that is kept, in bytes: exact for names, a guess for the tables they came from.
+    pub fn bytes(&self) -> usize {
+        self.frames.bytes() + self.parsed.values().map(|parsed| parsed.bytes).sum::<usize>()
+    }
+
+    fn representative(&mut self, id: ModuleId, module: &Arc<Module>) -> Option<(ModuleId, Arc<Module>)> {
+        let (by_content, modules) = (&mut self.by_content, &self.modules);
+        let find = || {
+            let first = *by_content.entry(module.content()?).or_insert(id);
+            Some((first, modules.get(first)?))
+        };
+        self.representatives.entry(id).or_insert_with(find).clone()
+    }
+
+    /// `None` when the file cannot be had.
+    fn look_up(&mut self, module: &Module, file_offset: u64) -> Option<Vec<Frame>> {
+        let image = self.images.of(module)?;
+        let Some(vaddr) = image.elf.vaddr_of(file_offset) else { return Some(vec![unknown(file_offset)]) };
+        let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
+        let found = debug
+            .and_then(|debug| self.ask(&debug, "", vaddr))
+            .or_else(|| self.ask(&image, &module.path, vaddr))
+            .unwrap_or_else(|| vec![unknown(vaddr)]);
+        Some(found)
+    }
+
+    /// Asks blazesym for an address of a file.
+    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64) -> Option<Vec<Frame>> {
+        let path = image.path(shown)?;
+        self.clock += 1;
+        let entry = self.parsed.entry(path.clone()).or_insert_with(|| Parsed {
+            _image: Arc::clone(image),
+            bytes: guess_cost(image),
+            used: 0,
+        });
+        entry.used = self.clock;
+        let sym = |debug_syms| {
+            let mut source = ElfSource::new(&path);
+            source.debug_syms = debug_syms;
+            // An error in debug information, such as a debug link that leads to the file of another build, must not
+            // hide the symbols.
+            match self.blaze.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
+                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(frames_of(&sym)),
+                _ => None,
+            }
+        };
+        sym(true).or_else(|| sym(false))
+    }
+
+    /// Forgets the files used longest ago until what is left fits.
+    fn shrink(&mut self) {
+        let room = self.limit - self.limit / 4;
+        let mut bytes: usize = self.parsed.values().map(|parsed| parsed.bytes).sum();
+        while bytes > room && !self.parsed.is_empty() {
+            let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(path, _)| path.clone());
+            let Some(path) = oldest else { return };
+            if self.blaze.evict(&evict::Evict::Elf(evict::Elf::new(&path))).is_err() {
+                self.blaze = blaze();
+                self.parsed.clear();
+                return;
+            }
+            bytes -= self.parsed.remove(&path).map_or(0, |parsed| parsed.bytes);
+        }
+    }
+}
+
+fn blaze() -> Blaze {
+    Blaze::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(false).build()
+}
+
+/// What blazesym is guessed to allocate for a file. Its bytes are mapped, not read; indexes over them are made on demand.
+fn guess_cost(image: &Image) -> usize {
+    let size = |name: &str| image.elf.section(name).map_or(0, |section| section.size);
+    let symbols = (size(".symtab") + size(".dynsym")) / 24 * 8;
+    let units = size(".debug_info") / 16 + size(".debug_line") / 4;
+    usize::try_from(symbols + units + 4096).unwrap_or(usize::MAX / 1024)
+}
+
+/// A symbol without a size runs on to the next one; it must not run on into another section, such as from `_init` into
+/// the jump table behind it.
+fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
+    let section = |address| image.elf.section_at(address).map(|section| section.addr);
+    !sym.name.is_empty() && (sym.size.is_some_and(|size| size > 0) || section(sym.addr) == section(vaddr))
+}
+
+fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {
+    let frame = |symbol: &str, code: Option<&CodeInfo<'_>>| Frame {
+        symbol: Some(readable(symbol)),
+        file: code.map(|code| path_text(&code.to_path())).filter(|file| !file.is_empty()),
+        line: code.and_then(|code| code.line).filter(|line| *line > 0),
+        ..Frame::default()
+    };
+    let merged = sym.inlined.iter().rev().filter(|inlined| !inlined.name.is_empty());
+    let merged = merged.map(|inlined| Frame { inlined: true, ..frame(&inlined.name, inlined.code_info.as_ref()) });
+    let own = Frame { offset: u64::try_from(sym.offset).ok(), ..frame(&sym.name, sym.code_info.as_deref()) };
+    merged.chain([own]).collect()
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn unknown(vaddr: u64) -> Frame {
+    Frame { offset: Some(vaddr), ..Frame::default() }
+}
+
+fn nameless(place: &Location, module: Option<&Module>) -> Frame {
+    Frame {
+        address: place.address,
+        offset: module.map(|_| place.offset),
+        module: module.map(|module| module.path.clone()),
+        ..Frame::default()
+    }
+}
+
+fn generated(place: &Location, module: &Module) -> Frame {
+    let name = place.name.as_deref().map(perf_map::take_apart);
+    let (symbol, file, line) = name.map_or((None, None, None), |name| (Some(name.symbol), name.file, name.line));
+    Frame {
+        address: place.address,
+        symbol,
+        file,
+        line,
+        module: Some(module.path.clone()).filter(|path| !path.is_empty()),
+        ..Frame::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

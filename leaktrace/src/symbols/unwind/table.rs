@@ -1,0 +1,237 @@
+//! Unwind tables of a file: `.eh_frame`, or `.debug_frame` where there is none, with an index to search them.
+//!
+//! Copies of the sections, read once and bounded, so that a file that changes meanwhile cannot do harm.
+
+use crate::symbols::elf::Segment;
+use crate::symbols::image::Image;
+use gimli::{
+    BaseAddresses, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
+    UnwindContext, UnwindSection, UnwindTable, UnwindTableRow,
+};
+
+/// Largest table that is read, in bytes. Chromium's has 15 MB.
+const MAX_TABLE: u64 = 128 << 20;
+/// Most functions in an index that is made here.
+const MAX_ENTRIES: usize = 4 << 20;
+
+pub(in crate::symbols) type Reader<'a> = EndianSlice<'a, LittleEndian>;
+pub(super) type Fde<'a> = FrameDescriptionEntry<Reader<'a>>;
+pub(in crate::symbols) type Rows<'a, 'c> = UnwindTable<'a, 'c, Reader<'a>>;
+
+/// The unwind tables of a file. There may be two: musl's static library has `.debug_frame` only, what is linked with it
+/// `.eh_frame`.
+#[derive(Debug)]
+pub struct Table {
+    sections: Vec<Frames>,
+    bases: BaseAddresses,
+    address_size: u8,
+}
+
+#[derive(Debug)]
+struct Frames {
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// `.eh_frame` with the linker's index.
+    Indexed(Vec<u8>),
+    /// `.eh_frame`, and where the entry of each function is, by address.
+    EhFrame(Vec<(u64, usize)>),
+    /// The same for `.debug_frame`.
+    DebugFrame(Vec<(u64, usize)>),
+}
+
+/// What a table says of an address.
+pub(super) struct Entry<'t, 'c> {
+    /// The rules.
+    pub row: &'c UnwindTableRow<usize>,
+    /// The function's entry.
+    pub fde: Fde<'t>,
+    /// The bytes they are from, for expressions: those of either section are found the same way.
+    pub section: EhFrame<Reader<'t>>,
+    /// Whether the kernel made the frame to deliver a signal.
+    pub is_signal: bool,
+}
+
+impl Table {
+    /// Reads the tables of a file. `None` when it has none that are sound.
+    pub fn read(image: &Image) -> Option<Self> {
+        let elf = &image.elf;
+        let start = |name: &str| elf.section(name).map_or(0, |section| section.addr);
+        let bases = BaseAddresses::default()
+            .set_text(start(".text"))
+            .set_got(start(".got"))
+            .set_eh_frame(start(".eh_frame"))
+            .set_eh_frame_hdr(start(".eh_frame_hdr"));
+        let mut table = Self { sections: Vec::new(), bases, address_size: if elf.is_64 { 8 } else { 4 } };
+        let section = |name: &str| {
+            let section = elf.section(name).filter(|section| section.plain && section.size > 0)?;
+            image.bytes.copy(section.offset, section.size, MAX_TABLE)
+        };
+        if let Some(bytes) = section(".eh_frame") {
+            table.add_eh_frame(bytes, section(".eh_frame_hdr"));
+        } else {
+            // A file whose section headers were taken away still has the program header.
+            table.add_from_segment(image);
+        }
+        if let Some(bytes) = section(".debug_frame") {
+            let index = index(debug_frame(&bytes, table.address_size), &table.bases);
+            table.sections.push(Frames { bytes, kind: Kind::DebugFrame(index) });
+        }
+        (!table.sections.is_empty()).then_some(table)
+    }
+
+    fn add_eh_frame(&mut self, bytes: Vec<u8>, header: Option<Vec<u8>>) {
+        let kind = match header.filter(|header| self.is_searchable(header)) {
+            Some(header) => Kind::Indexed(header),
+            None => Kind::EhFrame(index(eh_frame(&bytes, self.address_size), &self.bases)),
+        };
+        self.sections.push(Frames { bytes, kind });
+    }
+
+    fn add_from_segment(&mut self, image: &Image) -> Option<()> {
+        let (address, size) = image.elf.eh_frame_hdr?;
+        let header = image.bytes.copy(image.elf.offset_of(address)?, size, MAX_TABLE)?;
+        self.bases = self.bases.clone().set_eh_frame_hdr(address);
+        let parsed = EhFrameHdr::new(&header, LittleEndian).parse(&self.bases, self.address_size).ok()?;
+        let start = parsed.eh_frame_ptr().direct().ok()?;
+        self.bases = self.bases.clone().set_eh_frame(start);
+        let offset = image.elf.offset_of(start)?;
+        // Its end is not known; it lies in this segment.
+        let left = |segment: &Segment| segment.filesz.checked_sub(offset.checked_sub(segment.offset)?);
+        let len = image.elf.segments.iter().find_map(left)?;
+        self.add_eh_frame(image.bytes.copy(offset, len, MAX_TABLE)?, Some(header));
+        Some(())
+    }
+
+    fn is_searchable(&self, header: &[u8]) -> bool {
+        let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size);
+        parsed.is_ok_and(|parsed| parsed.table().is_some())
+    }
+
+    /// Memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let index = |kind: &Kind| match kind {
+            Kind::Indexed(header) => header.len(),
+            Kind::EhFrame(index) | Kind::DebugFrame(index) => index.len() * size_of::<(u64, usize)>(),
+        };
+        self.sections.iter().map(|frames| frames.bytes.len() + index(&frames.kind)).sum()
+    }
+
+    /// The entry of the function that holds an address.
+    pub(super) fn fde(&self, vaddr: u64) -> Option<Fde<'_>> {
+        self.sections.iter().find_map(|frames| self.fde_in(frames, vaddr))
+    }
+
+    fn fde_in<'t>(&'t self, frames: &'t Frames, vaddr: u64) -> Option<Fde<'t>> {
+        let eh_frame = eh_frame(&frames.bytes, self.address_size);
+        let fde = match &frames.kind {
+            Kind::Indexed(header) => {
+                let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size).ok()?;
+                parsed.table()?.fde_for_address(&eh_frame, &self.bases, vaddr, EhFrame::cie_from_offset).ok()?
+            }
+            Kind::EhFrame(index) => {
+                eh_frame.fde_from_offset(&self.bases, search(index, vaddr)?.into(), EhFrame::cie_from_offset).ok()?
+            }
+            Kind::DebugFrame(index) => {
+                let frames = debug_frame(&frames.bytes, self.address_size);
+                frames.fde_from_offset(&self.bases, search(index, vaddr)?.into(), DebugFrame::cie_from_offset).ok()?
+            }
+        };
+        fde.contains(vaddr).then_some(fde)
+    }
+
+    /// What to do at an address.
+    pub(super) fn entry<'t, 'c>(&'t self, vaddr: u64, context: &'c mut UnwindContext<usize>) -> Option<Entry<'t, 'c>> {
+        let (frames, fde) = self.sections.iter().find_map(|frames| Some((frames, self.fde_in(frames, vaddr)?)))?;
+        let section = eh_frame(&frames.bytes, self.address_size);
+        let row = match &frames.kind {
+            Kind::DebugFrame(_) => {
+                let frames = debug_frame(&frames.bytes, self.address_size);
+                fde.unwind_info_for_address(&frames, &self.bases, context, vaddr)
+            }
+            Kind::Indexed(_) | Kind::EhFrame(_) => fde.unwind_info_for_address(&section, &self.bases, context, vaddr),
+        };
+        let is_signal = fde.is_signal_trampoline();
+        Some(Entry { row: row.ok()?, fde, section, is_signal })
+    }
+
+    /// Shows functions with the rows of their tables, spread evenly, at most about `limit` of them.
+    pub(in crate::symbols) fn sample(&self, limit: usize, mut visit: impl FnMut(Rows<'_, '_>)) {
+        let mut context = UnwindContext::new();
+        for frames in &self.sections {
+            let debug_frame = debug_frame(&frames.bytes, self.address_size);
+            let eh_frame = eh_frame(&frames.bytes, self.address_size);
+            for vaddr in self.spread(frames, limit.max(1)) {
+                let Some(fde) = self.fde_in(frames, vaddr) else { continue };
+                let rows = match &frames.kind {
+                    Kind::DebugFrame(_) => fde.rows(&debug_frame, &self.bases, &mut context),
+                    Kind::Indexed(_) | Kind::EhFrame(_) => fde.rows(&eh_frame, &self.bases, &mut context),
+                };
+                if let Ok(rows) = rows {
+                    visit(rows);
+                }
+            }
+        }
+    }
+
+    /// Addresses of functions, spread evenly.
+    fn spread(&self, frames: &Frames, limit: usize) -> Vec<u64> {
+        let step = |count: usize| count.div_ceil(limit).max(1);
+        match &frames.kind {
+            Kind::EhFrame(index) | Kind::DebugFrame(index) => {
+                index.iter().step_by(step(index.len())).map(|(vaddr, _)| *vaddr).collect()
+            }
+            Kind::Indexed(header) => {
+                let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size);
+                let Ok(parsed) = parsed else { return Vec::new() };
+                let Some(table) = parsed.table() else { return Vec::new() };
+                let step = step(header.len() / 8);
+                let mut entries = table.iter(&self.bases);
+                let mut found = Vec::new();
+                while let Ok(Some((vaddr, _))) = entries.nth(if found.is_empty() { 0 } else { step - 1 }) {
+                    found.extend(vaddr.direct().ok());
+                    if found.len() > 2 * limit {
+                        break;
+                    }
+                }
+                found
+            }
+        }
+    }
+}
+
+fn eh_frame(bytes: &[u8], address_size: u8) -> EhFrame<Reader<'_>> {
+    let mut frames = EhFrame::new(bytes, LittleEndian);
+    frames.set_address_size(address_size);
+    frames
+}
+
+fn debug_frame(bytes: &[u8], address_size: u8) -> DebugFrame<Reader<'_>> {
+    let mut frames = DebugFrame::new(bytes, LittleEndian);
+    frames.set_address_size(address_size);
+    frames
+}
+
+/// Start address and place of every function's entry, by address. Ends where the section stops to make sense.
+fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bases: &BaseAddresses) -> Vec<(u64, usize)> {
+    let mut index = Vec::new();
+    let mut entries = section.entries(bases);
+    while let Ok(Some(entry)) = entries.next() {
+        if let CieOrFde::Fde(fde) = entry
+            && let Ok(fde) = fde.parse(S::cie_from_offset)
+            && index.len() < MAX_ENTRIES
+        {
+            index.push((fde.initial_address(), fde.offset()));
+        }
+    }
+    index.sort_unstable();
+    index
+}
+
+fn search(index: &[(u64, usize)], vaddr: u64) -> Option<usize> {
+    let at = index.partition_point(|(start, _)| *start <= vaddr).checked_sub(1)?;
+    index.get(at).map(|(_, offset)| *offset)
+}
