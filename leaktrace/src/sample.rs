@@ -1,10 +1,12 @@
 //! What one look at the kernel gives: plain data, the only input of [`crate::track`]. A live kernel and a recording
 //! produce the same.
 
-use crate::{host::ProcessFacts, snapshot::Degradation};
-use leaktrace_common::{
-    CallsiteCounters, HolderRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow, StackEntry,
+use crate::{
+    host::ProcessFacts,
+    snapshot::{Degradation, StackQuality},
+    symbols::Location,
 };
+use leaktrace_common::{CallsiteCounters, HolderRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow};
 use std::time::Duration;
 
 /// One look.
@@ -56,8 +58,12 @@ pub struct Holders {
 pub struct CallsiteStack {
     /// Index of the call site.
     pub callsite: u32,
-    /// As captured.
-    pub entry: StackEntry,
+    /// Leaf first; empty when nothing is known.
+    pub locations: Vec<Location>,
+    /// Whether the thread's start was reached.
+    pub quality: StackQuality,
+    /// Why not, for people.
+    pub reason: Option<String>,
 }
 
 /// What a sample cost.

@@ -1,11 +1,12 @@
 //! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
 
+use super::stacks::StackReader;
 use super::{
     error::StartError,
     load::{CallsitePool, Callsites},
     mapped::{MappedArray, take_map_data},
 };
-use crate::sample::{CallsiteStack, Sample};
+use crate::sample::Sample;
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
@@ -60,8 +61,9 @@ impl CallsiteTable {
     }
 
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
-    pub fn collect(&mut self, sample: &mut Sample) -> Result<(), StartError> {
+    pub fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
         let mut unused = Vec::new();
+        let mut fresh = Vec::new();
         for index in 0..self.pool.high_water() {
             let Some(site) = self.counters.get(index as usize) else { break };
             if site.key.tgid == 0 && index != 0 {
@@ -71,7 +73,7 @@ impl CallsiteTable {
                 self.known.insert(index, site.key);
                 if site.key.stack_hash != 0 {
                     let entry = self.stacks.get(&index, 0).map_err(|error| StartError::internal(&error))?;
-                    sample.stacks.push(CallsiteStack { callsite: index, entry: entry.0 });
+                    fresh.push((index, site.key, entry.0));
                 }
             }
             if index != 0 && site.opened == site.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
@@ -79,6 +81,7 @@ impl CallsiteTable {
             }
             sample.callsites.push((index, site));
         }
+        sample.stacks = stacks.read(fresh);
         for (index, key) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.
             if self.index.remove(&PodKey(key)).is_ok() {

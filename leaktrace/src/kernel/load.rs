@@ -35,6 +35,8 @@ pub enum Stacks {
 pub struct LoadOptions {
     /// Stack capture.
     pub stacks: Stacks,
+    /// Whether new call sites also get a copy of their user stack.
+    pub copies: bool,
     /// Entries of the table of sockets.
     pub max_sockets: u32,
     /// Level of kernel-side diagnostics: 0 for none, 5 for all.
@@ -49,6 +51,9 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     let mut setup = Setup { seed: random_seed(), ..facts.setup };
     if options.stacks == Stacks::Capture {
         setup.flags |= setup_flags::STACKS;
+        if options.copies {
+            setup.flags |= setup_flags::STACK_COPIES;
+        }
     }
     let offsets = facts.offsets;
     let mut object = OBJECT.to_vec();

@@ -43,11 +43,6 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
         Ok(Self { base, bytes, len, _map: map, _entries: PhantomData })
     }
 
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     fn entry(&self, index: usize) -> Option<NonNull<T>> {
         if index >= self.len {
             return None;

@@ -14,18 +14,24 @@ mod log;
 mod mapped;
 pub mod namespaces;
 mod passes;
+mod stacks;
 mod sweep;
 
 pub use error::StartError;
 pub use hooks::{HookChoice, HookKind};
 pub use load::Stacks;
+pub use stacks::Unwind;
 
 use crate::{
     host::{self, Clock, KernelRelease, ProcessFacts},
-    sample::{Cost, Holders, Sample},
+    sample::{Holders, Sample},
     snapshot::Degradation,
+    symbols::{Images, Modules},
 };
-use aya::{Btf, Ebpf};
+use aya::{
+    Btf, Ebpf,
+    maps::{Map, RingBuf},
+};
 use bytes::BytesMut;
 use callsites::CallsiteTable;
 use facts::KernelFacts;
@@ -33,6 +39,7 @@ use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, Verdic
 use mapped::{MappedArray, take_map_data};
 use namespaces::Namespaces;
 use passes::Rows;
+use stacks::StackReader;
 use std::{
     collections::HashMap,
     io,
@@ -46,6 +53,8 @@ pub struct TracerOptions {
     pub hooks: HookChoice,
     /// Stack capture.
     pub stacks: Stacks,
+    /// Which unwinder.
+    pub unwind: Unwind,
     /// How many sockets are attributed at once.
     pub max_sockets: u32,
     /// Level of kernel-side diagnostics: 0 for none, 5 for all.
@@ -103,6 +112,7 @@ pub struct Tracer {
     hooks: HookKind,
     degraded: Vec<Degradation>,
     callsites: CallsiteTable,
+    stacks: StackReader,
     settings: MappedArray<PassSettings>,
     totals: MappedArray<PassTotals>,
     holding: MappedArray<HoldersProgress>,
@@ -119,7 +129,9 @@ pub struct Tracer {
 
 impl Tracer {
     /// Loads the kernel side and attaches the hooks.
-    pub fn start(options: &TracerOptions) -> Result<Self, StartError> {
+    ///
+    /// Modules of the stacks that samples carry are interned in `modules`; files behind them stay open in `images`.
+    pub fn start(options: &TracerOptions, modules: Modules, images: Images) -> Result<Self, StartError> {
         let release = KernelRelease::running();
         if release.version != (0, 0) && release.version < OLDEST_KERNEL {
             return Err(StartError::KernelTooOld { release: release.text });
@@ -131,6 +143,7 @@ impl Tracer {
         let btf = Btf::from_sys_fs().map_err(|error| StartError::load(&error))?;
         let load_options = load::LoadOptions {
             stacks: options.stacks,
+            copies: options.unwind != Unwind::Fp,
             max_sockets: options.max_sockets,
             log_level: options.log_level,
         };
@@ -142,11 +155,14 @@ impl Tracer {
         }
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf)?;
+        let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
+        let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
         let (hooks, degraded) = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         Ok(Self {
             hooks,
             degraded,
             callsites,
+            stacks: StackReader::new(options.unwind, captures, modules, images),
             settings: map_array(&mut ebpf, "SETTINGS")?,
             totals: map_array(&mut ebpf, "TOTALS")?,
             holding: map_array(&mut ebpf, "HOLDING")?,
@@ -192,7 +208,7 @@ impl Tracer {
         sample.damaged = self.damaged;
         sample.losses = self.losses.get(0).unwrap_or_default();
         sample.limits = self.settings.get(0).unwrap_or_default();
-        self.callsites.collect(&mut sample)?;
+        self.callsites.collect(&mut sample, &mut self.stacks)?;
         sample.processes = self.new_processes(&sample, &rows);
         sample.sockets = rows.sockets;
         if let Some(holders) = &mut sample.holders {

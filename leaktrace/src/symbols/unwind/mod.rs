@@ -20,7 +20,7 @@ use super::location::Content;
 use super::process::{Locator, ProcessMaps, Role};
 use code::frame_from_epilogue;
 use frame::Registers;
-use gimli::{UnwindContext, X86_64};
+use gimli::{CfaRule, UnwindContext, X86_64};
 use leaktrace_common::{MAX_FRAMES, StackCapture};
 use object::elf;
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,18 @@ impl Unwinder {
             registers = step.registers;
         };
         Walk { addresses, ended }
+    }
+
+    /// Whether a thread that stopped at `ip` is in a function without a frame, so that its return address is the word at
+    /// the stack pointer. False where no table says so.
+    pub fn leaf_keeps_no_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> bool {
+        let mut at_stack_pointer = |this: &mut Self| {
+            let (image, offset) = locator.image_at(maps, ip)?;
+            let table = this.table(&image)?;
+            let entry = table.entry(image.elf.vaddr_of(offset)?, &mut this.context)?;
+            Some(matches!(entry.row.cfa(), CfaRule::RegisterAndOffset { register: X86_64::RSP, offset: 8 }))
+        };
+        at_stack_pointer(self).unwrap_or(false)
     }
 
     /// Memory that tables take, in bytes.

@@ -1,0 +1,166 @@
+//! The command line: words, help and examples. What was typed becomes a checked [`WatchConfig`] here and is not seen
+//! anywhere else.
+
+mod watch;
+
+pub use watch::WatchArgs;
+
+use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use leaktrace_common::{Severity, Verdict, Verdicts};
+use std::{path::PathBuf, time::Duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo leaktrace                                live view of open sockets by the code that opened them
+  sudo leaktrace report --duration 30s          watch for half a minute, then print one report
+  sudo leaktrace report --pid 4711 --format json -o leak.json
+  sudo leaktrace report --fail-on leak          exit with 1 if a socket was leaked
+  leaktrace doctor                              what this host supports, what is missing, what to do
+
+Durations read 500ms, 10s, 5m, 2h, 1d. Every option can be set by environment as well (LEAKTRACE_THRESHOLD=5m).
+Exit status: 0 done; 1 something matched --fail-on; 2 wrong usage, or this host cannot do it.";
+
+/// Finds leaked and stuck TCP sockets, by the code that opened them.
+#[derive(Debug, Parser)]
+#[command(name = "leaktrace", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Bare `leaktrace` is `leaktrace top`.
+    #[command(flatten)]
+    pub top: TopArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Live view; off a terminal, a plain table every interval
+    Top(TopArgs),
+    /// Watch for a while, then print one report
+    Report(Box<ReportArgs>),
+    /// Say what this host supports, what is missing, and what to do about it
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What to watch.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo leaktrace report                         30 s, text, on stdout
+  sudo leaktrace report --duration 0s           one sample, now: what is older than the tracer has a lower-bound age
+  sudo leaktrace report --duration 5m --format html -o leaks.html
+  sudo leaktrace report --port 5432 --all --format csv
+  sudo leaktrace report --fail-on close-wait,never-read")]
+pub struct ReportArgs {
+    /// What to watch.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// How long to watch; 0s takes one sample now
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, env = "LEAKTRACE_DURATION")]
+    pub duration: Duration,
+    /// Format of the report
+    #[arg(long, value_enum, default_value = "text", env = "LEAKTRACE_FORMAT")]
+    pub format: ReportFormat,
+    /// File to write, whole or not at all; `-` is stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// List unflagged sockets too
+    #[arg(long)]
+    pub all: bool,
+    /// Exit with 1 if one of these is found: verdicts, or severities (leak, suspect, info), or any
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
+    pub fail_on: Vec<Verdicts>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A verdict, or a severity that stands for every verdict of it or worse, or `any`.
+fn parse_fail_on(text: &str) -> Result<Verdicts, String> {
+    if text == "any" {
+        return Ok(Verdicts::at_least(Severity::Info));
+    }
+    for severity in [Severity::Leak, Severity::Suspect, Severity::Info] {
+        if text == severity.name() {
+            return Ok(Verdicts::at_least(severity));
+        }
+    }
+    if let Some(verdict) = Verdict::from_name(text) {
+        let mut set = Verdicts::NONE;
+        set.insert(verdict);
+        return Ok(set);
+    }
+    let names: Vec<&str> = Verdict::ALL.into_iter().map(Verdict::name).collect();
+    Err(format!("expected any, leak, suspect, info, or one of {}", names.join(", ")))
+}
+
+/// What `report` does, checked.
+#[derive(Clone, Debug)]
+pub struct ReportConfig {
+    /// What to watch.
+    pub watch: WatchConfig,
+    /// How long.
+    pub duration: Duration,
+    /// How to write it.
+    pub format: ReportFormat,
+    /// Where; `None` is stdout.
+    pub output: Option<PathBuf>,
+    /// Whether unflagged sockets are listed.
+    pub all: bool,
+    /// What makes it fail.
+    pub fail_on: Verdicts,
+}
+
+impl TryFrom<ReportArgs> for ReportConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: ReportArgs) -> Result<Self, anyhow::Error> {
+        Ok(Self {
+            watch: args.watch.try_into()?,
+            duration: args.duration,
+            format: args.format,
+            output: args.output,
+            all: args.all,
+            fail_on: args.fail_on.into_iter().fold(Verdicts::NONE, Verdicts::or),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_severity_stands_for_itself_and_worse() {
+        assert!(parse_fail_on("suspect").is_ok_and(|set| set.contains(Verdict::CloseWait)));
+        assert!(parse_fail_on("leak").is_ok_and(|set| !set.contains(Verdict::Connecting)));
+        assert!(parse_fail_on("never-read").is_ok_and(|set| set.iter().count() == 1));
+        assert!(parse_fail_on("nonsense").is_err_and(|error| error.contains("never-read")));
+    }
+}

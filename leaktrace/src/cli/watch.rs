@@ -1,0 +1,164 @@
+//! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
+
+use crate::{
+    config::{ConfigFile, WatchConfig},
+    kernel::{HookChoice, HookKind, Stacks, Unwind},
+    symbols::DEFAULT_CACHE_BYTES,
+    track::{Filter, Network},
+    units::parse_duration,
+};
+use anyhow::{Context, bail};
+use clap::{Args, ValueHint, builder::PossibleValue};
+use leaktrace_common::Direction;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The options.
+#[derive(Clone, Debug, Args)]
+pub struct WatchArgs {
+    /// Age from which an open socket is long-lived [default: 60s]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_THRESHOLD")]
+    threshold: Option<Duration>,
+    /// How long a stuck state must last before it is flagged [default: 10s]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_STALL")]
+    stall: Option<Duration>,
+    /// How long without payload in either direction counts as idle [default: 60s]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_IDLE")]
+    idle: Option<Duration>,
+    /// Time between samples [default: 1s]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_INTERVAL")]
+    interval: Option<Duration>,
+    /// Only sockets that this process opened or holds; may be given more than once, as may the other filters
+    #[arg(long, value_name = "N", help_heading = "Filters", env = "LEAKTRACE_PID", value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// Only sockets of processes with this name
+    #[arg(long, value_name = "NAME", help_heading = "Filters", env = "LEAKTRACE_COMM", value_delimiter = ',')]
+    comm: Vec<String>,
+    /// Only sockets with this local or remote port
+    #[arg(long, value_name = "N", help_heading = "Filters", env = "LEAKTRACE_PORT", value_delimiter = ',')]
+    port: Vec<u16>,
+    /// Only sockets whose peer is in this network
+    #[arg(long, value_name = "CIDR", help_heading = "Filters", env = "LEAKTRACE_PEER", value_delimiter = ',')]
+    peer: Vec<Network>,
+    /// Only sockets of containers whose id begins like this
+    #[arg(long, value_name = "PREFIX", help_heading = "Filters", env = "LEAKTRACE_CONTAINER", value_delimiter = ',')]
+    container: Vec<String>,
+    /// Only sockets that were opened this way
+    #[arg(long, value_enum, help_heading = "Filters", env = "LEAKTRACE_DIRECTION", value_delimiter = ',')]
+    direction: Vec<DirectionArg>,
+    /// Which kind of kernel hook to use [default: auto]
+    #[arg(long, value_enum, help_heading = "Tracing", env = "LEAKTRACE_HOOKS")]
+    hooks: Option<HooksArg>,
+    /// Do not capture stacks
+    #[arg(long, help_heading = "Tracing", env = "LEAKTRACE_NO_STACKS")]
+    no_stacks: bool,
+    /// How callers are found: by frame pointers, by unwind tables, or as each process needs
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Tracing", env = "LEAKTRACE_UNWIND")]
+    unwind: Unwind,
+    /// Memory for symbols
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
+    symbol_cache: Option<u64>,
+    /// How many sockets are attributed at once [default: 1048576]
+    #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]
+    max_sockets: Option<u32>,
+    /// Read a recording in place of the kernel
+    #[arg(long, value_name = "FILE", help_heading = "Tracing", value_hint = ValueHint::FilePath)]
+    replay: Option<PathBuf>,
+    /// Config file [default: /etc/leaktrace.toml, if it is there]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "LEAKTRACE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Say more on stderr; twice for diagnostics of the kernel side
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Which end opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum DirectionArg {
+    Connect,
+    Accept,
+}
+
+/// Which hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HooksArg(HookChoice);
+
+impl clap::ValueEnum for HooksArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self(HookChoice::Auto),
+            Self(HookChoice::Only(HookKind::Fentry)),
+            Self(HookChoice::Only(HookKind::Kprobe)),
+            Self(HookChoice::Only(HookKind::Tracepoint)),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            HookChoice::Auto => PossibleValue::new("auto").help("The best that attaches"),
+            HookChoice::Only(kind) => PossibleValue::new(kind.name()),
+        })
+    }
+}
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
+
+impl TryFrom<WatchArgs> for WatchConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
+        let file = ConfigFile::read(args.config.as_deref())?;
+        let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file) {
+            (Some(given), _) => Ok(given),
+            (None, Some(text)) => parse_duration(text).with_context(|| format!("the config file's {name} is wrong")),
+            (None, None) => Ok(Duration::from_secs(default)),
+        };
+        let interval = span(args.interval, &file.interval, "interval", 1)?;
+        if interval < SHORTEST_INTERVAL {
+            bail!("--interval must be at least 50ms: each sample reads every socket of the host");
+        }
+        for pid in &args.pid {
+            if args.replay.is_none() && !Path::new("/proc").join(pid.to_string()).exists() {
+                bail!("there is no process {pid}: --pid takes the id of a running process");
+            }
+        }
+        let hooks = match (args.hooks, &file.hooks) {
+            (Some(HooksArg(choice)), _) => choice,
+            (None, Some(text)) => {
+                let parsed = <HooksArg as clap::ValueEnum>::from_str(text, false);
+                parsed.map_err(|_| anyhow::anyhow!("the config file's hooks must be auto, fentry, kprobe or tracepoint"))?.0
+            }
+            (None, None) => HookChoice::Auto,
+        };
+        let directions = args.direction.iter().map(|direction| match direction {
+            DirectionArg::Connect => Direction::Connect,
+            DirectionArg::Accept => Direction::Accept,
+        });
+        let no_stacks = args.no_stacks || file.no_stacks.unwrap_or(false);
+        Ok(Self {
+            threshold: span(args.threshold, &file.threshold, "threshold", 60)?,
+            stall: span(args.stall, &file.stall, "stall", 10)?,
+            idle: span(args.idle, &file.idle, "idle", 60)?,
+            interval,
+            filter: Filter {
+                directions: directions.collect(),
+                pids: args.pid,
+                comms: args.comm,
+                ports: args.port,
+                peers: args.peer,
+                containers: args.container,
+                ..Filter::default()
+            },
+            ignore: file.filters().map_err(anyhow::Error::msg)?,
+            hooks,
+            stacks: if no_stacks { Stacks::Off } else { Stacks::Capture },
+            unwind: args.unwind,
+            symbol_cache: args.symbol_cache.map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
+            replay: args.replay,
+            log_level: if args.verbose >= 2 { 5 } else { 0 },
+        })
+    }
+}

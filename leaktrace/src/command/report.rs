@@ -1,0 +1,62 @@
+//! `leaktrace report`: watch for a while, then write one report.
+
+use super::{Outcome, asked_to_end};
+use crate::{
+    cli::ReportConfig,
+    report::{Destination, check_output, write_report},
+    snapshot::Snapshot,
+    watch::{Control, Each, Picture, Update, Watch},
+};
+use leaktrace_common::{Verdict, Verdicts};
+
+/// Watches, then writes. A signal ends the watch early, the report still comes.
+///
+/// # Errors
+/// When the host cannot do it, or the report cannot be written.
+pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
+    let destination = Destination::from_option(config.output.as_deref());
+    // Half a minute of watching must not be lost to a typo.
+    check_output(&destination)?;
+    let mut snapshot = watch(&config).await?;
+    let found = found(&snapshot, config.fail_on);
+    if !config.all {
+        snapshot.sockets.retain(|socket| !socket.verdicts.is_empty());
+    }
+    write_report(config.format, &snapshot, &destination)?;
+    Ok(if found { Outcome::Found } else { Outcome::Done })
+}
+
+async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
+    let mut watch = Watch::start(config.watch.clone(), Each::Remember);
+    let picture = if config.all { Picture::All } else { Picture::Flagged };
+    let mut end = std::pin::pin!(async {
+        tokio::select! {
+            () = tokio::time::sleep(config.duration) => Ok(()),
+            asked = asked_to_end() => asked,
+        }
+    });
+    let mut finishing = false;
+    loop {
+        tokio::select! {
+            asked = &mut end, if !finishing => {
+                asked?;
+                finishing = true;
+                watch.tell(Control::Finish(picture));
+            }
+            update = watch.updates.recv() => match update {
+                Some(Update::Last(snapshot)) => return Ok(*snapshot),
+                Some(Update::Failed(error)) => return Err(error.into()),
+                Some(Update::Started | Update::Snapshot(_)) => {}
+                None => anyhow::bail!("the sampler ended without a word; please report this"),
+            },
+        }
+    }
+}
+
+/// Whether a verdict of the list holds for any socket. Counts of call sites decide, as not every socket may be listed.
+fn found(snapshot: &Snapshot, fail_on: Verdicts) -> bool {
+    let by_callsite = snapshot.callsites.iter().flat_map(|site| site.verdicts.keys());
+    let by_socket = snapshot.sockets.iter().flat_map(|socket| &socket.verdicts);
+    by_callsite.chain(by_socket).filter_map(|name| Verdict::from_name(name)).any(|verdict| fail_on.contains(verdict))
+}
+

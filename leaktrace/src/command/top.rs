@@ -1,0 +1,40 @@
+//! `leaktrace top`: the live view; off a terminal, a plain table every interval.
+
+use super::{Outcome, asked_to_end};
+use crate::{
+    config::WatchConfig,
+    report::{Format, PlainTable},
+    watch::{Each, Picture, Update, Watch},
+};
+use std::io::{self, Write};
+
+/// Shows what is open until asked to end.
+///
+/// # Errors
+/// When the host cannot do it, or stdout cannot be written.
+pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
+    let mut watch = Watch::start(config, Each::Show(Picture::Flagged));
+    let mut end = std::pin::pin!(asked_to_end());
+    loop {
+        tokio::select! {
+            asked = &mut end => {
+                asked?;
+                return Ok(Outcome::Done);
+            }
+            update = watch.updates.recv() => match update {
+                Some(Update::Snapshot(snapshot)) => {
+                    let mut text = Vec::new();
+                    PlainTable::default().write(&snapshot, &mut text)?;
+                    match io::stdout().lock().write_all(&text) {
+                        // Whoever read has seen enough.
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
+                        other => other?,
+                    }
+                }
+                Some(Update::Failed(error)) => return Err(error.into()),
+                Some(Update::Started | Update::Last(_)) => {}
+                None => return Ok(Outcome::Done),
+            },
+        }
+    }
+}

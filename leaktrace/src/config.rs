@@ -1,0 +1,57 @@
+//! What leaktrace was told to do, checked: from the command line, the environment and the config file. Nothing behind
+//! this module sees how it was typed.
+
+mod file;
+
+pub use file::{ConfigFile, ConfigFileError};
+
+use crate::{
+    kernel::{HookChoice, Stacks, Unwind},
+    snapshot::Settings,
+    track::Filter,
+};
+use std::{path::PathBuf, time::Duration};
+
+/// Everything that commands which watch sockets have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchConfig {
+    /// Age from which an open socket is `long-lived`.
+    pub threshold: Duration,
+    /// How long a stuck state must last.
+    pub stall: Duration,
+    /// How long without payload counts as idle.
+    pub idle: Duration,
+    /// Time between samples.
+    pub interval: Duration,
+    /// What is looked at.
+    pub filter: Filter,
+    /// What is left out on purpose.
+    pub ignore: Vec<Filter>,
+    /// Which hooks.
+    pub hooks: HookChoice,
+    /// Stack capture.
+    pub stacks: Stacks,
+    /// Which unwinder.
+    pub unwind: Unwind,
+    /// Memory for symbols, bytes.
+    pub symbol_cache: usize,
+    /// How many sockets are attributed at once.
+    pub max_sockets: u32,
+    /// A recording to read in place of the kernel.
+    pub replay: Option<PathBuf>,
+    /// Level of kernel-side diagnostics.
+    pub log_level: u8,
+}
+
+impl WatchConfig {
+    /// The thresholds as reports show them.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            threshold_s: self.threshold.as_secs_f64(),
+            stall_s: self.stall.as_secs_f64(),
+            idle_s: self.idle.as_secs_f64(),
+            interval_s: self.interval.as_secs_f64(),
+            filters: self.filter.describe(),
+        }
+    }
+}

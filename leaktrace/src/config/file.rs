@@ -1,0 +1,149 @@
+//! The config file: the same settings as the options, and the ignore list. TOML.
+
+use crate::track::{Filter, Network};
+use serde::Deserialize;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where it is looked for when none is named.
+const DEFAULT_PATH: &str = "/etc/leaktrace.toml";
+
+/// A config file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFileError {
+    /// It was named and is not there, or may not be read.
+    #[error("cannot read the config file {path}: {source}; name another with --config")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("the config file {path} is wrong: {reason}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+}
+
+/// Its contents. Everything is optional; what is given twice is decided by flag, environment, file, default, in that order.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConfigFile {
+    /// See `--threshold`.
+    pub threshold: Option<String>,
+    /// See `--stall`.
+    pub stall: Option<String>,
+    /// See `--idle`.
+    pub idle: Option<String>,
+    /// See `--interval`.
+    pub interval: Option<String>,
+    /// See `--hooks`.
+    pub hooks: Option<String>,
+    /// See `--max-sockets`.
+    pub max_sockets: Option<u32>,
+    /// See `--no-stacks`.
+    pub no_stacks: Option<bool>,
+    /// Known long-lived pools: what matches every key of an entry is not reported.
+    #[serde(default)]
+    pub ignore: Vec<Ignore>,
+}
+
+/// One entry of the ignore list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ignore {
+    /// Process name.
+    pub comm: Option<String>,
+    /// Executable: a path, or the name of a file.
+    pub exe: Option<String>,
+    /// Local or remote port.
+    pub port: Option<u16>,
+    /// Address or network of the peer.
+    pub peer: Option<String>,
+    /// Beginning of a container id.
+    pub container: Option<String>,
+    /// Systemd unit.
+    pub unit: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads the file that was named, or the default one if it is there.
+    ///
+    /// # Errors
+    /// When a named file cannot be read, or any file is not well-formed.
+    pub fn read(named: Option<&Path>) -> Result<Self, ConfigFileError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ConfigFileError::Unreadable { path: path.to_owned(), source }),
+        };
+        Self::parse(&text).map_err(|reason| ConfigFileError::Malformed { path: path.to_owned(), reason })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().replace('\n', " "))?;
+        file.filters()?;
+        Ok(file)
+    }
+
+    /// The ignore list as filters.
+    ///
+    /// # Errors
+    /// When an entry is empty, which would ignore everything, or its peer is no network.
+    pub fn filters(&self) -> Result<Vec<Filter>, String> {
+        self.ignore.iter().map(Ignore::filter).collect()
+    }
+}
+
+impl Ignore {
+    fn filter(&self) -> Result<Filter, String> {
+        let peer = self.peer.as_ref().map(|text| {
+            text.parse::<Network>().map_err(|error| format!("the ignore entry with peer = \"{text}\": {error}"))
+        });
+        let filter = Filter {
+            comms: self.comm.iter().cloned().collect(),
+            exes: self.exe.iter().cloned().collect(),
+            ports: self.port.iter().copied().collect(),
+            peers: peer.transpose()?.into_iter().collect(),
+            containers: self.container.iter().cloned().collect(),
+            units: self.unit.iter().cloned().collect(),
+            ..Filter::default()
+        };
+        if filter.is_empty() {
+            return Err("an ignore entry without any key would ignore everything: give it comm, exe, port, peer, \
+                        container or unit"
+                .to_owned());
+        }
+        Ok(filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_the_ignore_list_are_read() {
+        let file = ConfigFile::parse(
+            "threshold = \"5m\"\nmax-sockets = 1000\n[[ignore]]\ncomm = \"postgres\"\nport = 5432\n[[ignore]]\npeer = \"10.0.0.0/8\"\n",
+        );
+        let file = file.unwrap_or_else(|reason| panic!("{reason}"));
+        assert_eq!((file.threshold.as_deref(), file.max_sockets), (Some("5m"), Some(1000)));
+        let filters = file.filters().unwrap_or_default();
+        assert_eq!((filters.len(), filters[0].ports.as_slice()), (2, [5432_u16].as_slice()));
+    }
+
+    #[test]
+    fn a_wrong_key_or_an_empty_entry_is_refused_with_its_name() {
+        assert!(ConfigFile::parse("treshold = \"5m\"").is_err_and(|reason| reason.contains("treshold")));
+        assert!(ConfigFile::parse("[[ignore]]\n").is_err_and(|reason| reason.contains("ignore everything")));
+        assert!(ConfigFile::parse("[[ignore]]\npeer = \"banana\"").is_err_and(|reason| reason.contains("banana")));
+    }
+}

@@ -1,0 +1,33 @@
+//! The program: reads the command line, runs one command, says in one sentence what went wrong.
+
+use clap::{CommandFactory, Parser};
+use leaktrace::{
+    cli::{Cli, Command},
+    command::{self, Outcome},
+};
+use std::{io::Write, process::ExitCode};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            // Nothing is left to do if stderr is gone as well.
+            let _ = writeln!(std::io::stderr(), "leaktrace: {error:#}");
+            Outcome::Unable.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match cli.command {
+        None => runtime.block_on(command::top(cli.top.watch.try_into()?)),
+        Some(Command::Top(args)) => runtime.block_on(command::top(args.watch.try_into()?)),
+        Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
+        Some(Command::Doctor(args)) => command::doctor(args.json),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut std::io::stdout());
+            Ok(Outcome::Done)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
+
+use crate::snapshot::Lifetimes;
+use leaktrace_common::{CallsiteCounters, LIFETIME_BUCKETS};
+
+/// Counts by class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    classes: [u64; LIFETIME_BUCKETS],
+    longest_ns: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { classes: [0; LIFETIME_BUCKETS], longest_ns: 0 }
+    }
+}
+
+impl Histogram {
+    /// Adds what one call site has counted.
+    pub fn add(&mut self, site: &CallsiteCounters) {
+        for (sum, count) in self.classes.iter_mut().zip(site.lifetimes) {
+            *sum += count;
+        }
+        self.longest_ns = self.longest_ns.max(site.longest_ns);
+    }
+
+    /// Adds another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.classes.iter_mut().zip(other.classes) {
+            *sum += count;
+        }
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+
+    /// Quantiles in seconds; `None` if nothing was counted.
+    pub fn summary(&self) -> Option<Lifetimes> {
+        let count: u64 = self.classes.iter().sum();
+        if count == 0 {
+            return None;
+        }
+        let longest_s = self.longest_ns as f64 / 1e9;
+        let quantile = |share: f64| self.quantile(share * count as f64).min(longest_s);
+        Some(Lifetimes { count, p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: longest_s })
+    }
+
+    /// The value below which `rank` lifetimes lie, spread evenly over the logarithm within a class.
+    fn quantile(&self, rank: f64) -> f64 {
+        let mut below = 0.0;
+        for (class, count) in self.classes.iter().enumerate() {
+            let count = *count as f64;
+            if count > 0.0 && below + count >= rank {
+                let within = ((rank - below) / count).clamp(0.0, 1.0);
+                return (class as f64 + 9.0 + within).exp2() / 1e9;
+            }
+            below += count;
+        }
+        self.longest_ns as f64 / 1e9
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_common::lifetime_bucket;
+    use zerocopy::FromZeros;
+
+    fn site(lifetimes_ns: &[u64]) -> CallsiteCounters {
+        let mut site = CallsiteCounters::new_zeroed();
+        for lifetime in lifetimes_ns {
+            site.lifetimes[lifetime_bucket(*lifetime)] += 1;
+            site.longest_ns = site.longest_ns.max(*lifetime);
+        }
+        site
+    }
+
+    #[test]
+    fn nothing_closed_has_no_lifetimes() {
+        assert_eq!(Histogram::default().summary(), None);
+    }
+
+    #[test]
+    fn quantiles_lie_within_the_class_of_the_true_value() {
+        let mut histogram = Histogram::default();
+        let lifetimes: Vec<u64> = (1..=1000).map(|n| n * 1_000_000).collect();
+        histogram.add(&site(&lifetimes));
+        let summary = histogram.summary().unwrap_or_default();
+        assert_eq!((summary.count, summary.max), (1000, 1.0));
+        assert!((0.25..=1.0).contains(&summary.p50), "{}", summary.p50);
+        assert!(summary.p50 <= summary.p90 && summary.p90 <= summary.p99 && summary.p99 <= summary.max);
+    }
+}

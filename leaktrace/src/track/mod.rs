@@ -1,0 +1,190 @@
+//! From samples to snapshots: the one place that remembers. Pure: no clock of its own, no kernel, no terminal, no
+//! blocking. What it knows of time it reads from the samples.
+
+mod address;
+mod build;
+mod filter;
+mod groups;
+mod growth;
+mod lifetimes;
+mod processes;
+mod sites;
+mod sockets;
+
+pub use filter::{Filter, Network, NetworkError};
+pub use growth::{Series, Trend};
+
+use crate::{
+    host::{HostFacts, ProcessFacts},
+    sample::{Cost, Sample},
+    snapshot::{Degradation, Settings},
+    symbols::Location,
+};
+use leaktrace_common::{Losses, PassSettings, PassTotals, Severity, SocketRow, Verdicts, row_flags};
+use processes::Processes;
+use sites::Sites;
+use std::collections::{BTreeSet, HashMap};
+
+/// Everything that has been learned so far.
+#[derive(Debug)]
+pub struct Tracker {
+    host: HostFacts,
+    hooks: String,
+    settings: Settings,
+    filter: Filter,
+    ignore: Vec<Filter>,
+    window_start: Option<Moment>,
+    now: Moment,
+    sites: Sites,
+    facts: HashMap<u32, ProcessFacts>,
+    processes: Processes,
+    peers: groups::Histories,
+    rows: Vec<SocketRow>,
+    dead: Vec<SocketRow>,
+    limits: PassSettings,
+    totals: PassTotals,
+    losses: Losses,
+    damaged: u64,
+    degraded: BTreeSet<Degradation>,
+    tcp_memory_bytes: Option<u64>,
+    cost: Cost,
+    flagged: HashMap<u64, Verdicts>,
+    resolved: u64,
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boot_ns: u64,
+    /// Nanoseconds since 1970.
+    pub unix_ns: i64,
+}
+
+/// What a tracker starts with.
+#[derive(Clone, Debug, Default)]
+pub struct TrackerOptions {
+    /// The machine.
+    pub host: HostFacts,
+    /// `fentry`, `kprobe`, `tracepoint` or `replay`.
+    pub hooks: String,
+    /// As reports show them.
+    pub settings: Settings,
+    /// What is looked at.
+    pub filter: Filter,
+    /// What is left out on purpose: whatever matches one of these.
+    pub ignore: Vec<Filter>,
+    /// When watching began.
+    pub started: Option<Moment>,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet.
+    pub fn new(options: TrackerOptions) -> Self {
+        let settings = Settings { filters: options.filter.describe(), ..options.settings };
+        Self {
+            host: options.host,
+            hooks: options.hooks,
+            settings,
+            filter: options.filter,
+            ignore: options.ignore,
+            window_start: options.started,
+            now: Moment::default(),
+            sites: Sites::default(),
+            facts: HashMap::new(),
+            processes: Processes::default(),
+            peers: groups::Histories::default(),
+            rows: Vec::new(),
+            dead: Vec::new(),
+            limits: PassSettings::default(),
+            totals: PassTotals::default(),
+            losses: Losses::default(),
+            damaged: 0,
+            degraded: BTreeSet::new(),
+            tcp_memory_bytes: None,
+            cost: Cost::default(),
+            flagged: HashMap::new(),
+            resolved: 0,
+        }
+    }
+
+    /// Thresholds as they are from now on, for what reports say of them.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = Settings { filters: self.filter.describe(), ..settings };
+    }
+
+    /// Takes in one sample.
+    pub fn ingest(&mut self, sample: Sample) {
+        self.now = Moment { boot_ns: sample.boot_ns, unix_ns: sample.unix_ns };
+        self.window_start.get_or_insert(self.now);
+        for facts in &sample.processes {
+            self.facts.insert(facts.pid, facts.clone());
+        }
+        self.sites.ingest(&sample, &self.facts);
+        if let Some(holders) = &sample.holders {
+            self.processes.ingest(self.now.boot_ns as f64 / 1e9, holders);
+        }
+        let looked_at_descriptors = sample.holders.is_some();
+        let (dead, rows): (Vec<_>, Vec<_>) =
+            sample.sockets.into_iter().partition(|row| row.flags & row_flags::FROM_HOLDER != 0);
+        self.rows = rows;
+        if looked_at_descriptors {
+            self.dead = dead;
+            // A socket that two descriptors refer to is shown by each.
+            self.dead.sort_unstable_by_key(|row| row.sk);
+            self.dead.dedup_by_key(|row| row.sk);
+        }
+        self.limits = sample.limits;
+        self.totals = sample.totals;
+        self.losses = sample.losses;
+        self.damaged = sample.damaged;
+        self.tcp_memory_bytes = sample.tcp_memory_bytes.or(self.tcp_memory_bytes);
+        self.cost = Cost { holders: sample.cost.holders.max(self.cost.holders), ..sample.cost };
+        self.degraded = sample.degraded.into_iter().collect();
+        self.peers.ingest(self.now.boot_ns as f64 / 1e9, self.rows.iter(), self.sees_all());
+        self.count_resolved();
+        self.forget_processes();
+    }
+
+    /// Where the frames of a call site's stack lie, leaf first.
+    pub fn stack_of(&self, callsite: u64) -> &[Location] {
+        self.sites.get(callsite).map_or(&[], |site| &site.stack)
+    }
+
+    /// Sockets open at the last sample, as the kernel side counted them.
+    pub fn open_sockets(&self) -> u64 {
+        self.totals.open
+    }
+
+    /// Whether the last sample shows every open socket.
+    fn sees_all(&self) -> bool {
+        self.limits.emit & leaktrace_common::emit::ALL != 0
+    }
+
+    /// Compares the verdicts that samples always show with those of the sample before.
+    fn count_resolved(&mut self) {
+        let lasting = Verdicts::at_least(Severity::Suspect);
+        let mut flagged = HashMap::new();
+        for row in self.rows.iter().chain(&self.dead) {
+            let verdicts = Verdicts(row.verdicts).and(lasting);
+            if !verdicts.is_empty() && self.passes(row) {
+                flagged.insert(row.sk, verdicts);
+            }
+        }
+        for (sk, before) in &self.flagged {
+            let now = flagged.get(sk).copied().unwrap_or_default();
+            self.resolved += u64::from((before.0 & !now.0).count_ones());
+        }
+        self.flagged = flagged;
+    }
+
+    /// Facts about processes are kept while anything refers to them.
+    fn forget_processes(&mut self) {
+        const MANY: usize = 65_536;
+        if self.facts.len() > MANY {
+            let named: BTreeSet<u32> = self.sites.iter().flat_map(|site| site.pids.iter().copied()).collect();
+            let processes = &self.processes;
+            self.facts.retain(|pid, _| named.contains(pid) || processes.holds(*pid));
+        }
+    }
+}

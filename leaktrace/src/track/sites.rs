@@ -1,0 +1,226 @@
+//! Call sites over time: the kernel's (one a process and stack) gathered into those that people see (one a program and
+//! stack), across processes and after their end.
+
+use super::{growth::Series, lifetimes::Histogram};
+use crate::{
+    host::ProcessFacts,
+    sample::{CallsiteStack, Sample},
+    snapshot::StackQuality,
+    symbols::Location,
+};
+use leaktrace_common::{CallsiteCounters, Direction};
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
+
+/// Most call sites that are remembered after their last socket has closed.
+const MOST_EMPTY: usize = 16_384;
+
+/// What makes kernel call sites one for people.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    direction: u8,
+    comm: String,
+    exe: Option<String>,
+    frames: Vec<(Option<u32>, u64)>,
+}
+
+/// One call site as people see it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Stable within a run.
+    pub id: u64,
+    /// Which end opens here.
+    pub direction: Direction,
+    /// Process name.
+    pub comm: String,
+    /// Executable.
+    pub exe: Option<String>,
+    /// Processes that opened here and are still known to the kernel side.
+    pub pids: BTreeSet<u32>,
+    /// Leaf first.
+    pub stack: Vec<Location>,
+    /// How much of the stack is known.
+    pub quality: StackQuality,
+    /// Why not all.
+    pub reason: Option<String>,
+    /// Counters of kernel call sites whose index has been given back.
+    retired: Counts,
+    /// Open sockets over time.
+    pub history: Series,
+    members: BTreeSet<u32>,
+}
+
+/// Sums over kernel call sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Opened.
+    pub opened: u64,
+    /// Closed.
+    pub closed: u64,
+    /// Lifetimes of those.
+    pub lifetimes: Histogram,
+}
+
+impl Counts {
+    fn add(&mut self, counters: &CallsiteCounters) {
+        self.opened += counters.opened;
+        self.closed += counters.closed;
+        self.lifetimes.add(counters);
+    }
+
+    /// Open now.
+    pub fn open(&self) -> u64 {
+        self.opened.saturating_sub(self.closed)
+    }
+}
+
+/// All call sites.
+#[derive(Debug, Default)]
+pub struct Sites {
+    sites: HashMap<u64, Site>,
+    by_index: HashMap<u32, (CallsiteCounters, u64)>,
+    pass: u32,
+}
+
+impl Sites {
+    /// Takes in the counters and stacks of a sample.
+    pub fn ingest(&mut self, sample: &Sample, processes: &HashMap<u32, ProcessFacts>) {
+        self.pass = u32::from(sample.limits.pass);
+        let stacks: HashMap<u32, &CallsiteStack> = sample.stacks.iter().map(|stack| (stack.callsite, stack)).collect();
+        let present: HashMap<u32, &CallsiteCounters> =
+            sample.callsites.iter().map(|(index, counters)| (*index, counters)).collect();
+        let ended: Vec<u32> = self
+            .by_index
+            .iter()
+            .filter(|(index, (known, _))| present.get(index).is_none_or(|now| now.key != known.key))
+            .map(|(index, _)| *index)
+            .collect();
+        for index in ended {
+            self.retire(index);
+        }
+        for (index, counters) in &sample.callsites {
+            if *index == 0 && counters.opened == 0 {
+                continue;
+            }
+            match self.by_index.get_mut(index) {
+                Some((known, _)) => *known = *counters,
+                None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.tgid)),
+            }
+        }
+        let seconds = sample.boot_ns as f64 / 1e9;
+        let open: Vec<(u64, u64)> = self.sites.values().map(|site| (site.id, self.counts(site).open())).collect();
+        for (id, open) in open {
+            if let Some(site) = self.sites.get_mut(&id) {
+                site.history.push(seconds, open);
+            }
+        }
+        self.forget_empty();
+    }
+
+    fn admit(
+        &mut self,
+        index: u32,
+        counters: &CallsiteCounters,
+        stack: Option<&CallsiteStack>,
+        process: Option<&ProcessFacts>,
+    ) {
+        let thread = text(&counters.comm);
+        let identity = Identity {
+            direction: counters.key.direction as u8,
+            comm: process.map_or_else(|| thread.clone(), |facts| facts.comm.clone()),
+            exe: process.and_then(|facts| facts.exe.clone()),
+            frames: stack.map_or_else(Vec::new, |stack| {
+                stack.locations.iter().map(|place| (place.module.map(|module| module.0), place.offset)).collect()
+            }),
+        };
+        let mut hasher = DefaultHasher::new();
+        identity.hash(&mut hasher);
+        // JSON readers keep integers exact up to 2^53.
+        let id = hasher.finish() >> 11;
+        let site = self.sites.entry(id).or_insert_with(|| Site {
+            id,
+            direction: Direction::from_raw(identity.direction),
+            comm: identity.comm,
+            exe: identity.exe,
+            pids: BTreeSet::new(),
+            stack: stack.map(|stack| stack.locations.clone()).unwrap_or_default(),
+            quality: stack.map(|stack| stack.quality).unwrap_or_default(),
+            reason: stack.and_then(|stack| stack.reason.clone()),
+            retired: Counts::default(),
+            history: Series::default(),
+            members: BTreeSet::new(),
+        });
+        site.members.insert(index);
+        if counters.key.tgid != 0 {
+            site.pids.insert(counters.key.tgid);
+        }
+        self.by_index.insert(index, (*counters, id));
+    }
+
+    fn retire(&mut self, index: u32) {
+        let Some((counters, id)) = self.by_index.remove(&index) else { return };
+        if let Some(site) = self.sites.get_mut(&id) {
+            site.members.remove(&index);
+            site.pids.remove(&counters.key.tgid);
+            // Whatever was open when the index was given back has been closed since.
+            let closed = CallsiteCounters { closed: counters.opened, ..counters };
+            site.retired.add(&closed);
+        }
+    }
+
+    /// Forgets call sites that nothing is open at, when there are very many.
+    fn forget_empty(&mut self) {
+        if self.sites.len() > 2 * MOST_EMPTY {
+            self.sites.retain(|_, site| !site.members.is_empty());
+        }
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Site> {
+        self.sites.values()
+    }
+
+    /// The call site with this id.
+    pub fn get(&self, id: u64) -> Option<&Site> {
+        self.sites.get(&id)
+    }
+
+    /// The call site that a kernel index belongs to.
+    pub fn of_index(&self, index: u32) -> Option<&Site> {
+        self.by_index.get(&index).and_then(|(_, id)| self.sites.get(id))
+    }
+
+    /// The process that a kernel index belongs to; `None` for the unknown call site.
+    pub fn opener(&self, index: u32) -> Option<(u32, String)> {
+        let (counters, _) = self.by_index.get(&index)?;
+        let is_witnessed = counters.key.direction != 0 && counters.key.tgid != 0;
+        is_witnessed.then(|| (counters.key.tgid, text(&counters.comm)))
+    }
+
+    /// Sums over a call site.
+    pub fn counts(&self, site: &Site) -> Counts {
+        let mut counts = site.retired.clone();
+        for counters in self.members(site) {
+            counts.add(counters);
+        }
+        counts
+    }
+
+    /// The kernel's counters that make up a call site.
+    pub fn members<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a CallsiteCounters> {
+        site.members.iter().filter_map(|index| self.by_index.get(index).map(|(counters, _)| counters))
+    }
+
+    /// Whether counters were summed by the last pass.
+    pub fn is_current(&self, counters: &CallsiteCounters) -> bool {
+        counters.sums.pass == self.pass
+    }
+}
+
+/// A name out of the kernel, up to its end.
+pub fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

@@ -1,0 +1,123 @@
+//! Watching: a thread of its own takes samples, tracks them and hands out snapshots.
+//!
+//! The thread enters network namespaces and may block for as long as a pass takes; whoever shows snapshots or listens
+//! for signals does so elsewhere and is never held up.
+
+mod namer;
+mod session;
+
+pub use namer::Namer;
+pub use session::{Picture, Session, Source};
+
+use crate::{config::WatchConfig, kernel::StartError, snapshot::Snapshot};
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Instant,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// What a watcher may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Take a last sample with everything in it, and end.
+    Finish(Picture),
+    /// End without one.
+    Stop,
+}
+
+/// What a watcher tells.
+#[derive(Debug)]
+pub enum Update {
+    /// Hooks are attached, the first sample is on its way.
+    Started,
+    /// A look that was asked for by the interval.
+    Snapshot(Box<Snapshot>),
+    /// The look that [`Control::Finish`] asked for; nothing follows.
+    Last(Box<Snapshot>),
+    /// It could not start or go on; nothing follows.
+    Failed(StartError),
+}
+
+/// What happens at every interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Each {
+    /// A snapshot is handed out.
+    Show(Picture),
+    /// Histories are kept, nothing is handed out.
+    Remember,
+}
+
+/// A running watcher.
+pub struct Watch {
+    /// What it tells.
+    pub updates: UnboundedReceiver<Update>,
+    control: mpsc::Sender<Control>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts one.
+    pub fn start(config: WatchConfig, each: Each) -> Self {
+        let (control, orders) = mpsc::channel();
+        let (tell, updates) = tokio::sync::mpsc::unbounded_channel();
+        let thread = thread::Builder::new().name("sampler".to_owned()).spawn(move || {
+            let outcome = run(config, each, &orders, &|update| {
+                // Nobody listens any more: the program is on its way out.
+                let _ = tell.send(update);
+            });
+            if let Err(error) = outcome {
+                let _ = tell.send(Update::Failed(error));
+            }
+        });
+        Self { updates, control, thread: thread.ok() }
+    }
+
+    /// Tells it something. It is done with what it is at first.
+    pub fn tell(&self, control: Control) {
+        // A watcher that has ended needs no orders.
+        let _ = self.control.send(control);
+    }
+}
+
+impl Drop for Watch {
+    /// Waits until the hooks are detached, which is what ends the kernel side.
+    fn drop(&mut self) {
+        self.tell(Control::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    config: WatchConfig,
+    each: Each,
+    orders: &mpsc::Receiver<Control>,
+    tell: &dyn Fn(Update),
+) -> Result<(), StartError> {
+    let interval = config.interval;
+    let mut session = Session::start(config)?;
+    tell(Update::Started);
+    let mut next = Instant::now();
+    loop {
+        match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(Control::Finish(picture)) => {
+                session.look(picture, true)?;
+                tell(Update::Last(Box::new(session.snapshot())));
+                return Ok(());
+            }
+            Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        match each {
+            Each::Show(picture) => {
+                session.look(picture, false)?;
+                tell(Update::Snapshot(Box::new(session.snapshot())));
+            }
+            Each::Remember => session.look(Picture::Suspects, false)?,
+        }
+        // A pass that took longer than the interval is followed by a full one of rest.
+        next = (next + interval).max(Instant::now() + interval / 2);
+    }
+}

@@ -1,0 +1,121 @@
+//! One watch from start to end: a source of samples, the tracker, and names for what is shown.
+
+use super::Namer;
+use crate::{
+    config::WatchConfig,
+    host::{Clock, HostFacts},
+    kernel::{HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
+    sample::Sample,
+    snapshot::Snapshot,
+    symbols::{Images, Modules},
+    track::{Moment, Tracker, TrackerOptions},
+};
+use leaktrace_common::{Severity, Verdicts};
+use std::time::{Duration, Instant};
+
+/// Where samples come from.
+pub trait Source {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// When sampling is no longer possible.
+    fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError>;
+}
+
+impl Source for Tracer {
+    fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
+        Self::sample(self, request)
+    }
+}
+
+/// How much of a host a look shows one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// Sockets that are suspect or worse.
+    Suspects,
+    /// Sockets with any verdict; all of them on a host with few, so that peers can be counted.
+    Flagged,
+    /// Every socket.
+    All,
+}
+
+/// A host with at most this many open sockets is shown whole: a few megabytes and milliseconds.
+const FEW_SOCKETS: u64 = 20_000;
+
+/// Least time between holders passes, and how many times their own length apart they are.
+const HOLDERS_REST: (Duration, u32) = (Duration::from_secs(5), 100);
+
+/// One watch.
+pub struct Session {
+    source: Box<dyn Source>,
+    tracker: Tracker,
+    namer: Namer,
+    config: WatchConfig,
+    next_holders: Instant,
+}
+
+impl Session {
+    /// Starts tracing.
+    ///
+    /// # Errors
+    /// When this host cannot do it.
+    pub fn start(config: WatchConfig) -> Result<Self, StartError> {
+        let (modules, images) = (Modules::default(), Images::default());
+        let clock = Clock::now();
+        let options = TracerOptions {
+            hooks: config.hooks,
+            stacks: config.stacks,
+            unwind: config.unwind,
+            max_sockets: config.max_sockets,
+            log_level: config.log_level,
+        };
+        let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
+        let tracker = Tracker::new(TrackerOptions {
+            host: HostFacts::read(),
+            hooks: tracer.hooks().name().to_owned(),
+            settings: config.settings(),
+            filter: config.filter.clone(),
+            ignore: config.ignore.clone(),
+            started: Some(Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns }),
+        });
+        let namer = Namer::new(modules, images, config.symbol_cache);
+        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now() })
+    }
+
+    /// Takes one look. The last one always asks who holds what.
+    ///
+    /// # Errors
+    /// When sampling is no longer possible.
+    pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), StartError> {
+        let now = Instant::now();
+        let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
+        let sees_few = self.tracker.open_sockets() <= FEW_SOCKETS;
+        let rows = match picture {
+            Picture::All => RowChoice::All,
+            _ if self.config.filter.needs_sockets() => RowChoice::All,
+            Picture::Flagged | Picture::Suspects if sees_few => RowChoice::All,
+            Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
+            Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
+        };
+        let sample = self.source.sample(&SampleRequest {
+            threshold: self.config.threshold,
+            stall: self.config.stall,
+            idle: self.config.idle,
+            rows,
+            holders,
+        })?;
+        if holders == HoldersPass::Run {
+            let (least, times) = HOLDERS_REST;
+            self.next_holders = now + least.max(sample.cost.holders * times);
+        }
+        self.tracker.ingest(sample);
+        Ok(())
+    }
+
+    /// What is known now, with names.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut snapshot = self.tracker.snapshot();
+        self.namer.name(&mut snapshot, |callsite| self.tracker.stack_of(callsite));
+        snapshot
+    }
+}
