@@ -7,6 +7,7 @@ mod csv;
 mod evidence;
 mod flame;
 mod folded;
+mod html;
 mod json;
 pub(crate) mod layout;
 mod output;
@@ -23,6 +24,7 @@ use std::io::{self, Write};
 
 pub use clean::clean;
 pub use evidence::{Evidence, evidence, evidence_line, holders, meaning};
+pub use json::REPORT_SCHEMA;
 pub use output::{Destination, OutputError, check_output, write_whole};
 pub use stack::{
     NO_STACK, base_name, folded_path, frame_name, frame_with_place, is_plumbing, short_name, telling_frames,
@@ -91,7 +93,7 @@ impl ReportFormat {
             Self::Text => &text::Text,
             Self::Json => &json::Json,
             Self::Csv => &csv::Csv,
-            Self::Html => &text::Text,
+            Self::Html => &html::Html,
             Self::Pprof => &pprof::Pprof,
             Self::Folded => &folded::Folded,
             Self::Svg => &svg::Svg,

@@ -32,12 +32,15 @@ type Values = [i64; 4];
 /// Whether a sample came from a listed socket or is the rest of its call site.
 type Key = (Option<u64>, Vec<Label>);
 
+/// What makes a location: mapping, address, and the functions and lines at it.
+type Place = (u64, u64, Vec<(u64, i64)>);
+
 struct Builder {
     profile: Profile,
     strings: HashMap<String, i64>,
     mappings: HashMap<String, u64>,
     functions: HashMap<(i64, i64), u64>,
-    locations: HashMap<(u64, u64, Vec<(u64, i64)>), u64>,
+    locations: HashMap<Place, u64>,
     stacks: HashMap<Option<u64>, Vec<u64>>,
     samples: BTreeMap<Key, Values>,
 }

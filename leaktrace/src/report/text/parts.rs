@@ -86,7 +86,7 @@ pub(in crate::report) fn totals_line(snapshot: &Snapshot) -> String {
 }
 
 /// The filters in words; `None` when there are none.
-fn filters(filters: &Filters) -> Option<String> {
+pub(in crate::report) fn filters(filters: &Filters) -> Option<String> {
     let either = |name: &str, values: Vec<String>| {
         (!values.is_empty()).then(|| format!("{name} {}", clean(&values.join(" or "))))
     };
