@@ -19,6 +19,9 @@ mod svg;
 mod table;
 mod text;
 
+#[cfg(test)]
+mod foreign_tests;
+
 use crate::snapshot::Snapshot;
 use std::io::{self, Write};
 
