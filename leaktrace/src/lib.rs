@@ -6,6 +6,7 @@
 pub mod host;
 pub mod kernel;
 pub mod sample;
+pub mod report;
 pub mod snapshot;
 pub mod symbols;
 pub mod track;

@@ -1,0 +1,384 @@
+//! Snapshots for tests: a rich one, an empty one, a degraded and lossy one, a hostile one, a huge one.
+//!
+//! Plain data, built by hand; nothing here is measured.
+
+use crate::snapshot::*;
+
+/// A frame with everything known.
+pub fn frame(symbol: &str, file: &str, line: u32) -> Frame {
+    Frame {
+        address: 0x55d0_0000_0000 + u64::from(line),
+        symbol: Some(symbol.to_owned()),
+        offset: Some(0x1d),
+        module: Some("/usr/bin/api".to_owned()),
+        file: Some(format!("/src/{file}")),
+        line: Some(line),
+        inlined: false,
+    }
+}
+
+/// A frame of a library that has symbols and no debug information.
+pub fn library_frame(symbol: &str) -> Frame {
+    Frame {
+        address: 0x7f00_0000_1000 + symbol.len() as u64,
+        symbol: Some(symbol.to_owned()),
+        offset: Some(0x4f),
+        module: Some("/usr/lib/x86_64-linux-gnu/libc.so.6".to_owned()),
+        ..Frame::default()
+    }
+}
+
+fn counts(pairs: &[(&str, u64)]) -> VerdictCounts {
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// Nothing open, nothing wrong.
+pub fn empty() -> Snapshot {
+    Snapshot {
+        schema_version: SCHEMA_VERSION,
+        tool: Tool { name: "leaktrace".into(), version: "0.1.0".into() },
+        host: Host {
+            hostname: Some("web-1".into()),
+            kernel: Some("6.18.5".into()),
+            boot_id: Some("5fc1b2f4-0d52-4f0c-a0e1-3bb1c8f6f0aa".into()),
+        },
+        window: Window { start: "2026-11-20T20:00:00Z".into(), end: "2026-11-20T20:00:30Z".into(), seconds: 30.0 },
+        settings: Settings {
+            threshold_s: 60.0,
+            stall_s: 10.0,
+            idle_s: 60.0,
+            interval_s: 1.0,
+            filters: Filters::default(),
+        },
+        health: Health { hooks: "fentry".into(), cpu_s: Some(0.12), rss_bytes: Some(12 << 20), ..Health::default() },
+        ..Snapshot::default()
+    }
+}
+
+/// Four call sites, every kind of verdict, every kind of stack.
+pub fn rich() -> Snapshot {
+    Snapshot {
+        totals: Totals {
+            open: 1_269,
+            opened: 340,
+            closed: 215,
+            flagged: 133,
+            rx_queue_bytes: 4_194_304,
+            memory_bytes: 22_020_096,
+        },
+        processes: vec![api_process(), worker_process()],
+        callsites: vec![leaking_site(), accepting_site(), healthy_site(), older_site()],
+        peers: vec![
+            group("10.0.0.1:443", 118, 118, &[("never-read", 100), ("close-wait", 18)]),
+            group("[2001:db8::1]:5432", 20, 2, &[("idle-unguarded", 2)]),
+        ],
+        listeners: vec![group("0.0.0.0:8080", 1_100, 13, &[("write-stalled", 12), ("silent-peer", 1)])],
+        sockets: sockets(),
+        ..empty()
+    }
+}
+
+/// [`rich`], from a tracer that works less well than it could and has lost some.
+pub fn degraded() -> Snapshot {
+    let mut snapshot = rich();
+    snapshot.health.hooks = "tracepoint".into();
+    snapshot.health.degraded = vec![
+        Degradation {
+            feature: "hooks".into(),
+            reason: "this kernel was built without kprobes and without fentry; closes are seen up to one interval late"
+                .into(),
+        },
+        Degradation {
+            feature: "symbols".into(),
+            reason: "pid 4242 (java) has no perf map; start it with \
+             -XX:+PreserveFramePointer and an agent that writes /tmp/perf-4242.map"
+                .into(),
+        },
+    ];
+    snapshot.health.lost = Lost { sockets_unattributed: 12, stacks: 3, samples: 1 };
+    snapshot.health.tcp_memory_bytes = Some(64 << 20);
+    snapshot.health.tcp_memory_gap_bytes = Some(43 << 20);
+    snapshot.health.ignored = 7;
+    snapshot.health.resolved = 4;
+    snapshot.settings.filters =
+        Filters { pid: vec![12, 13], port: vec![443], peer: vec!["10.0.0.0/8".into()], ..Filters::default() };
+    snapshot
+}
+
+/// Names that try to break every format.
+pub fn hostile() -> Snapshot {
+    let evil = "</script><script>alert(1)</script>\x1b[2J\n\"',;=]]>&\u{202e}\u{0}é日本";
+    let mut snapshot = rich();
+    snapshot.host.hostname = Some(evil.into());
+    snapshot.settings.filters.comm = vec![evil.into()];
+    snapshot.health.degraded = vec![Degradation { feature: evil.into(), reason: evil.into() }];
+    for process in &mut snapshot.processes {
+        process.comm = evil.into();
+        process.exe = Some(evil.into());
+        process.unit = Some(evil.into());
+        process.container = Some(evil.into());
+    }
+    for site in &mut snapshot.callsites {
+        site.comm = evil.into();
+        site.stack_reason = Some(evil.into());
+        site.verdicts.insert(evil.into(), 1);
+        for frame in &mut site.stack {
+            frame.symbol = Some(evil.into());
+            frame.file = Some(evil.into());
+            frame.module = Some(evil.into());
+        }
+        for peer in &mut site.peers {
+            peer.peer = evil.into();
+        }
+    }
+    for group in snapshot.peers.iter_mut().chain(&mut snapshot.listeners) {
+        group.name = evil.into();
+    }
+    for socket in &mut snapshot.sockets {
+        socket.comm = Some(evil.into());
+        socket.remote = evil.into();
+        socket.state = evil.into();
+        for holder in &mut socket.holders {
+            holder.comm = evil.into();
+        }
+    }
+    snapshot
+}
+
+/// [`rich`] with that many sockets listed.
+pub fn many_sockets(count: usize) -> Snapshot {
+    let mut snapshot = rich();
+    let pattern = sockets();
+    snapshot.sockets = pattern.iter().cycle().take(count).cloned().collect();
+    for (index, socket) in snapshot.sockets.iter_mut().enumerate() {
+        socket.cookie = Some(index as u64);
+    }
+    snapshot.totals.open = count as u64;
+    snapshot
+}
+
+fn api_process() -> Process {
+    Process {
+        pid: 12,
+        comm: "api".into(),
+        exe: Some("/usr/bin/api".into()),
+        container: Some("3f".repeat(32)),
+        pod: Some("0d6f8f2e-1111-4222-8333-444455556666".into()),
+        cgroup: Some("/kubepods/burstable/pod0d6f8f2e".into()),
+        open: 1_240,
+        flagged: 131,
+        fds_open: Some(990),
+        fds_limit: Some(1_024),
+        fds_per_min: Some(12.0),
+        fds_exhausted_s: Some(170.0),
+        memory_bytes: 20 << 20,
+        ..Process::default()
+    }
+}
+
+fn worker_process() -> Process {
+    Process {
+        pid: 4_242,
+        comm: "worker".into(),
+        unit: Some("worker.service".into()),
+        open: 29,
+        flagged: 2,
+        memory_bytes: 1 << 20,
+        ..Process::default()
+    }
+}
+
+fn leaking_site() -> Callsite {
+    Callsite {
+        id: 1,
+        direction: "connect".into(),
+        comm: "api".into(),
+        exe: Some("/usr/bin/api".into()),
+        pids: vec![12],
+        stack: vec![
+            library_frame("connect"),
+            frame("std::net::tcp::TcpStream::connect", "net/tcp.rs", 164),
+            Frame { inlined: true, ..frame("api::upstream::open", "upstream.rs", 42) },
+            frame("api::upstream::fetch_user", "upstream.rs", 57),
+            frame("api::handler::profile", "handler.rs", 118),
+            frame("api::main", "main.rs", 12),
+            library_frame("__libc_start_main"),
+        ],
+        stack_quality: StackQuality::Complete,
+        open: 120,
+        opened: 60,
+        closed: 34,
+        flagged: 118,
+        oldest_s: Some(723.0),
+        oldest_exact: true,
+        growing: Some(true),
+        growth_per_min: Some(12.3),
+        lifetime_s: Some(Lifetimes { count: 34, p50: 0.02, p90: 1.25, p99: 4.0, max: 9.5 }),
+        rx_queue_bytes: 4_190_208,
+        memory_bytes: 18 << 20,
+        verdicts: counts(&[("never-read", 100), ("close-wait", 18), ("long-lived", 118)]),
+        peers: vec![
+            PeerCount { peer: "10.0.0.1:443".into(), open: 118 },
+            PeerCount { peer: "10.0.0.2:443".into(), open: 2 },
+        ],
+        ..Callsite::default()
+    }
+}
+
+fn accepting_site() -> Callsite {
+    Callsite {
+        id: 2,
+        direction: "accept".into(),
+        comm: "api".into(),
+        exe: Some("/usr/bin/api".into()),
+        pids: vec![12],
+        stack: vec![library_frame("accept4"), frame("api::server::serve", "server.rs", 30)],
+        stack_quality: StackQuality::Truncated,
+        stack_reason: Some("no unwind information in /usr/bin/api".into()),
+        open: 1_100,
+        opened: 280,
+        closed: 181,
+        flagged: 13,
+        oldest_s: Some(3_700.0),
+        oldest_exact: false,
+        growing: Some(false),
+        growth_per_min: Some(-0.4),
+        lifetime_s: Some(Lifetimes { count: 181, p50: 0.2, p90: 3.0, p99: 12.0, max: 25.0 }),
+        rx_queue_bytes: 4_096,
+        memory_bytes: 3 << 20,
+        verdicts: counts(&[("write-stalled", 12), ("silent-peer", 1)]),
+        peers: vec![PeerCount { peer: "10.1.0.7".into(), open: 1_100 }],
+        ..Callsite::default()
+    }
+}
+
+fn healthy_site() -> Callsite {
+    Callsite {
+        id: 3,
+        direction: "connect".into(),
+        comm: "worker".into(),
+        pids: vec![4_242],
+        stack: vec![Frame { address: 0x7f11_2233_4455, ..Frame::default() }, library_frame("start_thread")],
+        stack_quality: StackQuality::Complete,
+        open: 29,
+        opened: 0,
+        closed: 0,
+        oldest_s: Some(2.5),
+        oldest_exact: true,
+        flagged: 0,
+        memory_bytes: 1 << 20,
+        ..Callsite::default()
+    }
+}
+
+fn older_site() -> Callsite {
+    Callsite {
+        id: 4,
+        direction: "unknown".into(),
+        comm: "worker".into(),
+        pids: vec![4_242],
+        stack_reason: Some("opened before leaktrace was started".into()),
+        open: 20,
+        flagged: 2,
+        oldest_s: Some(90_000.0),
+        oldest_exact: false,
+        verdicts: counts(&[("idle-unguarded", 2)]),
+        ..Callsite::default()
+    }
+}
+
+fn group(name: &str, open: u64, flagged: u64, verdicts: &[(&str, u64)]) -> Group {
+    Group {
+        name: name.into(),
+        open,
+        flagged,
+        oldest_s: Some(723.0),
+        growing: Some(flagged > 100),
+        growth_per_min: Some(12.3),
+        rx_queue_bytes: 4_190_208,
+        memory_bytes: 18 << 20,
+        verdicts: counts(verdicts),
+    }
+}
+
+fn sockets() -> Vec<Socket> {
+    let base = Socket {
+        callsite: Some(1),
+        direction: "connect".into(),
+        family: "ipv4".into(),
+        local: "10.0.0.9:53412".into(),
+        remote: "10.0.0.1:443".into(),
+        state: "ESTABLISHED".into(),
+        pid: Some(12),
+        tid: Some(15),
+        comm: Some("api".into()),
+        holders: vec![Holder { pid: 12, comm: "api".into(), fd: 7 }],
+        age_s: 723.0,
+        age_exact: true,
+        idle_s: Some(722.5),
+        bytes_received: 4_096,
+        bytes_sent: 312,
+        bytes_acked: 312,
+        keepalive: Some(false),
+        waiters: Some(false),
+        memory_bytes: 9_216,
+        netns: Some(4_026_531_840),
+        container: Some("3f".repeat(32)),
+        ..Socket::default()
+    };
+    let verdicts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    vec![
+        Socket {
+            cookie: Some(4_097),
+            state: "CLOSE_WAIT".into(),
+            state_s: Some(180.0),
+            bytes_read: 4_096,
+            verdicts: verdicts(&["close-wait", "long-lived"]),
+            ..base.clone()
+        },
+        Socket {
+            cookie: Some(4_098),
+            rx_queue_bytes: 4_096,
+            unread_s: Some(723.0),
+            state_s: Some(722.9),
+            verdicts: verdicts(&["never-read", "long-lived"]),
+            ..base.clone()
+        },
+        Socket {
+            cookie: Some(4_099),
+            callsite: Some(2),
+            direction: "accept".into(),
+            family: "ipv6".into(),
+            local: "[2001:db8::9]:8080".into(),
+            remote: "[2001:db8::1]:40112".into(),
+            tx_queue_bytes: 12_288,
+            unacked_s: Some(31.0),
+            state_s: Some(95.0),
+            bytes_received: 0,
+            user_timeout_ms: Some(20_000),
+            keepalive: Some(true),
+            waiters: Some(true),
+            holders: vec![Holder { pid: 12, comm: "api".into(), fd: 9 }, Holder { pid: 13, comm: "api".into(), fd: 9 }],
+            verdicts: verdicts(&["write-stalled", "silent-peer", "long-lived"]),
+            ..base.clone()
+        },
+        Socket {
+            cookie: None,
+            callsite: None,
+            direction: "unknown".into(),
+            pid: None,
+            tid: None,
+            comm: None,
+            holders: Vec::new(),
+            age_s: 90_000.0,
+            age_exact: false,
+            idle_s: None,
+            keepalive: None,
+            waiters: None,
+            netns: None,
+            container: None,
+            verdicts: verdicts(&["idle-unguarded"]),
+            ..base
+        },
+    ]
+}

@@ -1,0 +1,74 @@
+//! Claims about [`text`](super): fits, reads, is harmless.
+
+use super::super::{PlainTable, sample};
+use super::*;
+
+fn render(format: &dyn Format, snapshot: &Snapshot) -> String {
+    let mut out = Vec::new();
+    format.write(snapshot, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_rich_report_reads_well() {
+    insta::assert_snapshot!(render(&Text, &sample::rich()));
+}
+
+#[test]
+fn an_empty_report_reads_well() {
+    insta::assert_snapshot!(render(&Text, &sample::empty()));
+}
+
+#[test]
+fn a_degraded_and_lossy_report_says_so_at_the_top() {
+    insta::assert_snapshot!(render(&Text, &sample::degraded()));
+}
+
+#[test]
+fn a_plain_table_reads_well_in_a_log() {
+    insta::assert_snapshot!(render(&PlainTable::default(), &sample::degraded()));
+    let narrow = PlainTable { columns: 60, glyphs: Glyphs::Ascii };
+    insta::assert_snapshot!("narrow_and_ascii", render(&narrow, &sample::rich()));
+}
+
+#[test]
+fn a_healthy_host_is_told_to_be_healthy() {
+    let mut snapshot = sample::rich();
+    snapshot.totals.flagged = 0;
+    snapshot.sockets.clear();
+    snapshot.callsites.retain(|site| site.flagged == 0);
+    assert!(render(&Text, &snapshot).contains("Nothing is flagged"));
+}
+
+#[test]
+fn no_line_is_wider_than_its_limit_whatever_the_names_are() {
+    for snapshot in [sample::empty(), sample::rich(), sample::degraded(), sample::hostile(), sample::many_sockets(500)]
+    {
+        for line in render(&Text, &snapshot).lines() {
+            assert!(layout::width(line) <= COLUMNS, "{} columns: {line}", layout::width(line));
+        }
+        for columns in [60, 80, 120] {
+            let table = PlainTable { columns, glyphs: Glyphs::Unicode };
+            for line in render(&table, &snapshot).lines() {
+                assert!(layout::width(line) <= columns.max(72), "{} columns: {line}", layout::width(line));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_name_reaches_the_terminal_as_a_command() {
+    let text = render(&Text, &sample::hostile()) + &render(&PlainTable::default(), &sample::hostile());
+    let bad: Vec<char> =
+        text.chars().filter(|&c| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))).collect();
+    assert_eq!(bad, []);
+}
+
+#[test]
+fn a_long_list_is_cut_and_says_so_unless_all_were_asked_for() {
+    let mut snapshot = sample::many_sockets(500);
+    let text = render(&Text, &snapshot);
+    assert!(text.contains("  and 450 sockets more; --format csv or json lists them all\n"), "{text}");
+    snapshot.sockets[499].verdicts.clear();
+    assert!(!render(&Text, &snapshot).contains("sockets more"));
+}
