@@ -8,6 +8,7 @@ mod cache;
 mod code_at;
 mod demangle;
 mod elf;
+mod gopclntab;
 mod image;
 mod location;
 mod maps;

@@ -49,6 +49,8 @@ pub enum Why {
     NotBehindCall,
     /// No table tells of the code, and it keeps no frame pointer.
     NoTable,
+    /// The function runs on a stack of its own, as Go's runtime and C code called from Go do.
+    OtherStack,
     /// The stack would not shrink.
     NotAdvancing,
     /// There are more frames than are kept.
@@ -67,6 +69,7 @@ impl fmt::Display for Why {
             Self::Unmapped => "a return address is not in executable memory",
             Self::NotBehindCall => "a return address is not behind a call",
             Self::NoTable => "code without unwind tables and without frame pointers",
+            Self::OtherStack => "the caller is on another stack",
             Self::NotAdvancing => "the unwind table leads nowhere",
             Self::TooDeep => "the stack has more frames than are kept",
             Self::OtherMachine => "unwinding by table knows x86-64 only",
@@ -181,6 +184,20 @@ impl Unwinder {
         {
             let is_signal = entry.is_signal;
             return Ok(registers.caller(&entry, stack)?.map(|registers| Step { registers, is_signal }));
+        }
+        if let Some((image, offset)) = &image
+            && let Some(go) = image.go()
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+        {
+            if go.is_root(&image.bytes, vaddr) {
+                return Ok(None);
+            }
+            if let Some(size) = go.frame_size(&image.bytes, vaddr) {
+                return registers.go_caller(size, stack).map(|registers| Some(Step { registers, is_signal: false }));
+            }
+            if go.place(&image.bytes, vaddr).is_some() {
+                return Err(Why::OtherStack);
+            }
         }
         if role == Role::Return && locator.starts_thread(maps, registers.ip()) {
             return Ok(None);
