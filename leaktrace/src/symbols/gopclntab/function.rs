@@ -162,7 +162,7 @@ impl GoTable {
     /// The functions at an address, innermost first. Where calls were merged but their records cannot be read, the line
     /// would be that of another function, so only the compiled function's name is given.
     pub(super) fn named(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Named>> {
-        let name = self.name(bytes, function.name)?;
+        let name = shown(self.name(bytes, function.name)?);
         let Some(merged) = self.inlined(bytes, function, vaddr) else {
             return Some(vec![Named { name, file: None, line: None }]);
         };
@@ -170,11 +170,20 @@ impl GoTable {
         let mut functions = Vec::new();
         for call in merged {
             let (file, line) = self.line(bytes, function, pc);
-            functions.push(Named { name: call.name, file, line });
+            functions.push(Named { name: shown(call.name), file, line });
             pc = call.caller;
         }
         let (file, line) = self.line(bytes, function, pc);
         functions.push(Named { name, file, line });
         Some(functions)
+    }
+}
+
+/// A generic function's name as Go's own panics show it: `f[go.shape.int]` is an artefact of the compiler, `f[...]` is what
+/// somebody wrote.
+fn shown(name: String) -> String {
+    match (name.find('['), name.rfind(']')) {
+        (Some(open), Some(close)) if open < close => format!("{}[...]{}", &name[..open], &name[close + 1..]),
+        _ => name,
     }
 }
