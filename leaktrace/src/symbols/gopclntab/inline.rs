@@ -85,9 +85,8 @@ pub(super) fn find_data(bytes: &Bytes, elf: &Elf, table: &GoTable, module: &Modu
     }
     let proofs = proofs(bytes, table);
     let enough = proofs.len() >= PROOFS / 2;
-    let sound = |data: &u64| {
-        proofs.iter().all(|(function, index)| table.record(bytes, function, *data, *index).is_some())
-    };
+    let sound =
+        |data: &u64| proofs.iter().all(|(function, index)| table.record(bytes, function, *data, *index).is_some());
     let mut candidates = module.behind_text.iter().filter_map(|vaddr| elf.offset_of(*vaddr));
     if enough { candidates.find(sound) } else { None }
 }

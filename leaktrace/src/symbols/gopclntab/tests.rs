@@ -3,7 +3,7 @@
 //! Every Go in `PATH` and every GOROOT in `LEAKTRACE_TEST_GOROOTS` (separated by colons) is tried.
 
 use super::*;
-use crate::symbols::testing::{Running, Scratch, capture};
+use crate::symbols::testing::{Running, Scratch, take};
 use crate::symbols::unwind::{Ended, Unwinder};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Symbolizer, image::Image, open};
 use std::io::{BufRead, BufReader};
@@ -68,7 +68,8 @@ func main() {
 }
 "#;
 
-const PLAIN: &str = "package main\n\nimport \"syscall\"\n\nfunc wait(n int) { syscall.Pause() }\n\nvar _ = syscall.Pause\n";
+const PLAIN: &str =
+    "package main\n\nimport \"syscall\"\n\nfunc wait(n int) { syscall.Pause() }\n\nvar _ = syscall.Pause\n";
 
 const CGO: &str = "package main\n\n// #include <unistd.h>\n// static int one(void) { return 1; }\nimport \"C\"\nimport \"syscall\"\n\n\
                    func wait(n int) { if C.one() == 1 { syscall.Pause() } }\n";
@@ -117,7 +118,7 @@ fn start(program: &PathBuf) -> (Running, Vec<String>) {
 fn seen(running: &Running) -> (Vec<String>, Ended) {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
-    let walk = Unwinder::default().walk_capture(&mut locator, &mut maps, &capture(running.pid()));
+    let walk = Unwinder::default().walk_capture(&mut locator, &mut maps, &take(running.pid()));
     let stack = locator.locate_stack(&mut maps, &walk.addresses);
     let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
     let frames = symbolizer.resolve(&stack).into_iter().flatten();
