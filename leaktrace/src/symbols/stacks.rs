@@ -118,4 +118,6 @@ fn missing(reason: &str) -> PlacedStack {
 }
 
 #[cfg(test)]
+mod interpreters;
+#[cfg(test)]
 mod tests;

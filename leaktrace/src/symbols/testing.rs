@@ -85,7 +85,12 @@ pub struct Running(pub Child);
 impl Running {
     /// Starts a program and waits until it has written a line, which it does right before it waits for ever.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        Self::start_reading(command, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stdin(stdin).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "{command:?} said nothing");
