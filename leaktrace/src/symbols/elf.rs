@@ -41,6 +41,8 @@ pub struct Segment {
     pub filesz: u64,
     /// Whether its code may run.
     pub executable: bool,
+    /// Whether it may be written.
+    pub writable: bool,
 }
 
 /// A section.
@@ -128,7 +130,13 @@ impl Elf {
             };
             match kind {
                 elf::PT_LOAD if offset.checked_add(filesz).is_some() && vaddr.checked_add(filesz).is_some() => {
-                    self.segments.push(Segment { offset, vaddr, filesz, executable: flags & elf::PF_X != 0 });
+                    self.segments.push(Segment {
+                        offset,
+                        vaddr,
+                        filesz,
+                        executable: flags & elf::PF_X != 0,
+                        writable: flags & elf::PF_W != 0,
+                    });
                 }
                 elf::PT_NOTE if self.build_id.is_none() => {
                     self.build_id = bytes.copy(offset, filesz, MAX_NOTES).and_then(|note| find_build_id(&note));

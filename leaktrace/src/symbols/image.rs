@@ -4,6 +4,7 @@
 
 use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
+use super::gopclntab::GoTable;
 use super::location::{BuildId, Content, Module, ModuleKind};
 use super::open;
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use thiserror::Error;
 
 /// Files that are kept open at once.
@@ -40,6 +41,7 @@ pub struct Image {
     pub elf: Elf,
     /// Its separate debug file, found when it was opened: the container that has it may be gone later.
     pub debug: Option<Arc<Image>>,
+    go: OnceLock<Option<GoTable>>,
     identity: Identity,
 }
 
@@ -77,7 +79,7 @@ impl Image {
         let identity = Identity::of(&file)?;
         let bytes = Bytes::of_file(file)?;
         let elf = Elf::read(&bytes)?;
-        Ok(Self { bytes, elf, debug: None, identity })
+        Ok(Self { bytes, elf, debug: None, go: OnceLock::new(), identity })
     }
 
     /// The file's identity when it was opened.
@@ -92,6 +94,11 @@ impl Image {
             Some(id) => Content::Build(id.clone(), size),
             None => Content::File(device, inode, size, modified_ns),
         }
+    }
+
+    /// Go's tables, if it has them.
+    pub fn go(&self) -> Option<&GoTable> {
+        self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
     /// Whether the content is still the one that was opened. One that was written over has other code at the same

@@ -201,9 +201,13 @@ impl Locator {
         Some(self.see(maps, index).kind)
     }
 
-    /// Whether a goroutine starts here.
-    pub(super) fn is_go_root(&mut self, _maps: &mut ProcessMaps, _address: u64) -> bool {
-        false
+    /// Whether a goroutine, or a thread of a Go program, starts in the function that returns here.
+    pub(super) fn is_go_root(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
+        let found = self.image_at(maps, Role::Return.lookup(address)).and_then(|(image, offset)| {
+            let vaddr = image.elf.vaddr_of(offset)?;
+            Some(image.go()?.is_root(&image.bytes, vaddr))
+        });
+        found.unwrap_or(false)
     }
 
     fn see(&mut self, maps: &mut ProcessMaps, index: usize) -> Seen {

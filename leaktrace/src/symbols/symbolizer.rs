@@ -5,6 +5,7 @@
 
 use super::cache::FrameCache;
 use super::demangle::readable;
+use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
 use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
 use super::perf_map;
@@ -116,6 +117,10 @@ impl Symbolizer {
     fn look_up(&mut self, module: &Module, file_offset: u64) -> Option<Vec<Frame>> {
         let image = self.images.of(module)?;
         let Some(vaddr) = image.elf.vaddr_of(file_offset) else { return Some(vec![unknown(file_offset)]) };
+        // Go's own tables before DWARF: they say the same, are read in microseconds, and are there when DWARF is not.
+        if let Some(place) = image.go().and_then(|go| go.place(&image.bytes, vaddr)) {
+            return Some(go_frames(place, vaddr));
+        }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
         let found = debug
             .and_then(|debug| self.ask(&debug, "", vaddr))
@@ -194,6 +199,19 @@ fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {
     let merged = merged.map(|inlined| Frame { inlined: true, ..frame(&inlined.name, inlined.code_info.as_ref()) });
     let own = Frame { offset: u64::try_from(sym.offset).ok(), ..frame(&sym.name, sym.code_info.as_deref()) };
     merged.chain([own]).collect()
+}
+
+fn go_frames(place: Place, vaddr: u64) -> Vec<Frame> {
+    let outermost = place.functions.len().saturating_sub(1);
+    let frame = |(depth, function): (usize, Named)| Frame {
+        symbol: Some(function.name),
+        file: function.file,
+        line: function.line,
+        inlined: depth < outermost,
+        offset: (depth == outermost).then_some(vaddr.saturating_sub(place.entry)),
+        ..Frame::default()
+    };
+    place.functions.into_iter().enumerate().map(frame).collect()
 }
 
 fn path_text(path: &Path) -> String {

@@ -1,8 +1,9 @@
 //! For tests: programs made by the compilers of this machine, and what is captured of them while they wait.
 
+use super::is_after_call;
 use super::location::{Location, Module, ModuleKind};
 use super::{Locator, image, open};
-use leaktrace_common::{STACK_COPY_BYTES, StackCapture};
+use leaktrace_common::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,12 @@ pub struct Running(pub Child);
 impl Running {
     /// Starts a program and waits until it has written a line, which it does right before it waits for ever.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        Self::start_reading(command, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stdin(stdin).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "{command:?} said nothing");
@@ -149,7 +155,7 @@ pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
 }
 
 /// Registers and stack of a thread, as the hook captures them.
-pub fn capture(tid: u32) -> StackCapture {
+pub fn take(tid: u32) -> StackCapture {
     let thread = i32::try_from(tid).unwrap();
     // SAFETY: user_regs_struct is plain integers, for which zero is valid.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
@@ -188,4 +194,33 @@ pub fn capture(tid: u32) -> StackCapture {
     captured.len = u32::try_from(len).unwrap();
     call(libc::PTRACE_DETACH, std::ptr::null_mut());
     captured
+}
+
+/// What the kernel side's walk by frame pointers gives for a thread.
+pub fn frame_pointer_walk(tid: u32) -> StackEntry {
+    let captured = take(tid);
+    let len = usize::try_from(captured.len).unwrap();
+    let word = |address: u64| {
+        let at = usize::try_from(address.checked_sub(captured.sp)?).ok()?;
+        captured.bytes[..len].get(at..)?.first_chunk().map(|raw| u64::from_le_bytes(*raw))
+    };
+    let mut entry = StackEntry { len: 1, ended: capture::BROKEN, leaf_return: 0, frames: [0; MAX_FRAMES] };
+    entry.frames[0] = captured.ip;
+    let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
+    if let Some(top) = word(captured.sp) {
+        let mut before = [0; 7];
+        let read = top.checked_sub(7).is_some_and(|from| memory.read_exact_at(&mut before, from).is_ok());
+        entry.leaf_return = if read && is_after_call(&before) { top } else { 0 };
+    }
+    let mut bp = captured.bp;
+    while let (Some(next), Some(caller)) = (word(bp), word(bp.wrapping_add(8))) {
+        entry.frames[usize::try_from(entry.len).unwrap()] = caller;
+        entry.len += 1;
+        if next <= bp {
+            entry.ended = if next == 0 { capture::AT_START } else { capture::BROKEN };
+            break;
+        }
+        bp = next;
+    }
+    entry
 }

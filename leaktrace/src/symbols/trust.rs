@@ -3,6 +3,7 @@
 //! Read from unwind tables. In code that keeps frame pointers the tables of every function that makes a frame switch to
 //! `rbp` as its base; in other code hardly any do. Decided once a file and remembered by its content.
 
+use super::fold;
 use super::image::Image;
 use super::location::Content;
 use super::maps::Backing;
@@ -101,22 +102,7 @@ fn is_go(image: &Image) -> bool {
 
 /// glibc's and musl's libraries and loaders, which are built apart from everything else.
 fn is_libc(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    [
-        "libc.",
-        "libc-",
-        "ld-",
-        "libpthread.",
-        "libpthread-",
-        "libm.",
-        "libm-",
-        "libdl.",
-        "libdl-",
-        "libresolv",
-        "libnss_",
-    ]
-    .iter()
-    .any(|start| name.starts_with(start))
+    fold::is_libc(path.rsplit('/').next().unwrap_or(path))
 }
 
 fn judge(table: &Table) -> FramePointers {

@@ -59,7 +59,7 @@ pub(crate) fn small() -> Vec<u8> {
 fn a_small_file_is_read_whole() {
     let elf = Elf::read(&Bytes::of_memory(small())).unwrap();
     assert_eq!(elf.build_id, BuildId::from_hex("0102030405060708"));
-    assert_eq!(elf.segments, [Segment { offset: 0, vaddr: 0x1000, filesz: 176, executable: true }]);
+    assert_eq!(elf.segments, [Segment { offset: 0, vaddr: 0x1000, filesz: 176, executable: true, writable: false }]);
     assert_eq!(elf.vaddr_of(16), Some(0x1010));
     assert_eq!(elf.offset_of(0x1010), Some(16));
     assert_eq!(elf.vaddr_of(4096), None);

@@ -81,6 +81,18 @@ impl Registers {
         }
     }
 
+    /// Registers of the caller of a Go function whose return address is `size` bytes above the stack pointer. Go keeps no
+    /// registers for a caller but `rbp`, right below the return address of every function that has a frame.
+    pub fn go_caller(&self, size: u64, stack: &Stack<'_>) -> Result<Self, Why> {
+        let return_at = self.sp().checked_add(size).ok_or(Why::OffStack)?;
+        let mut caller = Self([None; 17]);
+        let bp = if size >= 8 { stack.word(return_at - 8).ok() } else { self.get(X86_64::RBP) };
+        caller.set(X86_64::RBP, bp);
+        caller.set(X86_64::RA, Some(stack.word(return_at)?));
+        caller.set(X86_64::RSP, return_at.checked_add(8));
+        Ok(caller)
+    }
+
     fn recover(
         &self,
         rule: &RegisterRule<usize>,

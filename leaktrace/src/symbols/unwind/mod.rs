@@ -18,7 +18,7 @@ pub(super) use table::Table;
 use super::image::Image;
 use super::location::Content;
 use super::process::{Locator, ProcessMaps, Role};
-use code::frame_from_epilogue;
+use code::{Epilogue, frame_from_epilogue};
 use frame::Registers;
 use gimli::{CfaRule, UnwindContext, X86_64};
 use leaktrace_common::{MAX_FRAMES, StackCapture};
@@ -47,8 +47,14 @@ pub enum Why {
     Unmapped,
     /// An address is not behind a call.
     NotBehindCall,
+    /// The chain of frame pointers broke.
+    ChainBroken,
+    /// The leaf has a frame that keeps no frame pointer, so the one who called it is missing.
+    LeafCaller,
     /// No table tells of the code, and it keeps no frame pointer.
     NoTable,
+    /// The function runs on a stack of its own, as Go's runtime and C code called from Go do.
+    OtherStack,
     /// The stack would not shrink.
     NotAdvancing,
     /// There are more frames than are kept.
@@ -66,7 +72,10 @@ impl fmt::Display for Why {
             Self::BadTable => "an unwind table is damaged",
             Self::Unmapped => "a return address is not in executable memory",
             Self::NotBehindCall => "a return address is not behind a call",
+            Self::ChainBroken => "the chain of frame pointers broke before the start of the thread",
+            Self::LeafCaller => "the function that called the C library is missing: its frame pointer was not kept",
             Self::NoTable => "code without unwind tables and without frame pointers",
+            Self::OtherStack => "the caller is on another stack",
             Self::NotAdvancing => "the unwind table leads nowhere",
             Self::TooDeep => "the stack has more frames than are kept",
             Self::OtherMachine => "unwinding by table knows x86-64 only",
@@ -82,6 +91,17 @@ pub enum Ended {
     AtStart,
     /// Before it.
     Truncated(Why),
+}
+
+/// What frame a leaf has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafFrame {
+    /// None: its return address is at the stack pointer, and the frame pointer is its caller's.
+    None,
+    /// One with a frame pointer.
+    WithPointer,
+    /// One without: its return address is somewhere above the stack pointer, and the frame pointer is its caller's.
+    WithoutPointer,
 }
 
 /// A stack that was walked.
@@ -147,7 +167,13 @@ impl Unwinder {
             }
             // What a signal interrupted is not a return address; it may be anywhere in executable memory.
             role = if step.is_signal { Role::Leaf } else { Role::Return };
-            if let Err(why) = self.check(locator, maps, step.registers.ip(), role) {
+            let next = step.registers.ip();
+            let checked = match role {
+                Role::Leaf if maps.mappings().at(next).is_none() => Err(Why::Unmapped),
+                Role::Leaf => Ok(()),
+                Role::Return => self.check_return(locator, maps, next),
+            };
+            if let Err(why) = checked {
                 break Ended::Truncated(why);
             }
             addresses.push(step.registers.ip());
@@ -194,26 +220,69 @@ impl Unwinder {
             let is_signal = entry.is_signal;
             return Ok(registers.caller(&entry, stack)?.map(|registers| Step { registers, is_signal }));
         }
+        if let Some((image, offset)) = &image
+            && let Some(go) = image.go()
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+        {
+            if go.is_root(&image.bytes, vaddr) {
+                return Ok(None);
+            }
+            if let Some(size) = go.frame_size(&image.bytes, vaddr) {
+                return registers.go_caller(size, stack).map(|registers| Some(Step { registers, is_signal: false }));
+            }
+            if go.place(&image.bytes, vaddr).is_some() {
+                return Err(Why::OtherStack);
+            }
+        }
         if role == Role::Return && locator.starts_thread(maps, registers.ip()) {
             return Ok(None);
         }
         without_table(locator, maps, registers, role, stack)
     }
 
-    /// A return address must be behind a call, or the kernel's way back from a signal, which nobody calls.
-    fn check(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, address: u64, role: Role) -> Result<(), Why> {
-        if maps.mappings().at(role.lookup(address)).is_none() {
+    /// Whether an address can be a return address: in executable memory and behind a call, or the kernel's way back from
+    /// a signal, which nobody calls, or where goroutines start.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check_return(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, address: u64) -> Result<(), Why> {
+        if maps.mappings().at(Role::Return.lookup(address)).is_none() {
             return Err(Why::Unmapped);
         }
-        if role == Role::Leaf || locator.is_behind_call(maps, address) != Some(false) {
+        if locator.is_behind_call(maps, address) != Some(false) || locator.is_go_root(maps, address) {
             return Ok(());
         }
-        let entry = locator.image_at(maps, address).and_then(|(image, offset)| {
+        let is_signal = locator.image_at(maps, address).and_then(|(image, offset)| {
             let table = self.table(&image)?;
-            let vaddr = image.elf.vaddr_of(offset)?;
-            Some(table.fde(vaddr)?.is_signal_trampoline())
+            Some(table.fde(image.elf.vaddr_of(offset)?)?.is_signal_trampoline())
         });
-        if entry == Some(true) || locator.is_go_root(maps, address) { Ok(()) } else { Err(Why::NotBehindCall) }
+        if is_signal == Some(true) { Ok(()) } else { Err(Why::NotBehindCall) }
+    }
+
+    /// What frame the function has in which a thread entered the kernel.
+    pub fn leaf_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> LeafFrame {
+        let image = locator.image_at(maps, ip);
+        if let Some((image, offset)) = &image
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+        {
+            if let Some(table) = self.table(image)
+                && let Some(entry) = table.entry(vaddr, &mut self.context)
+            {
+                return match entry.row.cfa() {
+                    CfaRule::RegisterAndOffset { register: X86_64::RSP, offset: 8 } => LeafFrame::None,
+                    CfaRule::RegisterAndOffset { register: X86_64::RBP, .. } => LeafFrame::WithPointer,
+                    _ => LeafFrame::WithoutPointer,
+                };
+            }
+            if let Some(size) = image.go().and_then(|go| go.frame_size(&image.bytes, vaddr)) {
+                return if size == 0 { LeafFrame::None } else { LeafFrame::WithPointer };
+            }
+        }
+        match locator.code(maps, ip, LOOK_AHEAD).as_deref().and_then(frame_from_epilogue) {
+            Some(Epilogue { return_at: 0, .. }) => LeafFrame::None,
+            Some(Epilogue { saved_rbp_at: None, .. }) => LeafFrame::WithoutPointer,
+            _ => LeafFrame::WithPointer,
+        }
     }
 
     pub(super) fn table(&mut self, image: &Image) -> Option<Arc<Table>> {

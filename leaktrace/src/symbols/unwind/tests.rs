@@ -1,7 +1,7 @@
 //! Walks of programs that wait in a named function, against gdb's backtrace of the same moment.
 
 use super::*;
-use crate::symbols::testing::{Running, Scratch, capture, gdb_backtrace};
+use crate::symbols::testing::{Running, Scratch, gdb_backtrace, take};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Symbolizer};
 use std::process::Command;
 
@@ -33,7 +33,7 @@ fn agrees_with_gdb(running: &Running, tid: u32) -> Option<(Walk, Vec<String>)> {
 
 /// Walks a waiting thread; the walk and its names.
 pub(super) fn walk_of(running: &Running, tid: u32) -> (Walk, Vec<String>) {
-    let captured = capture(tid);
+    let captured = take(tid);
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
     let mut unwinder = Unwinder::default();
