@@ -37,6 +37,12 @@ fn the_kernel_confirms_every_truth() {
 }
 
 fn compare(children: &[ZooChild], when: &str) {
+    // One look may miss sockets, see `Oracle::look`.
+    let complaints = (0..3).map(|_| complaints(children)).find(Vec::is_empty).unwrap_or_else(|| complaints(children));
+    assert!(complaints.is_empty(), "{when}:\n{}", complaints.join("\n"));
+}
+
+fn complaints(children: &[ZooChild]) -> Vec<String> {
     let oracle = Oracle::look();
     let mut complaints = Vec::new();
     for child in children {
@@ -48,7 +54,7 @@ fn compare(children: &[ZooChild], when: &str) {
         complaints.extend(found.map(|what| format!("{}: {what}", child.name)));
         complaints.extend(process_contradiction(&child.truth, &oracle));
     }
-    assert!(complaints.is_empty(), "{when}:\n{}", complaints.join("\n"));
+    complaints
 }
 
 fn process_contradiction(truth: &Truth, oracle: &Oracle) -> Option<String> {
@@ -86,9 +92,9 @@ fn contradiction(class: &Expect, oracle: &Oracle) -> Option<String> {
             return says(format!("{line:?} is not {:?}", class.state));
         }
         let holders = oracle.holders.get(&line.inode).cloned().unwrap_or_default();
-        // Both ends of MPTCP hang on a socket of its own; a subflow's inode is nobody's.
-        let mptcp = class.function.as_deref() == Some("leak_mptcp");
-        if class.holders.as_ref().is_some_and(|pids| *pids != holders) && !mptcp {
+        // On older kernels a subflow of MPTCP hangs on a socket of its own that no descriptor names.
+        let hidden = class.function.as_deref() == Some("leak_mptcp") && holders.is_empty();
+        if class.holders.as_ref().is_some_and(|pids| *pids != holders) && !hidden {
             return says(format!("{line:?} is held by {holders:?}, not {:?}", class.holders));
         }
         // The FIN counts as a byte here.

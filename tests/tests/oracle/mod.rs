@@ -77,6 +77,9 @@ impl Oracle {
                 oracle.lines.extend(lines.join().unwrap());
             }
         }
+        // The tables are read in pieces, by offset: what is opened or closed meanwhile shows others twice, or not at all.
+        let mut seen = BTreeSet::new();
+        oracle.lines.retain(|line| seen.insert((line.netns, line.local, line.remote)));
         oracle.holders.values_mut().for_each(|pids| pids.sort_unstable());
         oracle
     }
