@@ -100,7 +100,9 @@ fn contradiction(class: &Expect, oracle: &Oracle) -> Option<String> {
         // The FIN counts as a byte here.
         let fin = u64::from(line.state == "CLOSE_WAIT");
         let within = |range: Option<[u64; 2]>, value: u64| {
-            range.is_none_or(|[least, most]| (least..=most).contains(&value) || (least..=most).contains(&value.saturating_sub(fin)))
+            range.is_none_or(|[least, most]| {
+                (least..=most).contains(&value) || (least..=most).contains(&value.saturating_sub(fin))
+            })
         };
         if !within(class.rx_queue_bytes, line.rx_queue) || !within(class.tx_queue_bytes, line.tx_queue) {
             return says(format!("{line:?} has other queues than {class:?}"));

@@ -73,7 +73,7 @@ pub fn churn(stage: &mut Stage) -> Result<()> {
 /// # Errors
 /// See [`keepalive_server`].
 pub fn churn_by_reset(stage: &mut Stage) -> Result<()> {
-    churn_with(stage, |stream| reset_on_close(stream))
+    churn_with(stage, reset_on_close)
 }
 
 /// Many short connections that the client shuts down in both directions before it closes.

@@ -115,8 +115,7 @@ pub fn thread_namespace(stage: &mut Stage) -> Result<()> {
         sender.send((netns, port, opened.describe(Expect::connected("leaker", std::process::id(), port)))).ok();
         park(opened)
     })?;
-    let (netns, port, class) =
-        receiver.recv().map_err(|_| cannot_run_here("no new network namespace for a thread"))?;
+    let (netns, port, class) = receiver.recv().map_err(|_| cannot_run_here("no new network namespace for a thread"))?;
     stage.expect(class.netns(netns).function("leak_in_namespace").verdicts(&["idle-unguarded"]));
     stage.expect(Expect::accepted("peer", stage.pid(), port).netns(netns).count(4));
     stage.hold()

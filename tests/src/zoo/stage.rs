@@ -178,7 +178,11 @@ impl Opened {
         let stream = open()?;
         let opened_unix_s = [before, unix_now()];
         let name = |address: std::io::Result<SocketAddr>| address.map(plain_name).unwrap_or_default();
-        self.truths.push(SocketTruth { local: name(stream.local_addr()), remote: name(stream.peer_addr()), opened_unix_s });
+        self.truths.push(SocketTruth {
+            local: name(stream.local_addr()),
+            remote: name(stream.peer_addr()),
+            opened_unix_s,
+        });
         self.streams.push(stream);
         Ok(())
     }

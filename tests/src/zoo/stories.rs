@@ -81,7 +81,9 @@ pub fn controller(stage: &mut Stage) -> Result<()> {
     peer.wait()?;
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_client_per_reconcile");
     stage.expect(opened.describe(leaker));
-    stage.expect(Expect::accepted("starved", peer.pid(), port).count(CONTROLLER_CONNECTIONS).function("accept_connection"));
+    stage.expect(
+        Expect::accepted("starved", peer.pid(), port).count(CONTROLLER_CONNECTIONS).function("accept_connection"),
+    );
     stage.hold()
 }
 

@@ -68,7 +68,8 @@ impl Oracle {
             if seen.insert(inode) {
                 // Only a thread of its own can go there without taking this one along.
                 let lines = std::thread::spawn(move || {
-                    let mut there = Oracle { lines: Vec::new(), holders: BTreeMap::new(), descriptors: BTreeMap::new() };
+                    let mut there =
+                        Oracle { lines: Vec::new(), holders: BTreeMap::new(), descriptors: BTreeMap::new() };
                     if nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).is_ok() {
                         there.read_tables(inode, Path::new("/proc/thread-self/net"));
                     }
