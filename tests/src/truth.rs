@@ -292,6 +292,7 @@ fn worst(names: &[&str]) -> &'static str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

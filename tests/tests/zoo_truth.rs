@@ -1,5 +1,7 @@
 //! Every zoo program's truth, held against the kernel's tables: a wrong truth would make leaktrace look wrong.
 
+#![allow(clippy::unwrap_used)]
+
 mod oracle;
 
 use leaktrace_tests::suite::child::ZooChild;

@@ -353,3 +353,6 @@ fn check_closed(expect: &Expect, report: &Report, complaints: &mut Complaints) {
         complaints.add(format!("opened and closed {sums:?}, not {closed} each"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,7 +164,11 @@ pub fn find() -> Option<PathBuf> {
     given.or_else(beside_us).filter(|path| path.is_file())
 }
 
+/// The same profile's for a program in `target/PROFILE` or `target/PROFILE/deps`, else any profile's.
 fn beside_us() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
-    own.ancestors().skip(1).take(3).map(|folder| folder.join("leaktrace")).find(|path| path.is_file())
+    let target = own.ancestors().find(|folder| folder.ends_with("target")).map(Path::to_owned);
+    let near = own.ancestors().skip(1).take(2).map(Path::to_owned);
+    let any = target.into_iter().flat_map(|target| [target.join("release"), target.join("debug")]);
+    near.chain(any).map(|folder| folder.join("leaktrace")).find(|path| path.is_file())
 }
