@@ -83,6 +83,8 @@ pub struct Expect {
     pub waiters: Option<bool>,
     /// How many of the opener's sockets were opened and closed again while the tracer watched.
     pub closed_in_window: Option<u64>,
+    /// Whether the call site must be called growing (`true`) or must not be (`false`).
+    pub growing: Option<bool>,
 }
 
 /// How sure a tracer that saw a socket open can be of who opened it.
@@ -134,6 +136,8 @@ impl Expect {
     fn class(role: &str, pid: u32) -> Self {
         Self {
             role: role.into(),
+            // A healthy program's call sites are steady, however busy.
+            growing: (role == "control").then_some(false),
             pid: Some(pid),
             severity_max: "info".into(),
             holders: Some(vec![pid]),
@@ -266,6 +270,13 @@ impl Expect {
     #[must_use]
     pub fn keepalive(mut self, set: bool) -> Self {
         self.keepalive = Some(set);
+        self
+    }
+
+    /// Whether the call site grows.
+    #[must_use]
+    pub fn growing(mut self, grows: bool) -> Self {
+        self.growing = Some(grows);
         self
     }
 

@@ -58,6 +58,7 @@ pub fn class(expect: &Expect, report: &Report, terms: &Terms) -> Vec<String> {
     if terms.started == Started::AfterTracer {
         check_callsite(expect, &sockets, report, terms, &mut complaints);
         check_closed(expect, report, &mut complaints);
+        check_growth(expect, report, &mut complaints);
     }
     complaints.list
 }
@@ -351,6 +352,24 @@ fn check_closed(expect: &Expect, report: &Report, complaints: &mut Complaints) {
     let sums = sites.fold((0, 0), |(opened, closed), site| (opened + site.opened, closed + site.closed));
     if sums != (closed, closed) {
         complaints.add(format!("opened and closed {sums:?}, not {closed} each"));
+    }
+}
+
+fn check_growth(expect: &Expect, report: &Report, complaints: &mut Complaints) {
+    let (Some(growing), Some(pid)) = (expect.growing, expect.pid) else { return };
+    let mut sites = report.callsites.iter().filter(|site| site.pids == [pid] && site.direction == expect.direction);
+    match growing {
+        true if !sites.clone().any(|site| site.growing == Some(true)) => {
+            let found: Vec<(u64, Option<bool>, Option<f64>)> =
+                sites.map(|site| (site.open, site.growing, site.growth_per_min)).collect();
+            complaints.add(format!("no call site grows: (open, growing, growth_per_min) {found:?}"));
+        }
+        false => {
+            if let Some(site) = sites.find(|site| site.growing == Some(true)) {
+                complaints.add(format!("a call site with {} open is called growing", site.open));
+            }
+        }
+        true => {}
     }
 }
 

@@ -181,6 +181,11 @@ impl Suite {
             let path = folder.join(format!("report-{hook}.json"));
             std::fs::write(&path, &outcome.stdout).with_context(|| format!("cannot write {}", path.display()))?;
         }
+        for act in &mut acts {
+            if let State::Running(child) = &mut act.state {
+                child.release();
+            }
+        }
         let (report, missing) = match outcome.report() {
             Ok(report) => report,
             Err(error) => {

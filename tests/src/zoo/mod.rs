@@ -94,6 +94,7 @@ pub const CATALOGUE: &[Program] = &[
     program("story-controller", Kind::Leak, stories::controller),
     program("story-ssh", Kind::Leak, stories::ssh),
     program("story-slow-leak", Kind::Leak, stories::slow_leak),
+    program("growth", Kind::Leak, stories::growth),
     program("story-tls", Kind::Leak, stories::tls),
     program("story-websocket", Kind::Leak, stories::websocket),
     program("fork-shared", Kind::Leak, sharing::fork_shared),

@@ -6,6 +6,20 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+
+/// Every peer of this process, so that all can be ended before a socket of this process is closed.
+static PEERS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Kills every peer, so that none of them complains about the end.
+pub fn end_all() {
+    if let Ok(mut peers) = PEERS.lock() {
+        for pid in peers.drain(..) {
+            // Who is gone already needs no signal; who is not is waited for when dropped.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    }
+}
 
 /// A forked process that did its work and waits to be killed.
 #[derive(Debug)]
@@ -39,7 +53,12 @@ impl Peer {
         let (words, bell) = std::io::pipe().context("cannot make a pipe")?;
         // SAFETY: no other thread exists yet, so the child may go on allocating and locking.
         match unsafe { fork() }.context("cannot fork")? {
-            ForkResult::Parent { child } => Ok(Self { pid: child, words }),
+            ForkResult::Parent { child } => {
+                if let Ok(mut peers) = PEERS.lock() {
+                    peers.push(child);
+                }
+                Ok(Self { pid: child, words })
+            }
             ForkResult::Child => {
                 drop(words);
                 Self::live(Bell(bell), work)
@@ -83,6 +102,9 @@ impl Peer {
     /// # Errors
     /// When it is gone already.
     pub fn end(self, signal: Signal) -> Result<()> {
+        if let Ok(mut peers) = PEERS.lock() {
+            peers.retain(|pid| *pid != self.pid);
+        }
         kill(self.pid, signal).context("cannot signal the peer")?;
         waitpid(self.pid, None).context("cannot wait for the peer")?;
         std::mem::forget(self);

@@ -38,6 +38,12 @@ pub fn complain(error: &anyhow::Error) {
     }
 }
 
+/// Peers first: what breaks from now on is no news to anybody.
+fn end() {
+    ENDING.store(true, Ordering::Relaxed);
+    super::peer::end_all();
+}
+
 /// The program cannot run on this kernel; not a failure.
 #[derive(Debug)]
 pub struct CannotRunHere(pub String);
@@ -121,7 +127,7 @@ impl Stage {
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line).context("cannot read stdin")?;
         if read == 0 {
-            ENDING.store(true, Ordering::Relaxed);
+            end();
             return Ok(false);
         }
         anyhow::ensure!(line.trim() == word, "expected the word {word}, got {line:?}");
@@ -137,7 +143,7 @@ impl Stage {
             self.ready()?;
         }
         std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).context("cannot read stdin")?;
-        ENDING.store(true, Ordering::Relaxed);
+        end();
         Ok(())
     }
 

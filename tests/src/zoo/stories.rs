@@ -178,6 +178,50 @@ pub fn slow_leak(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
+/// A leak in progress: a few a second, from a client that opens and closes many more in the meantime.
+///
+/// # Errors
+/// See [`controller`].
+pub fn growth(stage: &mut Stage) -> Result<()> {
+    #[inline(never)]
+    fn leak_now_and_then(port: u16) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(loopback(port)).context("cannot connect")?;
+        guard(&stream)?;
+        greet(&mut stream)?;
+        Ok(stream)
+    }
+    let listener = listener()?;
+    let port = port_of(&listener)?;
+    let peer = Peer::spawn(move |_| {
+        loop {
+            let mut stream = accept_connection(&listener)?;
+            guard(&stream)?;
+            answer(&mut stream)?;
+            // The client closes what it does not leak, and these ends go with it.
+            thread(move || {
+                let _ = hear(&mut stream, 1);
+                Ok(())
+            })?;
+        }
+        #[allow(unreachable_code)]
+        Ok(())
+    })?;
+    let leaker = Expect::connected("leaker", stage.pid(), port).any_state().any_holder().growing(true);
+    stage.expect(leaker);
+    stage.expect(Expect::accepted("peer", peer.pid(), port).any_state().any_holder());
+    thread(move || {
+        let mut leaked = Vec::new();
+        loop {
+            leaked.push(leak_now_and_then(port)?);
+            for _ in 0..3 {
+                drop(leak_now_and_then(port)?);
+            }
+            std::thread::sleep(Duration::from_millis(150));
+        }
+    })?;
+    stage.hold()
+}
+
 /// Story 4. A ClientHello goes out, and no answer ever comes.
 ///
 /// # Errors
