@@ -47,6 +47,7 @@ const ADOPTED: &[&str] = &[
     "control-epoll-echo",
     "control-slow-reader",
     "control-idle-guarded",
+    "control-never-connected",
 ];
 
 /// A real program that the host may have.

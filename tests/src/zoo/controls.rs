@@ -2,7 +2,9 @@
 //!
 //! They are paced, so that dozens run side by side on one emulated processor.
 
-use super::net::{answer, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of, reset_on_close, say};
+use super::net::{
+    answer, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of, reset_on_close, say, tcp_socket,
+};
 use super::peer::{Peer, accept_connection};
 use super::stage::{Opened, Stage};
 use super::stories::thread;
@@ -322,6 +324,32 @@ pub fn peek_then_read(stage: &mut Stage) -> Result<()> {
     stage.expect(Expect::accepted("control", peer.pid(), port).count(1));
     for stream in opened.streams {
         rounds(stream, PACE)?;
+    }
+    stage.hold()
+}
+
+/// Descriptors of sockets that never were connections: fresh, only bound, and refused. CLOSED is their natural state.
+///
+/// # Errors
+/// See [`keepalive_server`].
+pub fn never_connected(stage: &mut Stage) -> Result<()> {
+    let closed = port_of(&listener()?)?;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let refused = tcp_socket(loopback(0))?;
+        anyhow::ensure!(refused.connect(&loopback(closed).into()).is_err(), "somebody listens on {closed}");
+        let bound = tcp_socket(loopback(0))?;
+        bound.bind(&loopback(0).into()).context("cannot bind")?;
+        kept.extend([refused, bound, tcp_socket(loopback(0))?]);
+    }
+    let mut refused = Expect::connected("control", stage.pid(), closed).any_state();
+    refused.growing = None;
+    stage.expect(refused);
+    for socket in &kept {
+        let address = socket.local_addr().ok().and_then(|address| address.as_socket()).map(|address| address.port());
+        if let Some(port) = address.filter(|port| *port != 0) {
+            stage.expect(Expect::accepted("control", stage.pid(), port).any_state().any_holder());
+        }
     }
     stage.hold()
 }

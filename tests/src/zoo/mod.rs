@@ -133,6 +133,7 @@ pub const CATALOGUE: &[Program] = &[
     program("control-late-accepter", Kind::Control, controls::late_accepter),
     program("control-peek-then-read", Kind::Control, controls::peek_then_read),
     program("control-splice-proxy", Kind::Control, reading::splice_proxy),
+    program("control-never-connected", Kind::Control, controls::never_connected),
     program("control-idle-guarded", Kind::Control, suspects::idle_guarded),
     program("mended-never-read", Kind::Mended, mended::never_read),
     program("mended-close-wait", Kind::Mended, mended::close_wait),
