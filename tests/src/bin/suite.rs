@@ -1,0 +1,85 @@
+//! `suite`: runs every scenario on every kind of hook, here, and prints a table.
+//!
+//! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--no-symbols] [--keep FOLDER] [--list]`
+//! `$LEAKTRACE` is the program under test; the zoo is found beside this program. Exits with 1 when a cell failed or
+//! was skipped without being expected to, with 2 when the suite cannot run.
+
+use anyhow::{Context, Result};
+use leaktrace_tests::suite::cells::Cells;
+use leaktrace_tests::suite::check::Symbols;
+use leaktrace_tests::suite::run::{Suite, Whole};
+use leaktrace_tests::suite::skips::Place;
+use leaktrace_tests::suite::{scenario, tracer};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("suite: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Options {
+    hooks: Vec<String>,
+    place: Place,
+    only: Vec<String>,
+    symbols: Symbols,
+    keep: Option<PathBuf>,
+    list: bool,
+}
+
+fn options() -> Result<Options> {
+    let hooks = ["fentry", "kprobe", "tracepoint"].map(str::to_owned).to_vec();
+    let (place, symbols) = (Place::Host, Symbols::Expected);
+    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} wants a value"));
+        match word.as_str() {
+            "--hooks" => options.hooks = value()?.split(',').map(str::to_owned).collect(),
+            "--in-vm" => options.place = Place::Vm,
+            "--only" => options.only.push(value()?),
+            "--no-symbols" => options.symbols = Symbols::Ignored,
+            "--keep" => options.keep = Some(value()?.into()),
+            "--list" => options.list = true,
+            _ => anyhow::bail!("no option {word}"),
+        }
+    }
+    Ok(options)
+}
+
+fn run() -> Result<bool> {
+    let options = options()?;
+    let mut scenarios = scenario::all();
+    if !options.only.is_empty() {
+        scenarios.retain(|scenario| options.only.iter().any(|wanted| scenario.name.starts_with(wanted)));
+        anyhow::ensure!(!scenarios.is_empty(), "no scenario begins with {:?}", options.only);
+    }
+    if options.list {
+        for scenario in scenarios {
+            println!("{:?} {:?} {}", scenario.kind, scenario.started, scenario.name);
+        }
+        return Ok(true);
+    }
+    anyhow::ensure!(nix::unistd::geteuid().is_root(), "only root may watch every process: run it with sudo");
+    let leaktrace = tracer::find().context("no leaktrace: set LEAKTRACE to the program under test")?;
+    let zoo = std::env::current_exe().context("which program is this?")?.with_file_name("zoo");
+    anyhow::ensure!(zoo.is_file(), "{} is missing", zoo.display());
+    let whole = if options.only.is_empty() { Whole::Run } else { Whole::Leave };
+    let Options { place, symbols, keep, .. } = options;
+    let suite = Suite { leaktrace, zoo, place, symbols, scenarios, whole, keep };
+    let mut cells = Cells::default();
+    let begin = Instant::now();
+    for hook in &options.hooks {
+        suite.run_hook(hook, &mut cells).with_context(|| format!("on {hook}"))?;
+    }
+    println!("{}", cells.table());
+    println!("in {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(cells.good())
+}

@@ -1,0 +1,15 @@
+//! Scenarios: a zoo program, leaktrace beside it, and the program's truth held against the report.
+//!
+//! One tracer watches all programs at once, so that a kind of hook costs one start and one wait.
+
+pub mod bpf;
+pub mod cells;
+pub mod check;
+pub mod child;
+pub mod real;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod skips;
+pub mod tracer;
+pub mod whole;

@@ -1,0 +1,277 @@
+//! One kind of hook: the issue's own command first, then every scenario under one tracer.
+
+use super::cells::{Cells, Result as Outcome};
+use super::check::{self, Started, Symbols, Terms};
+use super::child::ZooChild;
+use super::real::{self, Workshop};
+use super::report::Report;
+use super::scenario::Scenario;
+use super::skips::{Place, hook_may_be_missing, program_may_be_missing};
+use super::tracer::Tracer;
+use super::whole;
+use crate::truth::Truth;
+use crate::zoo::Kind;
+use crate::zoo::stage::Limits;
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that is the same for all hooks.
+#[derive(Debug)]
+pub struct Suite {
+    /// The program under test.
+    pub leaktrace: PathBuf,
+    /// The zoo.
+    pub zoo: PathBuf,
+    /// Host or virtual machine.
+    pub place: Place,
+    /// Function names on stacks.
+    pub symbols: Symbols,
+    /// What to run.
+    pub scenarios: Vec<Scenario>,
+    /// Whether whole-report scenarios and the issue's own command are run as well.
+    pub whole: Whole,
+    /// Where the last report of each hook is kept, for reading after a failure.
+    pub keep: Option<PathBuf>,
+}
+
+/// Scenarios without a program of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// All of them.
+    Run,
+    /// None: only named scenarios are wanted.
+    Leave,
+}
+
+/// `--threshold` of the common run.
+const THRESHOLD: Duration = Duration::from_secs(4);
+/// `--interval` of the common run.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A scenario under way.
+struct Act {
+    scenario: Scenario,
+    state: State,
+    /// What was true before the cue.
+    before_cue: Option<Truth>,
+}
+
+enum State {
+    Running(ZooChild),
+    Missing(Truth),
+    Broken(String),
+}
+
+impl Suite {
+    /// Runs everything on one kind of hook.
+    ///
+    /// # Errors
+    /// When the suite itself fails; what leaktrace does wrong goes into `cells`.
+    pub fn run_hook(&self, hook: &str, cells: &mut Cells) -> Result<()> {
+        if self.whole == Whole::Run && !self.issue_command(hook, cells)? {
+            return Ok(());
+        }
+        self.common_run(hook, cells)
+    }
+
+    fn terms(&self, started: Started) -> Terms {
+        let limits = Limits::default();
+        Terms {
+            started,
+            threshold_s: THRESHOLD.as_secs_f64(),
+            stall_s: limits.stall.as_secs_f64(),
+            idle_s: limits.idle.as_secs_f64(),
+            age_margin_s: self.slower(0.5, 2.0),
+            symbols: self.symbols,
+            home_netns: std::fs::metadata("/proc/self/ns/net").map(|file| file.ino()).unwrap_or_default(),
+        }
+    }
+
+    fn slower<T>(&self, host: T, vm: T) -> T {
+        match self.place {
+            Place::Host => host,
+            Place::Vm => vm,
+        }
+    }
+
+    fn settle(&self) -> Duration {
+        Duration::from_millis(self.slower(500, 3_000))
+    }
+
+    /// `report --duration 5s --threshold 2s` with fifty forgotten connections; false when the hook is not to be had.
+    fn issue_command(&self, hook: &str, cells: &mut Cells) -> Result<bool> {
+        const NAME: &str = "fifty-by-the-book";
+        let duration = self.slower("5s", "12s");
+        let words = ["report", "--duration", duration, "--threshold", "2s", "--format", "json", "--hooks", hook];
+        let mut tracer = Tracer::start(&self.leaktrace, &words, self.settle())?;
+        let attached = tracer.wait_until_attached()?;
+        let mut fifty = ZooChild::zoo(&self.zoo, "fifty")?;
+        let truth = fifty.listen()?.clone();
+        let outcome = tracer.wait()?;
+        if !attached || outcome.status.code() == Some(2) {
+            cells.add(hook, NAME, self.missing_hook(hook, &outcome.stderr));
+            for scenario in &self.scenarios {
+                cells.add(hook, &scenario.name, self.missing_hook(hook, &outcome.stderr));
+            }
+            return Ok(false);
+        }
+        let result = match outcome.report() {
+            Ok((report, _)) => {
+                let age_margin_s = self.slower(0.1, 1.0);
+                let terms = self.terms(Started::AfterTracer);
+                let terms = Terms { threshold_s: 2.0, stall_s: 10.0, idle_s: 60.0, age_margin_s, ..terms };
+                let complaints = truth.expect.iter().flat_map(|class| check::class(class, &report, &terms));
+                verdict(complaints.collect())
+            }
+            Err(error) => Outcome::Fail(vec![format!("{error:#}")]),
+        };
+        cells.add(hook, NAME, result);
+        Ok(true)
+    }
+
+    fn missing_hook(&self, hook: &str, stderr: &str) -> Outcome {
+        let words = stderr.trim();
+        // A refusal without a reason is a failure anywhere.
+        if words.is_empty() {
+            return Outcome::Fail(vec!["leaktrace ended with status 2 and no word".into()]);
+        }
+        match hook_may_be_missing(hook, self.place) {
+            true => Outcome::Skip(words.to_owned()),
+            false => Outcome::UnexpectedSkip(words.to_owned()),
+        }
+    }
+
+    /// Every scenario under one tracer.
+    fn common_run(&self, hook: &str, cells: &mut Cells) -> Result<()> {
+        let workshop = Workshop::open()?;
+        let mut acts = self.begin(&workshop, Started::BeforeTracer)?;
+        // What the tracer adopts must have been there for a while, or its age would say nothing.
+        std::thread::sleep(Duration::from_millis(300));
+        let limits = Limits::default();
+        let seconds = |span: Duration| format!("{}s", span.as_secs());
+        let (threshold, interval) = (seconds(THRESHOLD), seconds(INTERVAL));
+        let (stall, idle) = (seconds(limits.stall), seconds(limits.idle));
+        #[rustfmt::skip]
+        let words = [
+            "report", "--duration", "10m", "--format", "json", "--all", "--hooks", hook, "--threshold", &threshold,
+            "--stall", &stall, "--idle", &idle, "--interval", &interval,
+        ];
+        let mut tracer = Tracer::start(&self.leaktrace, &words, self.settle())?;
+        if !tracer.wait_until_attached()? {
+            let outcome = tracer.wait()?;
+            for scenario in &self.scenarios {
+                cells.add(hook, &scenario.name, self.missing_hook(hook, &outcome.stderr));
+            }
+            return Ok(());
+        }
+        acts.extend(self.begin(&workshop, Started::AfterTracer)?);
+        cue(&mut acts, "go");
+        let margin = Duration::from_millis(self.slower(1_500, 5_000));
+        std::thread::sleep(limits.idle.max(THRESHOLD) + INTERVAL * 2 + margin);
+        cue(&mut acts, "mend");
+        // Two intervals, and as much again for the report itself to be due.
+        std::thread::sleep(INTERVAL * 2 + margin / 2);
+        let objects = tracer.objects();
+        tracer.signal(Signal::SIGINT)?;
+        let outcome = tracer.wait()?;
+        if let Some(folder) = &self.keep {
+            let path = folder.join(format!("report-{hook}.json"));
+            std::fs::write(&path, &outcome.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        for act in &mut acts {
+            if let State::Running(child) = &mut act.state {
+                child.release();
+            }
+        }
+        let (report, missing) = match outcome.report() {
+            Ok(report) => report,
+            Err(error) => {
+                cells.add(hook, "report", Outcome::Fail(vec![format!("{error:#}")]));
+                return Ok(());
+            }
+        };
+        for act in &acts {
+            cells.add(hook, &act.scenario.name, self.judge(act, &report));
+        }
+        if self.whole == Whole::Run {
+            cells.add(hook, "every-name-of-the-contract", verdict(missing));
+            cells.add(hook, "sums-add-up", verdict(whole::sums(&report)));
+            cells.add(hook, "listing", verdict(whole::listing(&report)));
+            cells.add(hook, "nothing-lost", verdict(whole::losses(&report, hook)));
+            let mended: Vec<Truth> = acts.iter().filter_map(mended_truth).collect();
+            cells.add(hook, "resolved-are-counted", verdict(whole::resolved(&report, &mended)));
+            let left = objects.that_stay();
+            let complaints = if left.is_empty() { Vec::new() } else { vec![format!("{left:?}")] };
+            cells.add(hook, "nothing-stays-in-the-kernel", verdict(complaints));
+        }
+        Ok(())
+    }
+
+    /// Starts all programs of one time at once, then waits until each is in place.
+    fn begin(&self, workshop: &Workshop, started: Started) -> Result<Vec<Act>> {
+        let wanted = self.scenarios.iter().filter(|scenario| scenario.started == started);
+        let mut acts = Vec::new();
+        for scenario in wanted {
+            let state = match real::start(workshop, &self.zoo, scenario.program)? {
+                real::Started::Running(child) => State::Running(child),
+                real::Started::Missing(truth) => State::Missing(truth),
+            };
+            acts.push(Act { scenario: scenario.clone(), state, before_cue: None });
+        }
+        for act in &mut acts {
+            let State::Running(child) = &mut act.state else { continue };
+            if let Err(error) = child.listen() {
+                act.state = State::Broken(format!("{error:#}"));
+            }
+        }
+        Ok(acts)
+    }
+
+    fn judge(&self, act: &Act, report: &Report) -> Outcome {
+        let truth = match &act.state {
+            State::Running(child) => &child.truth,
+            State::Missing(truth) => truth,
+            State::Broken(why) => return Outcome::Fail(vec![why.clone()]),
+        };
+        if let Some(reason) = &truth.skip {
+            return match program_may_be_missing(act.scenario.program) {
+                true => Outcome::Skip(reason.clone()),
+                false => Outcome::UnexpectedSkip(reason.clone()),
+            };
+        }
+        // A listener's sockets that come after the tracer are adopted only if their accept began before it.
+        let started = match act.scenario.cue {
+            Some(_) => Started::AfterTracer,
+            None => act.scenario.started,
+        };
+        let terms = self.terms(started);
+        let mut complaints: Vec<String> =
+            truth.expect.iter().flat_map(|class| check::class(class, report, &terms)).collect();
+        complaints.extend(truth.processes.iter().flat_map(|process| check::process(process, report)));
+        verdict(complaints)
+    }
+}
+
+fn cue(acts: &mut [Act], word: &str) {
+    for act in acts.iter_mut().filter(|act| act.scenario.cue == Some(word)) {
+        let State::Running(child) = &mut act.state else { continue };
+        act.before_cue = Some(child.truth.clone());
+        if let Err(error) = child.say(word).and_then(|()| child.listen().map(|_| ())) {
+            act.state = State::Broken(format!("{error:#}"));
+        }
+    }
+}
+
+fn mended_truth(act: &Act) -> Option<Truth> {
+    act.before_cue.clone().filter(|_| act.scenario.kind == Kind::Mended)
+}
+
+fn verdict(complaints: Vec<String>) -> Outcome {
+    match complaints.is_empty() {
+        true => Outcome::Pass,
+        false => Outcome::Fail(complaints),
+    }
+}

@@ -1,0 +1,50 @@
+//! Which skips are expected, each with evidence of its own: the kernel's word, never leaktrace's.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Where the suite runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A machine in use, whose kernel may be built or locked in any way.
+    Host,
+    /// A virtual machine of the matrix, whose kernel is known to do everything.
+    Vm,
+}
+
+/// Whether a kind of hook may be missing here.
+pub fn hook_may_be_missing(hook: &str, place: Place) -> bool {
+    match (hook, place) {
+        ("kprobe", Place::Host) => !kernel_has("register_kprobe"),
+        // A kernel may refuse fentry for reasons that show nowhere; leaktrace names what it was told.
+        ("fentry", Place::Host) => true,
+        _ => false,
+    }
+}
+
+/// Whether a program may be unable to run here.
+pub fn program_may_be_missing(program: &str) -> bool {
+    let absent = |path: &str| !Path::new(path).exists();
+    match program {
+        "mptcp" => absent("/proc/sys/net/mptcp"),
+        "fast-open" => absent("/proc/sys/net/ipv4/tcp_fastopen"),
+        "ipv6" | "mapped" | "dual-stack-server" => absent("/proc/net/if_inet6"),
+        // Debian builds this as a module, and the guest loads none.
+        "dead-held-destroyed" => !kernel_has("tcp_diag_destroy"),
+        "go-client" | "python-client" => true,
+        name if name.starts_with("uring-") => {
+            !kernel_has("io_uring_get_socket")
+                && !kernel_has("io_uring_sqe_to_file")
+                && !kernel_has("__io_uring_cancel")
+                || std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|text| text.trim() != "0")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the running kernel, or a module in it, has a function of that name.
+fn kernel_has(function: &str) -> bool {
+    static SYMBOLS: OnceLock<String> = OnceLock::new();
+    let symbols = SYMBOLS.get_or_init(|| std::fs::read_to_string("/proc/kallsyms").unwrap_or_default());
+    symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(function))
+}

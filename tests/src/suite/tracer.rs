@@ -1,0 +1,174 @@
+//! leaktrace itself, as its users run it: started, awaited, ended with a signal, its report read.
+
+use super::bpf::Objects;
+use super::report::{Report, read};
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long start or end may take on an emulated processor.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Words on stderr that say that hooks are attached.
+const ATTACHED: &str = "watching";
+
+/// A running leaktrace.
+#[derive(Debug)]
+pub struct Tracer {
+    child: Child,
+    stdout: std::thread::JoinHandle<std::io::Result<String>>,
+    stderr: Arc<Mutex<String>>,
+    settle: Duration,
+}
+
+/// What it left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Data.
+    pub stdout: String,
+    /// Words.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// The report on stdout, and the contract's names that it lacks.
+    ///
+    /// # Errors
+    /// When it failed or printed something else.
+    pub fn report(&self) -> Result<(Report, Vec<String>)> {
+        if self.status.code() != Some(0) {
+            bail!("{}, stderr: {}", self.status, self.stderr.trim());
+        }
+        read(&self.stdout)
+    }
+}
+
+impl Tracer {
+    /// Starts leaktrace with arguments. `settle` is how long its programs must stay the same before
+    /// hooks count as attached when stderr says nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(leaktrace: &Path, arguments: &[&str], settle: Duration) -> Result<Self> {
+        let mut child = Command::new(leaktrace)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", leaktrace.display()))?;
+        let mut out = child.stdout.take().context("a child without stdout")?;
+        let stdout = std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).map(|_| text)
+        });
+        let err = child.stderr.take().context("a child without stderr")?;
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let words = Arc::clone(&stderr);
+        std::thread::spawn(move || {
+            for line in BufReader::new(err).lines().map_while(Result::ok) {
+                if let Ok(mut words) = words.lock() {
+                    words.push_str(&line);
+                    words.push('\n');
+                }
+            }
+        });
+        Ok(Self { child, stdout, stderr, settle })
+    }
+
+    /// Waits until its hooks are attached; false when it ended instead.
+    ///
+    /// # Errors
+    /// When it does neither.
+    pub fn wait_until_attached(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        let mut last = Objects::default();
+        let mut since = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if self.child.try_wait().context("cannot wait for leaktrace")?.is_some() {
+                return Ok(false);
+            }
+            if self.words().contains(ATTACHED) {
+                return Ok(true);
+            }
+            let now = self.objects();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            if !last.programs.is_empty() && since.elapsed() > self.settle {
+                return Ok(true);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("leaktrace has attached nothing after {} s: {}", PATIENCE.as_secs(), self.words());
+    }
+
+    fn words(&self) -> String {
+        self.stderr.lock().map(|words| words.clone()).unwrap_or_default()
+    }
+
+    /// What it has in the kernel.
+    pub fn objects(&self) -> Objects {
+        Objects::of(self.child.id())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).context("leaktrace is gone")
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn wait(mut self) -> Result<Outcome> {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().context("cannot wait for leaktrace")? {
+                break status;
+            }
+            if start.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                bail!("leaktrace does not end: {}", self.words());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let text = self.stdout.join().map_err(|_| anyhow::anyhow!("the reader died"))?;
+        let stdout = text.context("stdout is not UTF-8")?;
+        // The last words may still be on their way through the other thread.
+        std::thread::sleep(Duration::from_millis(20));
+        let stderr = self.stderr.lock().map(|words| words.clone()).unwrap_or_default();
+        Ok(Outcome { status, stdout, stderr })
+    }
+}
+
+/// Where leaktrace is: `$LEAKTRACE`, or what cargo built beside this program.
+pub fn find() -> Option<PathBuf> {
+    let given = std::env::var_os("LEAKTRACE").map(PathBuf::from);
+    given.or_else(beside_us).filter(|path| path.is_file())
+}
+
+/// The same profile's for a program in `target/PROFILE` or `target/PROFILE/deps`, else any profile's.
+fn beside_us() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let target = own.ancestors().find(|folder| folder.ends_with("target")).map(Path::to_owned);
+    let near = own.ancestors().skip(1).take(2).map(Path::to_owned);
+    let any = target.into_iter().flat_map(|target| [target.join("release"), target.join("debug")]);
+    near.chain(any).map(|folder| folder.join("leaktrace")).find(|path| path.is_file())
+}

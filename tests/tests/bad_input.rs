@@ -1,0 +1,172 @@
+//! Bad input and hosts that cannot do it: one sentence, status 2, and no half-written file.
+#![allow(clippy::unwrap_used)]
+
+mod subject;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use subject::{Folder, command, leaktrace, refused, reported, run, run_as_nobody, skip};
+
+#[test]
+fn a_user_without_privileges_is_told_which_are_missing() {
+    let Some(leaktrace) = leaktrace("a_user_without_privileges_is_told_which_are_missing") else { return };
+    let output = run_as_nobody(&leaktrace, &["report", "--duration", "0s"]);
+    refused(&output, &["root|sudo|CAP_BPF"]);
+}
+
+#[test]
+fn a_threshold_that_is_no_duration_is_named() {
+    let Some(leaktrace) = leaktrace("a_threshold_that_is_no_duration_is_named") else { return };
+    refused(&run(&leaktrace, &["report", "--threshold", "banana"]), &["banana", "threshold"]);
+}
+
+#[test]
+fn every_option_refuses_what_it_cannot_take() {
+    let Some(leaktrace) = leaktrace("every_option_refuses_what_it_cannot_take") else { return };
+    for (option, value) in [
+        ("--stall", "banana"),
+        ("--idle", "-1s"),
+        ("--interval", "banana"),
+        ("--interval", "0s"),
+        ("--duration", "banana"),
+        ("--pid", "banana"),
+        ("--pid", "-1"),
+        ("--port", "70000"),
+        ("--port", "banana"),
+        ("--peer", "banana"),
+        ("--peer", "10.0.0.0/33"),
+        ("--direction", "sideways"),
+        ("--hooks", "banana"),
+        ("--format", "banana"),
+        ("--max-sockets", "banana"),
+        ("--fail-on", "banana"),
+    ] {
+        println!("{option} {value}");
+        refused(&run(&leaktrace, &["report", &format!("{option}={value}")]), &[value]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_duration_is_named() {
+    let Some(leaktrace) = leaktrace("a_variable_that_is_no_duration_is_named") else { return };
+    let output = command(&leaktrace, &["report"]).env("LEAKTRACE_THRESHOLD", "banana").output().unwrap();
+    refused(&output, &["banana", "threshold"]);
+}
+
+#[test]
+fn a_flag_wins_over_a_variable() {
+    let Some(leaktrace) = leaktrace("a_flag_wins_over_a_variable") else { return };
+    let words = ["report", "--duration", "0s", "--format", "json", "--threshold", "7s"];
+    let with = |value: &str| command(&leaktrace, &words).env("LEAKTRACE_THRESHOLD", value).output().unwrap();
+    assert_eq!(reported(&with("5m"))["settings"]["threshold_s"], 7.0);
+    let words = &words[..5];
+    let output = command(&leaktrace, words).env("LEAKTRACE_THRESHOLD", "5m").output().unwrap();
+    assert_eq!(reported(&output)["settings"]["threshold_s"], 300.0);
+}
+
+#[test]
+fn an_unknown_command_or_option_is_refused() {
+    let Some(leaktrace) = leaktrace("an_unknown_command_or_option_is_refused") else { return };
+    refused(&run(&leaktrace, &["banana"]), &["banana"]);
+    refused(&run(&leaktrace, &["report", "--banana"]), &["banana"]);
+}
+
+#[test]
+fn a_process_that_is_not_there_is_named() {
+    let Some(leaktrace) = leaktrace("a_process_that_is_not_there_is_named") else { return };
+    // Beyond every pid_max.
+    refused(&run(&leaktrace, &["report", "--pid", "4194399", "--duration", "1s"]), &["4194399"]);
+}
+
+#[test]
+fn an_output_file_that_cannot_be_written_is_refused_before_the_watch() {
+    let Some(leaktrace) = leaktrace("an_output_file_that_cannot_be_written_is_refused_before_the_watch") else {
+        return;
+    };
+    let folder = Folder::new("outputs");
+    let missing = folder.path("missing/report.json");
+    for (place, mention) in [(missing.as_str(), "missing"), (folder.0.to_str().unwrap(), "director|folder")] {
+        let start = Instant::now();
+        // An hour would be noticed.
+        let output = run(&leaktrace, &["report", "--duration", "60s", "-o", place]);
+        refused(&output, &[place, mention]);
+        assert!(start.elapsed() < Duration::from_secs(50), "watched for a minute before it looked");
+    }
+    assert!(folder.is_empty(), "left something behind");
+}
+
+#[test]
+fn a_full_disk_is_reported() {
+    let Some(leaktrace) = leaktrace("a_full_disk_is_reported") else { return };
+    let words = ["report", "--duration", "0s", "--format", "json", "--all"];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = command(&leaktrace, &words).stdout(full).output().unwrap();
+    refused(&output, &["space|full"]);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let Some(leaktrace) = leaktrace("a_closed_pipe_is_no_error") else { return };
+    for format in ["json", "text"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let words = ["report", "--duration", "0s", "--all", "--format", format];
+        let output = command(&leaktrace, &words).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{format}: {:?} {words}", output.status);
+        assert!(!words.to_lowercase().contains("pipe"), "{words}");
+    }
+}
+
+#[test]
+fn a_kernel_without_btf_is_told_so() {
+    const BTF: &str = "/sys/kernel/btf/vmlinux";
+    let Some(leaktrace) = leaktrace("a_kernel_without_btf_is_told_so") else { return };
+    let mut report = command(&leaktrace, &["report", "--duration", "0s"]);
+    let hide = || {
+        let none: Option<&str> = None;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        mount(Some("/dev/null"), BTF, none, MsFlags::MS_BIND, none)?;
+        Ok(())
+    };
+    // SAFETY: only system calls between fork and exec.
+    unsafe { report.pre_exec(hide) };
+    match report.output() {
+        Ok(output) => refused(&output, &["BTF|vmlinux"]),
+        Err(error) => drop(skip::<()>("a_kernel_without_btf_is_told_so", &format!("cannot hide it: {error}"))),
+    }
+}
+
+#[test]
+fn a_kind_of_hook_that_is_refused_is_explained() {
+    let Some(leaktrace) = leaktrace("a_kind_of_hook_that_is_refused_is_explained") else { return };
+    for hook in ["fentry", "kprobe", "tracepoint"] {
+        let output = run(&leaktrace, &["report", "--duration", "0s", "--format", "json", "--hooks", hook]);
+        match output.status.code() {
+            Some(0) => assert_eq!(reported(&output)["health"]["hooks"], hook),
+            _ => refused(&output, &[hook, "--hooks|instead|use "]),
+        }
+    }
+}
+
+#[test]
+fn a_full_table_is_counted_and_costs_only_attribution() {
+    let Some(leaktrace) = leaktrace("a_full_table_is_counted_and_costs_only_attribution") else { return };
+    use leaktrace_tests::suite::{child::ZooChild, tracer::Tracer};
+    let words = ["report", "--duration", "60s", "--format", "json", "--all", "--max-sockets", "10"];
+    let mut tracer = Tracer::start(&leaktrace, &words, Duration::from_secs(1)).unwrap();
+    assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
+    let mut fifty = ZooChild::zoo(env!("CARGO_BIN_EXE_zoo").as_ref(), "fifty").unwrap();
+    let class = fifty.listen().unwrap().expect[0].clone();
+    std::thread::sleep(Duration::from_millis(2_500));
+    tracer.signal(nix::sys::signal::Signal::SIGTERM).unwrap();
+    let (report, _) = tracer.wait().unwrap().report().unwrap();
+    let shown = report.sockets.iter().filter(|socket| socket.remote_port() == class.remote_port).count();
+    assert_eq!(shown as u64, class.count.unwrap(), "sockets without a record are still sockets");
+    assert!(report.health.lost.sockets_unattributed > 0, "nothing is said about {:?}", report.health.lost);
+}

@@ -1,0 +1,172 @@
+//! How leaktrace starts and ends: signals, exit status, output files, and what stays in the kernel.
+#![allow(clippy::unwrap_used)]
+
+mod subject;
+
+use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::tracer::{Outcome, Tracer};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use subject::{Folder, leaktrace, refused, reported, run, run_as_nobody};
+
+const SETTLE: Duration = Duration::from_secs(1);
+
+fn watch(leaktrace: &Path, more: &[&str]) -> Tracer {
+    let words = [&["report", "--duration", "10m", "--format", "json"], more].concat();
+    let mut tracer = Tracer::start(leaktrace, &words, SETTLE).unwrap();
+    assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
+    tracer
+}
+
+fn interrupted(leaktrace: &Path, signal: Signal) -> Outcome {
+    let tracer = watch(leaktrace, &[]);
+    let objects = tracer.objects();
+    assert!(!objects.programs.is_empty(), "watches without a program");
+    tracer.signal(signal).unwrap();
+    let outcome = tracer.wait().unwrap();
+    assert!(objects.that_stay().is_empty(), "stays in the kernel: {:?}", objects.that_stay());
+    outcome
+}
+
+#[test]
+fn sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes() {
+    let name = "sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes";
+    let Some(leaktrace) = leaktrace(name) else { return };
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let outcome = interrupted(&leaktrace, signal);
+        let (report, missing) = outcome.report().unwrap();
+        assert!(report.window.seconds < 60.0, "{signal}: a window of {} s", report.window.seconds);
+        assert_eq!(missing, Vec::<String>::new(), "{signal}");
+    }
+}
+
+#[test]
+fn a_signal_before_anything_is_attached_ends_it_too() {
+    let Some(leaktrace) = leaktrace("a_signal_before_anything_is_attached_ends_it_too") else { return };
+    for delay in [0, 5, 20, 60, 120, 250] {
+        let tracer = Tracer::start(&leaktrace, &["report", "--duration", "10m"], SETTLE).unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        let objects = tracer.objects();
+        tracer.signal(Signal::SIGINT).unwrap();
+        let outcome = tracer.wait().unwrap();
+        assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+        assert!(objects.that_stay().is_empty(), "after {delay} ms: {:?}", objects.that_stay());
+    }
+}
+
+#[test]
+fn after_sigkill_nothing_stays_in_the_kernel() {
+    let Some(leaktrace) = leaktrace("after_sigkill_nothing_stays_in_the_kernel") else { return };
+    let outcome = interrupted(&leaktrace, Signal::SIGKILL);
+    assert!(outcome.stdout.is_empty(), "a report from the dead");
+}
+
+#[test]
+fn an_output_file_is_whole_or_not_there() {
+    let Some(leaktrace) = leaktrace("an_output_file_is_whole_or_not_there") else { return };
+    let folder = Folder::new("whole");
+    let place = folder.path("report.json");
+    let tracer = watch(&leaktrace, &["-o", &place]);
+    tracer.signal(Signal::SIGKILL).unwrap();
+    tracer.wait().unwrap();
+    assert!(folder.is_empty(), "half a file is left after SIGKILL");
+
+    let tracer = watch(&leaktrace, &["-o", &place]);
+    tracer.signal(Signal::SIGTERM).unwrap();
+    let outcome = tracer.wait().unwrap();
+    assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.is_empty(), "the report went to the file and to stdout");
+    let text = std::fs::read_to_string(&place).unwrap();
+    leaktrace_tests::suite::report::read(&text).unwrap();
+}
+
+#[test]
+fn an_older_report_survives_until_the_new_one_is_whole() {
+    let Some(leaktrace) = leaktrace("an_older_report_survives_until_the_new_one_is_whole") else { return };
+    let folder = Folder::new("older");
+    let place = folder.path("report.json");
+    std::fs::write(&place, "the older one").unwrap();
+    let tracer = watch(&leaktrace, &["-o", &place]);
+    tracer.signal(Signal::SIGKILL).unwrap();
+    tracer.wait().unwrap();
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), "the older one");
+}
+
+#[test]
+fn one_sample_takes_no_time_and_prints_a_whole_report() {
+    let Some(leaktrace) = leaktrace("one_sample_takes_no_time_and_prints_a_whole_report") else { return };
+    let report = reported(&run(&leaktrace, &["report", "--duration", "0s", "--format", "json"]));
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["tool"]["name"], "leaktrace");
+}
+
+#[test]
+fn stdout_carries_data_only() {
+    let Some(leaktrace) = leaktrace("stdout_carries_data_only") else { return };
+    let output = run(&leaktrace, &["report", "--duration", "0s", "--format", "json", "-vv"]);
+    reported(&output);
+}
+
+#[test]
+fn doctor_says_yes_to_root_and_no_to_nobody() {
+    let Some(leaktrace) = leaktrace("doctor_says_yes_to_root_and_no_to_nobody") else { return };
+    let output = run(&leaktrace, &["doctor"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!output.stdout.is_empty());
+    let output = run(&leaktrace, &["doctor", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+
+    // The findings are data, so they come on stdout, and the status says the rest.
+    let output = run_as_nobody(&leaktrace, &["doctor"]);
+    let words = [&output.stdout[..], &output.stderr[..]].concat();
+    let words = String::from_utf8_lossy(&words);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("CAP_BPF") || words.contains("root"), "{words}");
+    assert!(!words.contains("panicked"), "{words}");
+}
+
+#[test]
+fn what_fail_on_names_decides_the_status() {
+    let Some(leaktrace) = leaktrace("what_fail_on_names_decides_the_status") else { return };
+    let mut zoo = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "close-wait").unwrap();
+    let pid = zoo.listen().unwrap().pid.to_string();
+    let status = |list: &str, pid: &str| {
+        let words =
+            ["report", "--duration", "2500ms", "--stall", "1s", "--format", "json", "--pid", pid, "--fail-on", list];
+        run(&leaktrace, &words).status.code()
+    };
+    assert_eq!(status("leak", &pid), Some(1));
+    assert_eq!(status("close-wait", &pid), Some(1));
+    assert_eq!(status("any", &pid), Some(1));
+    assert_eq!(status("dead-held,never-read", &pid), Some(0));
+    // This test holds no connection at all.
+    assert_eq!(status("any", &std::process::id().to_string()), Some(0));
+}
+
+#[test]
+fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
+    let Some(leaktrace): Option<PathBuf> = leaktrace("without_a_command_and_without_a_terminal") else { return };
+    let words = ["top", "--interval", "200ms"];
+    let mut tracer = Tracer::start(&leaktrace, &words, SETTLE).unwrap();
+    assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
+    std::thread::sleep(Duration::from_millis(700));
+    tracer.signal(Signal::SIGTERM).unwrap();
+    let outcome = tracer.wait().unwrap();
+    assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains('\u{1b}'), "escape sequences off a terminal");
+    assert!(!outcome.stdout.trim().is_empty(), "no table");
+}
+
+#[test]
+fn help_is_data_and_a_wrong_word_is_not() {
+    let Some(leaktrace) = leaktrace("help_is_data_and_a_wrong_word_is_not") else { return };
+    let output = run(&leaktrace, &["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+    for command in ["top", "report", "doctor"] {
+        assert!(String::from_utf8_lossy(&output.stdout).contains(command), "help does not name {command}");
+    }
+    refused(&run(&leaktrace, &["report", "extra"]), &["extra"]);
+}

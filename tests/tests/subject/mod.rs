@@ -1,0 +1,106 @@
+//! The program under test for command-line tests: found, run, and its words judged.
+#![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::unwrap_used)]
+
+use leaktrace_tests::suite::tracer;
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// Where leaktrace is; says SKIP when it is nowhere, or when the test needs root and this is not root.
+pub fn leaktrace(test: &str) -> Option<PathBuf> {
+    if !nix::unistd::geteuid().is_root() {
+        return skip(test, "needs root");
+    }
+    let found = tracer::find();
+    assert!(found.is_some() || std::env::var_os("LEAKTRACE").is_none(), "LEAKTRACE names no file");
+    match found {
+        Some(path) => Some(path),
+        None => skip(test, "leaktrace is not built, set LEAKTRACE"),
+    }
+}
+
+/// Says SKIP past the test harness, which would swallow it.
+pub fn skip<T>(test: &str, reason: &str) -> Option<T> {
+    let mut terminal = std::io::stderr();
+    terminal.write_all(format!("SKIP {test}: {reason}\n").as_bytes()).unwrap();
+    None
+}
+
+/// Runs it to its end, with nothing of this process's environment that could change its answers.
+pub fn run(leaktrace: &PathBuf, words: &[&str]) -> Output {
+    command(leaktrace, words).output().unwrap()
+}
+
+/// The command that [`run`] runs.
+pub fn command(leaktrace: &PathBuf, words: &[&str]) -> Command {
+    let mut command = Command::new(leaktrace);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LEAKTRACE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs a copy that anybody may execute, as a user without privileges.
+pub fn run_as_nobody(leaktrace: &PathBuf, words: &[&str]) -> Output {
+    let folder = std::env::temp_dir().join(format!("leaktrace-nobody-{}-{}", std::process::id(), words.join("-")));
+    std::fs::create_dir_all(&folder).unwrap();
+    let copy = folder.join("leaktrace");
+    std::fs::copy(leaktrace, &copy).unwrap();
+    let output = command(&copy, words).current_dir("/").uid(65_534).gid(65_534).output();
+    std::fs::remove_dir_all(&folder).unwrap();
+    output.unwrap()
+}
+
+/// It refused with status 2, printed no data, and said in few plain words what was wrong.
+pub fn refused(output: &Output, mentions: &[&str]) {
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.signal(), None, "killed: {words}");
+    assert_eq!(output.status.code(), Some(2), "stderr: {words}");
+    assert!(output.stdout.is_empty(), "data in spite of a refusal: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(!words.trim().is_empty(), "refused without a word");
+    assert!(!words.contains("panicked") && !words.contains("RUST_BACKTRACE"), "a panic is no message: {words}");
+    // One sentence; the parser's hint at --help may stand below it.
+    assert!(words.lines().filter(|line| !line.trim().is_empty()).count() <= 4, "too many words: {words}");
+    let lower = words.to_lowercase();
+    for group in mentions {
+        let any = group.split('|').any(|word| lower.contains(&word.to_lowercase()));
+        assert!(any, "does not mention {group}: {words}");
+    }
+}
+
+/// It ended with status 0 and printed one whole JSON report.
+pub fn reported(output: &Output) -> serde_json::Value {
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{:?}, stderr: {words}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("no JSON: {error}, stderr: {words}"))
+}
+
+/// A fresh empty folder, gone on drop.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("leaktrace-test-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
