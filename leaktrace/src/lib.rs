@@ -7,5 +7,6 @@ pub mod host;
 pub mod kernel;
 pub mod sample;
 pub mod snapshot;
+pub mod tui;
 pub mod units;
 pub mod symbols;
