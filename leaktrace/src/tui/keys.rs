@@ -2,6 +2,7 @@
 //!
 //! What a key does is decided in `update`; here is only which action it stands for, and where.
 
+use super::glyphs::Charset;
 use super::view_kind::View;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -136,7 +137,19 @@ impl Key {
         }
     }
 
-    /// How footer, help and manual write it.
+    /// How footer and help write it on a screen, by its characters.
+    pub fn sign(self, charset: Charset) -> String {
+        let arrow = match self {
+            Self::Code(KeyCode::Up) => "↑",
+            Self::Code(KeyCode::Down) => "↓",
+            Self::Code(KeyCode::Left) => "←",
+            Self::Code(KeyCode::Right) => "→",
+            _ => return self.label(),
+        };
+        if charset == Charset::Unicode { arrow.to_owned() } else { self.label() }
+    }
+
+    /// How the manual writes it.
     pub fn label(self) -> String {
         match self {
             Self::Char(' ') => "Space".to_owned(),
@@ -160,7 +173,8 @@ pub struct Binding {
     pub keys: &'static [Key],
     /// What it asks for.
     pub action: Action,
-    /// One or two words for the footer; empty where the footer need not say it.
+    /// One or two words for the footer; empty where the footer need not say it. Neighbours with the same words share one
+    /// place there.
     pub short: &'static str,
     /// A sentence for help and manual.
     pub long: &'static str,
@@ -195,12 +209,18 @@ pub const TABLE: &[Binding] = &[
     bind(&[Filter], &[Code(KeyCode::Up)], A::Up, "", "previous row, while typing"),
     bind(&[Sort], &[Code(KeyCode::Enter), Char(' ')], A::Accept, "sort by it", "sort by the column"),
     bind(&[Export], &[Code(KeyCode::Enter)], A::Accept, "write", "write the file"),
-    bind(&[Thresholds], &[Code(KeyCode::Left), Char('-'), Char('h')], A::Less, "less", "lower the threshold, at once"),
+    bind(
+        &[Thresholds],
+        &[Code(KeyCode::Left), Char('-'), Char('h')],
+        A::Less,
+        "change",
+        "lower the threshold, at once",
+    ),
     bind(
         &[Thresholds],
         &[Code(KeyCode::Right), Char('+'), Char('='), Char('l')],
         A::More,
-        "more",
+        "change",
         "raise the threshold, at once",
     ),
     bind(
@@ -220,7 +240,7 @@ pub const TABLE: &[Binding] = &[
         "close the dialog",
     ),
     bind(&[Export], &[Code(KeyCode::Up), Code(KeyCode::BackTab)], A::Up, "format", "previous format"),
-    bind(&[Export], &[Code(KeyCode::Down), Code(KeyCode::Tab)], A::Down, "", "next format"),
+    bind(&[Export], &[Code(KeyCode::Down), Code(KeyCode::Tab)], A::Down, "format", "next format"),
     bind(
         &[Page],
         &[Code(KeyCode::Esc), Char('q'), Char('?'), Char('h'), Code(KeyCode::F(1)), Code(KeyCode::Enter)],
@@ -230,7 +250,7 @@ pub const TABLE: &[Binding] = &[
     ),
     bind(&[Detail], &[Code(KeyCode::Esc)], A::Back, "back", "back to the table"),
     bind(&[Detail], &[Code(KeyCode::Left)], A::PreviousRow, "row", "the row before this one"),
-    bind(&[Detail], &[Code(KeyCode::Right), Code(KeyCode::Enter)], A::NextRow, "", "the row after this one"),
+    bind(&[Detail], &[Code(KeyCode::Right), Code(KeyCode::Enter)], A::NextRow, "row", "the row after this one"),
     bind(MAIN, &[Char('s')], A::Sockets, "sockets", "show the sockets of the row"),
     bind(
         MAIN,
@@ -293,11 +313,11 @@ pub const TABLE: &[Binding] = &[
     bind(MAIN, &[Ctrl('l')], A::Redraw, "", "draw everything anew"),
     bind(MAIN, &[Ctrl('z')], A::Suspend, "", "suspend; fg comes back"),
     bind(&[Replay], &[Char(',')], A::StepBack, "step", "one sample back"),
-    bind(&[Replay], &[Char('.')], A::StepForward, "", "one sample on"),
-    bind(&[Replay], &[Char('{')], A::JumpBack, "", "a tenth of the recording back"),
-    bind(&[Replay], &[Char('}')], A::JumpForward, "", "a tenth of the recording on"),
+    bind(&[Replay], &[Char('.')], A::StepForward, "step", "one sample on"),
+    bind(&[Replay], &[Char('{')], A::JumpBack, "jump", "a tenth of the recording back"),
+    bind(&[Replay], &[Char('}')], A::JumpForward, "jump", "a tenth of the recording on"),
     bind(&[Replay], &[Char('[')], A::Slower, "speed", "half the speed"),
-    bind(&[Replay], &[Char(']')], A::Faster, "", "twice the speed"),
+    bind(&[Replay], &[Char(']')], A::Faster, "speed", "twice the speed"),
 ];
 
 /// What `event` asks for in `context`. `Ctrl-C` quits everywhere.

@@ -61,8 +61,8 @@ pub struct Export {
 pub struct Confirm {
     /// Which.
     pub sockets: Vec<KillTarget>,
-    /// A line about each of the first ones.
-    pub lines: Vec<String>,
+    /// Each of the first ones: its identity and ends, who holds it and where.
+    pub named: Vec<[String; 2]>,
     /// Sockets of the row that stay open because they are not listed or have no cookie.
     pub unlisted: u64,
     /// Whose sockets, in words.

@@ -98,21 +98,39 @@ pub fn verdict<'a>(verdict: Verdict, around: &Around<'a>) -> Cell<'a> {
     own(figures::short_count(n), around, Role::Bad(verdict.severity()))
 }
 
-/// All verdicts in one text, worst first: `12 close-wait 3 idle-unguarded`.
+/// All verdicts in one text, worst first: `12 close-wait 3 idle-unguarded`, `12 close-wait +1` where there is less room.
 pub fn verdicts<'a>(around: &Around<'a>) -> Cell<'a> {
-    let mut text = String::new();
-    for verdict in Verdict::ALL {
-        let n = around.counts[verdict as usize];
-        if n > 0 {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(&figures::short_count(n));
-            text.push(' ');
-            text.push_str(verdict.name());
-        }
+    let having =
+        Verdict::ALL.into_iter().map(|verdict| (verdict, around.counts[verdict as usize])).filter(|pair| pair.1 > 0);
+    let words = having.map(|(verdict, n)| format!("{} {}", figures::short_count(n), verdict.name()));
+    Cell {
+        text: Cow::Owned(as_fits(words.collect(), around.width)),
+        style: around.colour.severity(worst(&around.counts)),
     }
-    Cell { text: Cow::Owned(text), style: around.colour.severity(worst(&around.counts)) }
+}
+
+/// The names of the verdicts of one socket, worst first.
+pub fn verdict_names<'a>(around: &Around<'a>) -> Cell<'a> {
+    let having = Verdict::ALL.into_iter().filter(|verdict| around.counts[*verdict as usize] > 0);
+    let words = having.map(|verdict| verdict.name().to_owned()).collect();
+    Cell { text: Cow::Owned(as_fits(words, around.width)), style: around.colour.severity(worst(&around.counts)) }
+}
+
+/// As many words as fit, the first one whatever its length, then how many more there are.
+fn as_fits(words: Vec<String>, cells: usize) -> String {
+    let mut text = String::new();
+    for (nth, word) in words.iter().enumerate() {
+        let after = if nth + 1 < words.len() { " +9".len() } else { 0 };
+        if nth > 0 && text.len() + 1 + word.len() + after > cells {
+            text.push_str(&format!(" +{}", words.len() - nth));
+            break;
+        }
+        if nth > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text
 }
 
 /// How the count of open sockets went, between its lowest and its highest; level where it hardly moved.
@@ -139,6 +157,7 @@ pub const fn verdict_column<T: 'static, const V: usize>() -> Column<T> {
         name: heading(Verdict::ALL[V]),
         about: Verdict::ALL[V].name(),
         least: 6,
+        good: 6,
         most: 6,
         rank: 5,
         align: Align::Right,
@@ -161,5 +180,19 @@ const fn heading(verdict: Verdict) -> &'static str {
         Verdict::NotAccepted => "QUEUED",
         Verdict::IdleUnguarded => "IDLE",
         Verdict::LongLived => "LONG",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_that_do_not_fit_are_counted() {
+        let words = || vec!["4 close-wait".to_owned(), "4 long-lived".to_owned(), "1 never-read".to_owned()];
+        assert_eq!(as_fits(words(), 60), "4 close-wait 4 long-lived 1 never-read");
+        assert_eq!(as_fits(words(), 28), "4 close-wait 4 long-lived +1");
+        assert_eq!(as_fits(words(), 16), "4 close-wait +2");
+        assert_eq!(as_fits(Vec::new(), 16), "");
     }
 }

@@ -89,6 +89,8 @@ pub struct Column<T: 'static> {
     pub about: &'static str,
     /// Fewest cells.
     pub least: u16,
+    /// Cells that it gets before less important columns get any.
+    pub good: u16,
     /// Most cells.
     pub most: u16,
     /// What goes first when there is little room: the highest.
@@ -155,45 +157,53 @@ pub fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
         When::Otherwise => !verdicts_apart,
         When::Named => fitting.naming == super::names::Naming::On,
     };
-    let mut wanted: Vec<(u8, usize)> = columns
-        .iter()
-        .enumerate()
-        .filter(|(at, column)| may(*at, column))
-        .map(|(at, column)| (if fitting.sorting == Some(at) { 0 } else { column.rank }, at))
-        .collect();
+    let rank = |at: usize| if fitting.sorting == Some(at) { 0 } else { columns[at].rank };
+    let mut wanted: Vec<(u8, usize)> =
+        columns.iter().enumerate().filter(|(at, column)| may(*at, column)).map(|(at, _)| (rank(at), at)).collect();
     wanted.sort_unstable();
     let mut left = usize::from(fitting.width) + 1;
     let mut chosen: Vec<(usize, u16)> = Vec::with_capacity(wanted.len());
-    for (_, at) in wanted {
-        let needed = cost(&columns[at]);
-        if needed <= left {
-            left -= needed;
-            chosen.push((at, columns[at].least));
-        } else if chosen.is_empty() || left > 6 && columns[at].rank == 0 {
-            chosen.push((at, (left.saturating_sub(1)) as u16));
+    let needed = wanted.partition_point(|(rank, _)| *rank <= NEEDED);
+    for (_, at) in &wanted[..needed] {
+        let cells = cost(&columns[*at]);
+        if cells <= left {
+            left -= cells;
+            chosen.push((*at, columns[*at].least));
+        } else if columns[*at].rank == 0 && left > 6 {
+            // The most important columns take whatever there is rather than nothing.
+            chosen.push((*at, (left - 1) as u16));
             left = 0;
+        }
+    }
+    chosen.sort_unstable();
+    left = widen(&mut chosen, left, |at| columns[at].good);
+    for (_, at) in &wanted[needed..] {
+        let cells = usize::from(columns[*at].good) + 1;
+        if cells <= left {
+            left -= cells;
+            chosen.push((*at, columns[*at].good));
         }
     }
     chosen.sort_unstable();
     widen(&mut chosen, left, |at| columns[at].most);
     let mut x = 0;
-    chosen.retain(|(_, width)| *width > 0);
-    chosen
-        .into_iter()
-        .map(|(column, width)| {
-            let place = Place { column, x, width };
-            x += width + 1;
-            place
-        })
-        .collect()
+    let place = |(column, width): (usize, u16)| {
+        let place = Place { column, x, width };
+        x += width + 1;
+        place
+    };
+    chosen.into_iter().filter(|(_, width)| *width > 0).map(place).collect()
 }
 
-/// Gives what is left over to the columns that can use it, in equal parts.
-fn widen(chosen: &mut [(usize, u16)], mut left: usize, most: impl Fn(usize) -> u16) {
+/// Columns up to this rank come before comfort.
+const NEEDED: u8 = 2;
+
+/// Gives what is left over to the columns that can use it, in equal parts; what is left then.
+fn widen(chosen: &mut [(usize, u16)], mut left: usize, most: impl Fn(usize) -> u16) -> usize {
     loop {
         let growing = chosen.iter().filter(|(at, width)| *width < most(*at)).count();
         if left == 0 || growing == 0 {
-            return;
+            return left;
         }
         let share = (left / growing).max(1);
         for (at, width) in chosen.iter_mut() {

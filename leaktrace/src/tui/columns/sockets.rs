@@ -4,13 +4,10 @@ use super::cells;
 use super::processes::short_container;
 use super::{Align, Around, Cell, Column, Sort, Tabular, When};
 use crate::snapshot::Socket;
-use crate::tui::facts::worst;
 use crate::tui::frames::culprit;
 use crate::tui::row_key::host_of;
 use crate::tui::text::{clean, short_symbol};
 use crate::tui::theme::Role;
-use leaktrace_common::Verdict;
-use std::borrow::Cow;
 
 impl Tabular for Socket {
     fn columns() -> &'static [Column<Self>] {
@@ -23,6 +20,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "",
         about: "how bad",
         least: 1,
+        good: 1,
         most: 1,
         rank: 0,
         align: Align::Left,
@@ -34,6 +32,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "PROCESS",
         about: "who holds it, else who opened it",
         least: 10,
+        good: 18,
         most: 22,
         rank: 0,
         align: Align::Left,
@@ -45,6 +44,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "FD",
         about: "its descriptor in that process",
         least: 5,
+        good: 5,
         most: 5,
         rank: 6,
         align: Align::Right,
@@ -56,6 +56,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "LOCAL",
         about: "local address and port",
         least: 15,
+        good: 21,
         most: 47,
         rank: 3,
         align: Align::Left,
@@ -67,6 +68,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "REMOTE",
         about: "remote address and port",
         least: 15,
+        good: 21,
         most: 47,
         rank: 0,
         align: Align::Left,
@@ -78,6 +80,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "NAME",
         about: "name of the peer",
         least: 12,
+        good: 24,
         most: 40,
         rank: 2,
         align: Align::Left,
@@ -89,6 +92,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "STATE",
         about: "state of the connection",
         least: 11,
+        good: 11,
         most: 12,
         rank: 1,
         align: Align::Left,
@@ -100,6 +104,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "AGE",
         about: "how long it has been open",
         least: 7,
+        good: 7,
         most: 7,
         rank: 0,
         align: Align::Right,
@@ -111,6 +116,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "IDLE",
         about: "how long no payload has moved",
         least: 6,
+        good: 6,
         most: 6,
         rank: 4,
         align: Align::Right,
@@ -122,6 +128,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "RXQ",
         about: "payload that waits unread",
         least: 5,
+        good: 5,
         most: 5,
         rank: 3,
         align: Align::Right,
@@ -133,6 +140,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "TXQ",
         about: "payload that waits to be acknowledged",
         least: 5,
+        good: 5,
         most: 5,
         rank: 5,
         align: Align::Right,
@@ -143,18 +151,20 @@ static COLUMNS: &[Column<Socket>] = &[
     Column {
         name: "VERDICTS",
         about: "what holds, worst first",
-        least: 16,
+        least: 14,
+        good: 24,
         most: 64,
         rank: 0,
         align: Align::Left,
         when: When::Always,
-        cell: verdicts,
+        cell: |_, around| cells::verdict_names(around),
         sort: Sort::Number(|_, around| cells::badness(around)),
     },
     Column {
         name: "CALL SITE",
         about: "the function that opened it",
         least: 14,
+        good: 26,
         most: 40,
         rank: 4,
         align: Align::Left,
@@ -166,6 +176,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "RECV",
         about: "payload received",
         least: 5,
+        good: 5,
         most: 5,
         rank: 7,
         align: Align::Right,
@@ -177,6 +188,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "READ",
         about: "payload read by the application",
         least: 5,
+        good: 5,
         most: 5,
         rank: 7,
         align: Align::Right,
@@ -188,6 +200,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "SENT",
         about: "payload sent",
         least: 5,
+        good: 5,
         most: 5,
         rank: 7,
         align: Align::Right,
@@ -199,6 +212,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "MEM",
         about: "kernel memory",
         least: 5,
+        good: 5,
         most: 5,
         rank: 8,
         align: Align::Right,
@@ -210,6 +224,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "DIR",
         about: "connect or accept",
         least: 7,
+        good: 7,
         most: 7,
         rank: 8,
         align: Align::Left,
@@ -221,6 +236,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "COOKIE",
         about: "identity, as ss -e prints it",
         least: 9,
+        good: 9,
         most: 9,
         rank: 8,
         align: Align::Right,
@@ -232,6 +248,7 @@ static COLUMNS: &[Column<Socket>] = &[
         name: "CONTAINER",
         about: "container of who holds it",
         least: 12,
+        good: 12,
         most: 16,
         rank: 9,
         align: Align::Left,
@@ -274,17 +291,6 @@ fn name<'a>(row: &'a Socket, around: &Around<'a>) -> Cell<'a> {
         Some(name) => cells::foreign(name, around, Role::Text),
         None => cells::absent(around),
     }
-}
-
-fn verdicts<'a>(_: &'a Socket, around: &Around<'a>) -> Cell<'a> {
-    let mut text = String::new();
-    for verdict in Verdict::ALL.into_iter().filter(|verdict| around.counts[*verdict as usize] > 0) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(verdict.name());
-    }
-    Cell { text: Cow::Owned(text), style: around.colour.severity(worst(&around.counts)) }
 }
 
 fn site<'a>(row: &'a Socket, around: &Around<'a>) -> Cell<'a> {

@@ -41,7 +41,7 @@ fn prepare(app: &App) -> Result<Confirm, &'static str> {
     Ok(Confirm {
         unlisted: open.saturating_sub(targets.len() as u64),
         whose: row_title(app, app.list().position),
-        lines: closable.iter().take(NAMED).map(|socket| describe(socket, charset)).collect(),
+        named: closable.iter().take(NAMED).map(|socket| describe(socket, charset)).collect(),
         sockets: targets,
         scroll: 0,
     })
@@ -67,16 +67,14 @@ fn target(socket: &Socket, charset: Charset) -> Option<KillTarget> {
     Some(KillTarget { cookie: socket.cookie?, netns: socket.netns, name: ends(socket, charset) })
 }
 
-fn describe(socket: &Socket, charset: Charset) -> String {
+/// Its identity and ends; who holds it, and in which network namespace.
+fn describe(socket: &Socket, charset: Charset) -> [String; 2] {
     let cookie = socket.cookie.unwrap_or_default();
-    let mut line = format!("{cookie:>6x}  {}  {}", ends(socket, charset), clean(&socket.state, charset));
-    if let Some(holder) = socket.holders.first() {
-        line.push_str(&format!("  {}[{}] fd {}", clean(&holder.comm, charset), holder.pid, holder.fd));
-    }
-    if let Some(netns) = socket.netns {
-        line.push_str(&format!("  netns {netns}"));
-    }
-    line
+    let what = format!("{cookie:>6x}  {}  {}", ends(socket, charset), clean(&socket.state, charset));
+    let holder = socket.holders.first().map(|h| format!("{}[{}] fd {}", clean(&h.comm, charset), h.pid, h.fd));
+    let netns = socket.netns.map(|netns| format!("netns {netns}"));
+    let place: Vec<String> = holder.into_iter().chain(netns).collect();
+    [what, place.join("  ")]
 }
 
 /// Closes what was named.

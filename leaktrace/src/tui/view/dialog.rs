@@ -49,8 +49,9 @@ pub fn page(app: &App, lines: &[(String, Role)], scroll: usize, area: Rect, buff
         Pen::new(app, buffer, area, row).put(line, *role);
     }
     let below = lines.len().saturating_sub(top + height);
-    if below > 0 && area.height > 1 {
-        let more = format!("{below} more below");
-        Pen::new(app, buffer, area, area.height - 1).at_right(&more, Role::Accent);
+    if below > 0 {
+        // On the frame, below the last line.
+        let frame = Rect { height: area.height + 1, ..area };
+        Pen::new(app, buffer, frame, area.height).at_right(&format!(" {below} more below "), Role::Accent);
     }
 }

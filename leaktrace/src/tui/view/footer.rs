@@ -31,9 +31,14 @@ fn hints(app: &App, room: usize) -> Vec<Hint> {
     let replay =
         (matches!(context, Context::Browse | Context::Detail) && app.replay.is_some()).then_some(Context::Replay);
     let rows = replay.into_iter().chain([context]).flat_map(bindings).filter(|row| !row.short.is_empty());
-    let all: Vec<Hint> = rows
-        .filter_map(|row| Some(Hint { key: row.keys.first()?.label(), word: row.short, action: row.action }))
-        .collect();
+    let mut all: Vec<Hint> = Vec::new();
+    for row in rows {
+        let Some(key) = row.keys.first().map(|key| key.sign(app.options.charset)) else { continue };
+        match all.last_mut() {
+            Some(before) if before.word == row.short => before.key.push_str(&key),
+            _ => all.push(Hint { key, word: row.short, action: row.action }),
+        }
+    }
     let kept = |hint: &Hint| matches!(hint.action, Action::Help | Action::Quit | Action::Cancel);
     let mut left = room.saturating_sub(all.iter().filter(|hint| kept(hint)).map(Hint::cells).sum());
     let mut full = false;

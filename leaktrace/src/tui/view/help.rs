@@ -2,6 +2,7 @@
 
 use super::dialog;
 use crate::tui::app::App;
+use crate::tui::glyphs::Charset;
 use crate::tui::keys::{Binding, Context, bindings};
 use crate::tui::text::{width, wrap};
 use crate::tui::theme::Role;
@@ -36,14 +37,14 @@ fn lines(app: &App, cells: usize) -> Vec<(String, Role)> {
         lines.push((String::new(), Role::Text));
         lines.push((context.title().to_owned(), Role::Strong));
         for row in bindings(context) {
-            entry(row, cells, &mut lines);
+            entry(row, charset, cells, &mut lines);
         }
     }
     lines
 }
 
-fn entry(row: &Binding, cells: usize, lines: &mut Vec<(String, Role)>) {
-    let keys: Vec<String> = row.keys.iter().map(|key| key.label()).collect();
+fn entry(row: &Binding, charset: Charset, cells: usize, lines: &mut Vec<(String, Role)>) {
+    let keys: Vec<String> = row.keys.iter().map(|key| key.sign(charset)).collect();
     let keys = keys.join(" ");
     if cells < 60 {
         lines.extend(wrap(&format!("{keys}: {}", row.long), cells).into_iter().map(|line| (line, Role::Text)));

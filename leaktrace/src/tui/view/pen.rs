@@ -64,13 +64,13 @@ impl<'a> Pen<'a> {
         self
     }
 
-    /// Clean text at the right end, if all of it and a cell before it fit; the line ends before it from then on.
+    /// Clean text at the right end, if all of it and two cells before it fit; the line ends before these from then on.
     pub fn at_right(&mut self, text: &str, role: Role) -> &mut Self {
         let cells = width(text);
-        if cells > 0 && cells < self.left() {
+        if cells > 0 && cells + 1 < self.left() {
             let start = self.right - cells as u16;
             self.buffer.set_stringn(start, self.y, text, cells, self.colour.style(role));
-            self.right = start - 1;
+            self.right = start - 2;
         }
         self
     }

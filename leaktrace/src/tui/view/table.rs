@@ -83,7 +83,8 @@ fn heading<T>(app: &App, columns: &[Column<T>], places: &[Place], area: Rect, bu
     for place in places {
         let Some(column) = columns.get(place.column) else { continue };
         let cell = Rect { x: area.x + place.x, width: place.width, ..area };
-        if list.sort != Some(place.column) {
+        let sorts = list.sort.unwrap_or(0) == place.column;
+        if !sorts {
             put(app, column.name, column.align, cell, colour.style(Role::Heading).add_modifier(Modifier::BOLD), buffer);
             continue;
         }

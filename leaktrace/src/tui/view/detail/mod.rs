@@ -25,14 +25,15 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     if app.panel == Panel::Closed || area.is_empty() {
         return;
     }
-    title(app, area, buffer);
     let inside = Rect { y: area.y + 1, height: area.height - 1, ..area };
     if inside.width < TWO_COLUMNS {
         let cells = usize::from(inside.width.saturating_sub(2));
         let mut all = main_column(app, cells);
         lines::join(&mut all, side_column(app, cells));
         lines::join(&mut all, lists::sockets(app, cells));
-        column(app, &all, Rect { x: inside.x + 1, width: inside.width.saturating_sub(1), ..inside }, buffer);
+        let only = Rect { x: inside.x + 1, width: inside.width.saturating_sub(1), ..inside };
+        let below = column(app, &all, only, buffer);
+        title(app, below, area, buffer);
         return;
     }
     let side = (inside.width * 2 / 5).min(64);
@@ -40,11 +41,12 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let right = Rect { x: left.right() + 1, width: side, ..inside };
     let mut all = main_column(app, usize::from(left.width));
     lines::join(&mut all, lists::sockets(app, usize::from(left.width)));
-    column(app, &all, left, buffer);
-    column(app, &side_column(app, usize::from(side)), right, buffer);
+    let below = column(app, &all, left, buffer);
+    let below = below.max(column(app, &side_column(app, usize::from(side)), right, buffer));
+    title(app, below, area, buffer);
 }
 
-fn title(app: &App, area: Rect, buffer: &mut Buffer) {
+fn title(app: &App, below: usize, area: Rect, buffer: &mut Buffer) {
     let charset = app.options.charset;
     let mut pen = Pen::new(app, buffer, area, 0);
     let name = row_title(app, app.list().position);
@@ -53,6 +55,9 @@ fn title(app: &App, area: Rect, buffer: &mut Buffer) {
         Panel::Full => format!(" {fold} "),
         _ => format!(" Enter enlarges, Esc closes, {fold} "),
     };
+    if below > 0 {
+        pen.at_right(&format!("{below} more below"), Role::Accent);
+    }
     if pen.left() > hint.len() + 30 {
         pen.at_right(&hint, Role::Faint);
     }
@@ -83,8 +88,8 @@ fn side_column(app: &App, cells: usize) -> Lines {
     all
 }
 
-/// Draws lines from the one that is scrolled to, no further than the end.
-fn column(app: &App, lines: &Lines, area: Rect, buffer: &mut Buffer) {
+/// Draws lines from the one that is scrolled to, no further than the end; how many more there are.
+fn column(app: &App, lines: &Lines, area: Rect, buffer: &mut Buffer) -> usize {
     let height = usize::from(area.height);
     let top = app.detail_scroll.min(lines.len().saturating_sub(height));
     for (row, line) in (0..area.height).zip(lines.iter().skip(top)) {
@@ -93,9 +98,5 @@ fn column(app: &App, lines: &Lines, area: Rect, buffer: &mut Buffer) {
             pen.put(text, *role);
         }
     }
-    let below = lines.len().saturating_sub(top + height);
-    if below > 0 && height > 2 {
-        let more = format!(" {below} more below ");
-        Pen::new(app, buffer, area, area.height - 1).at_right(&more, Role::Accent);
-    }
+    lines.len().saturating_sub(top + height)
 }
