@@ -8,6 +8,8 @@ pub mod kernel;
 pub mod sample;
 pub mod report;
 pub mod snapshot;
+pub mod tui;
+pub mod units;
 pub mod symbols;
 pub mod track;
 pub mod units;

@@ -1,0 +1,77 @@
+//! What each kind of text looks like. Only the terminal's own palette is used, so dark and light terminals both
+//! work; without colours the same roles differ by weight, underline and reversal.
+
+use leaktrace_common::Severity;
+use ratatui::style::{Color, Modifier, Style};
+
+/// Whether colours may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// The terminal's sixteen.
+    #[default]
+    Palette,
+    /// None: `NO_COLOR`, `--color never`.
+    Plain,
+}
+
+/// What a piece of text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// What is being read.
+    #[default]
+    Text,
+    /// Labels and what matters less.
+    Faint,
+    /// Names of things, figures that matter.
+    Strong,
+    /// What can be acted on: keys, the chosen view, the column that sorts.
+    Accent,
+    /// The heading of a table.
+    Heading,
+    /// A severity.
+    Bad(Severity),
+    /// All is well.
+    Good,
+    /// Loss and degradation.
+    Warning,
+    /// The row that the cursor is on.
+    Selected,
+    /// The row that the cursor is on while something else has the keyboard.
+    Resting,
+    /// A curve.
+    Curve,
+}
+
+impl Colour {
+    /// The style of a role.
+    pub fn style(self, role: Role) -> Style {
+        let plain = match role {
+            Role::Text | Role::Good | Role::Curve | Role::Bad(Severity::Info) => Style::new(),
+            Role::Faint => Style::new().add_modifier(Modifier::DIM),
+            Role::Strong | Role::Bad(Severity::Leak) => Style::new().add_modifier(Modifier::BOLD),
+            Role::Accent => Style::new().add_modifier(Modifier::BOLD),
+            Role::Heading => Style::new().add_modifier(Modifier::UNDERLINED),
+            Role::Bad(Severity::Suspect) => Style::new(),
+            Role::Warning => Style::new().add_modifier(Modifier::BOLD),
+            Role::Selected => Style::new().add_modifier(Modifier::REVERSED),
+            Role::Resting => Style::new().add_modifier(Modifier::UNDERLINED),
+        };
+        if self == Self::Plain {
+            return plain;
+        }
+        match role {
+            Role::Accent => plain.fg(Color::Cyan),
+            Role::Bad(Severity::Leak) => plain.fg(Color::Red),
+            Role::Bad(Severity::Suspect) | Role::Warning => plain.fg(Color::Yellow),
+            Role::Bad(Severity::Info) => plain.fg(Color::Blue),
+            Role::Good => plain.fg(Color::Green),
+            Role::Curve => plain.fg(Color::Cyan),
+            _ => plain,
+        }
+    }
+
+    /// The style of a severity, or of what has none.
+    pub fn severity(self, severity: Option<Severity>) -> Style {
+        self.style(severity.map_or(Role::Text, Role::Bad))
+    }
+}
