@@ -3,13 +3,18 @@
 //! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`snapshot`] is what every
 //! output reads; it is the JSON report of the contract, field for field.
 
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod doctor;
 pub mod host;
 pub mod kernel;
-pub mod sample;
+pub mod privilege;
 pub mod report;
+pub mod sample;
 pub mod snapshot;
-pub mod tui;
-pub mod units;
 pub mod symbols;
 pub mod track;
+pub mod tui;
 pub mod units;
+pub mod watch;

@@ -99,6 +99,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_millis(total_ms))
 }
 
+/// A size that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a size such as 64MiB, 512KiB, 1GiB or a number of bytes")]
+pub struct SizeError;
+
+/// Reads `64MiB`, `512KiB`, `1GiB`, or plain bytes.
+///
+/// # Errors
+/// One sentence that says what was expected.
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err(SizeError),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or(SizeError)
+}
+
 /// A duration in its two largest units: `850ms`, `4.2s`, `12m 3s`, `3d 4h`. Rounds down, as ages do.
 ///
 /// Takes seconds; what is negative or not a number reads as `0s`.

@@ -6,7 +6,10 @@ mod watch;
 pub use watch::WatchArgs;
 
 use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{
+    Args, Parser, Subcommand, ValueHint,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use leaktrace_common::{Severity, Verdict, Verdicts};
 use std::{path::PathBuf, time::Duration};
 
@@ -74,7 +77,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, env = "LEAKTRACE_DURATION")]
     pub duration: Duration,
     /// Format of the report
-    #[arg(long, value_enum, default_value = "text", env = "LEAKTRACE_FORMAT")]
+    #[arg(long, value_parser = report_formats(), default_value = "text", env = "LEAKTRACE_FORMAT")]
     pub format: ReportFormat,
     /// File to write, whole or not at all; `-` is stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -93,6 +96,12 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// The names of the formats, offered to help and completions.
+fn report_formats() -> impl TypedValueParser<Value = ReportFormat> {
+    PossibleValuesParser::new(ReportFormat::ALL.map(ReportFormat::name))
+        .map(|name| ReportFormat::from_name(&name).unwrap_or_default())
 }
 
 /// A verdict, or a severity that stands for every verdict of it or worse, or `any`.

@@ -5,7 +5,7 @@ use crate::{
     kernel::{HookChoice, HookKind, Stacks, Unwind},
     symbols::DEFAULT_CACHE_BYTES,
     track::{Filter, Network},
-    units::parse_duration,
+    units::{parse_duration, parse_size},
 };
 use anyhow::{Context, bail};
 use clap::{Args, ValueHint, builder::PossibleValue};
@@ -58,7 +58,7 @@ pub struct WatchArgs {
     #[arg(long, value_enum, default_value = "auto", help_heading = "Tracing", env = "LEAKTRACE_UNWIND")]
     unwind: Unwind,
     /// Memory for symbols
-    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
     symbol_cache: Option<u64>,
     /// How many sockets are attributed at once [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]

@@ -22,7 +22,7 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     if !config.all {
         snapshot.sockets.retain(|socket| !socket.verdicts.is_empty());
     }
-    write_report(config.format, &snapshot, &destination)?;
+    write_report(&snapshot, config.format, &destination)?;
     Ok(if found { Outcome::Found } else { Outcome::Done })
 }
 

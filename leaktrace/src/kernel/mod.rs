@@ -24,6 +24,7 @@ pub use stacks::Unwind;
 
 use crate::{
     host::{self, Clock, KernelRelease, ProcessFacts},
+    privilege,
     sample::{Holders, Sample},
     snapshot::Degradation,
     symbols::{Images, Modules},
@@ -135,6 +136,10 @@ impl Tracer {
         let release = KernelRelease::running();
         if release.version != (0, 0) && release.version < OLDEST_KERNEL {
             return Err(StartError::KernelTooOld { release: release.text });
+        }
+        let missing: Vec<&str> = privilege::missing().iter().map(|capability| capability.name()).collect();
+        if !missing.is_empty() {
+            return Err(StartError::NotPrivileged { missing: missing.join(" and ") });
         }
         let facts = KernelFacts::of_running_kernel()?;
         if !facts.has_iterators {

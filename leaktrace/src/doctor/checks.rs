@@ -1,0 +1,168 @@
+//! The single checks.
+
+use super::{Finding, Standing};
+use crate::{
+    host::KernelRelease,
+    kernel::{
+        HookChoice, HookKind, HoldersPass, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
+        btf::VMLINUX,
+        facts::KernelFacts,
+        namespaces::Namespaces,
+    },
+    privilege::{self, Capability},
+    symbols::{Images, Modules},
+};
+use std::{fs, path::Path, time::Duration};
+
+/// Sockets that the trial run makes room for: it is not kept.
+const TRIAL_SOCKETS: u32 = 4096;
+
+/// All checks, in order.
+pub fn all() -> Vec<Finding> {
+    let mut findings = vec![kernel(), btf()];
+    let capabilities: Vec<Finding> = Capability::ALL.iter().map(|capability| self::capability(*capability)).collect();
+    findings.extend(capabilities);
+    findings.push(lockdown());
+    findings.push(memlock());
+    let may_load = findings.iter().all(|finding| finding.standing != Standing::Fatal);
+    let hooks = if may_load { hooks() } else { Vec::new() };
+    findings.extend(hooks);
+    findings.push(namespaces());
+    findings
+}
+
+fn kernel() -> Finding {
+    let release = KernelRelease::running();
+    if release.version == (0, 0) || release.version >= (5, 9) {
+        return Finding::yes("kernel", release.text);
+    }
+    Finding::no("kernel", Standing::Fatal, format!("{} is older than 5.9", release.text), "boot a newer kernel")
+}
+
+fn btf() -> Finding {
+    match KernelFacts::of_running_kernel() {
+        Ok(facts) if facts.has_iterators => Finding::yes("kernel types", format!("all fields found in {VMLINUX}")),
+        Ok(_) => Finding::no(
+            "kernel types",
+            Standing::Fatal,
+            "this kernel has no BPF iterators over TCP sockets",
+            "boot a kernel from 5.9 on",
+        ),
+        Err(error) => Finding::no(
+            "kernel types",
+            Standing::Fatal,
+            error.to_string(),
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have had since 2021",
+        ),
+    }
+}
+
+fn capability(capability: Capability) -> Finding {
+    if privilege::has(capability) {
+        return Finding::yes(capability.name(), capability.purpose());
+    }
+    let standing = if capability.is_needed() { Standing::Fatal } else { Standing::No };
+    Finding::no(
+        capability.name(),
+        standing,
+        format!("missing; it is for {}", capability.purpose()),
+        "run leaktrace with sudo, or give it this capability",
+    )
+}
+
+fn lockdown() -> Finding {
+    let path = "/sys/kernel/security/lockdown";
+    match fs::read_to_string(path) {
+        Ok(text) if text.contains("[confidentiality]") => Finding::no(
+            "lockdown",
+            Standing::Fatal,
+            "confidentiality: BPF programs may not read kernel memory",
+            "boot with lockdown=integrity or without lockdown",
+        ),
+        Ok(text) => Finding::yes("lockdown", format!("not in the way: {}", text.trim())),
+        Err(_) => Finding::yes("lockdown", "not in the way: this kernel has none, or does not show it"),
+    }
+}
+
+fn memlock() -> Finding {
+    let counts = {
+        let version = KernelRelease::running().version;
+        version != (0, 0) && version < (5, 11)
+    };
+    let limit = privilege::memlock_limit();
+    match limit {
+        _ if !counts => Finding::yes("memlock", "does not count for BPF on this kernel"),
+        None => Finding::yes("memlock", "unlimited"),
+        Some(_) if privilege::has(Capability::SysResource) => Finding::yes("memlock", "will be raised as needed"),
+        Some(bytes) => Finding::no(
+            "memlock",
+            Standing::No,
+            format!("limited to {bytes} bytes, which kernels before 5.11 count maps against"),
+            "ulimit -l unlimited, or a lower --max-sockets",
+        ),
+    }
+}
+
+fn hooks() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut works = None;
+    for (kind, name) in HookKind::ALL.into_iter().zip(["fentry hooks", "kprobe hooks", "tracepoint hooks"]) {
+        match trial(kind) {
+            Ok(passes) => {
+                findings.push(Finding::yes(name, "attached and detached"));
+                works.get_or_insert(passes);
+            }
+            Err(error) => findings.push(Finding::no(name, Standing::No, error.to_string(), "another kind is used")),
+        }
+    }
+    match works {
+        Some(detail) => findings.push(Finding::yes("passes", detail)),
+        None => {
+            for finding in &mut findings {
+                finding.standing = Standing::Fatal;
+                finding.way_out = Some("boot a distribution kernel: it has at least one kind".to_owned());
+            }
+        }
+    }
+    findings
+}
+
+/// Attaches one kind of hook, makes one pass of each sort, and detaches.
+fn trial(kind: HookKind) -> Result<String, StartError> {
+    let options = TracerOptions {
+        hooks: HookChoice::Only(kind),
+        stacks: Stacks::Capture,
+        unwind: Unwind::Auto,
+        max_sockets: TRIAL_SOCKETS,
+        log_level: 0,
+    };
+    let mut tracer = Tracer::start(&options, Modules::default(), Images::default())?;
+    let minute = Duration::from_secs(60);
+    let request = SampleRequest {
+        threshold: minute,
+        stall: minute,
+        idle: minute,
+        rows: RowChoice::With(leaktrace_common::Verdicts::NONE),
+        holders: HoldersPass::Run,
+    };
+    let sample = tracer.sample(&request)?;
+    let descriptors = sample.holders.map_or(0, |holders| holders.descriptors);
+    Ok(format!(
+        "{} open sockets sampled in {:.1?}, holders among {descriptors} descriptors found in {:.1?}",
+        sample.totals.open, sample.cost.sockets, sample.cost.holders
+    ))
+}
+
+fn namespaces() -> Finding {
+    let seen = Namespaces::find().len();
+    if privilege::has(Capability::SysAdmin) && privilege::has(Capability::SysPtrace) {
+        return Finding::yes("network namespaces", format!("{seen} seen, all can be entered"));
+    }
+    let own = Path::new("/proc/self/ns/net");
+    Finding::no(
+        "network namespaces",
+        Standing::No,
+        format!("{seen} seen, only {} can be sampled", own.display()),
+        "run with CAP_SYS_ADMIN and CAP_SYS_PTRACE to see sockets in containers",
+    )
+}
