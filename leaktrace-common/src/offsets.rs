@@ -114,6 +114,8 @@ offsets! {
     inode_mode: "inode" "i_mode";
     /// The `struct sock` of a socket.
     socket_sk: "socket" "sk";
+    /// First subflow of an MPTCP socket; absent without CONFIG_MPTCP (5.6).
+    mptcp_first: "mptcp_sock" "first" optional;
     /// User instruction pointer.
     regs_ip: "pt_regs" "ip";
     /// User stack pointer.

@@ -1,10 +1,7 @@
 //! Hooks by breakpoint, for kernels without trampolines.
 
-use super::is_tcp;
-use crate::{
-    kernel::Address,
-    lifecycle::{closed, opened},
-};
+use super::tcp_behind;
+use crate::lifecycle::{closed, opened};
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -29,8 +26,7 @@ pub fn kp_close(ctx: ProbeContext) -> u32 {
 /// accepting task. An entry hook needs no return probe, whose instances run out when many threads block in accept.
 #[kprobe(function = "security_sock_graft")]
 pub fn kp_graft(ctx: ProbeContext) -> u32 {
-    let sk: u64 = ctx.arg(0).unwrap_or(0);
-    if is_tcp(Address(sk)) {
+    if let Some(sk) = tcp_behind(ctx.arg(0).unwrap_or(0)) {
         opened(sk, Direction::Accept);
     }
     0

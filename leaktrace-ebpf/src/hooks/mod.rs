@@ -5,18 +5,45 @@ mod fentry;
 mod kprobe;
 mod tracepoint;
 
-use crate::kernel::Fields;
-use crate::maps::offset;
+use crate::{
+    kernel::{Address, Fields},
+    maps::offset,
+};
+use leaktrace_common::Offsets;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+const IPPROTO_MPTCP: u16 = 262;
 
 /// Whether a `struct sock` is a TCP socket.
 #[inline(always)]
 pub fn is_tcp(sk: impl Fields) -> bool {
+    protocol(sk) == IPPROTO_TCP
+}
+
+/// The TCP socket behind the `struct sock` that an application has: itself, or the first subflow of an MPTCP socket.
+#[inline(always)]
+pub fn tcp_behind(sk: u64) -> Option<u64> {
+    if sk == 0 {
+        return None;
+    }
+    match protocol(Address(sk)) {
+        IPPROTO_TCP => Some(sk),
+        IPPROTO_MPTCP if offset!(mptcp_first) != Offsets::ABSENT as usize => {
+            let first: u64 = Address(sk).read(offset!(mptcp_first));
+            (first != 0).then_some(first)
+        }
+        _ => None,
+    }
+}
+
+/// Protocol number of an internet socket, 0 of any other.
+#[inline(always)]
+fn protocol(sk: impl Fields) -> u16 {
     let family: u16 = sk.read(offset!(skc_family));
-    // An 8-bit field until 5.6, 16 bits since; TCP's number fits either.
-    let protocol: u16 = sk.read(offset!(sk_protocol));
-    (family == AF_INET || family == AF_INET6) && protocol == IPPROTO_TCP
+    if family != AF_INET && family != AF_INET6 {
+        return 0;
+    }
+    sk.read(offset!(sk_protocol))
 }

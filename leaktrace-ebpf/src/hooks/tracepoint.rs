@@ -1,6 +1,6 @@
 //! Hooks by tracepoint, for kernels that offer nothing else.
 
-use super::is_tcp;
+use super::{is_tcp, tcp_behind};
 use crate::{
     kernel::{Address, Fields, Typed},
     lifecycle::opened,
@@ -38,9 +38,7 @@ pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let descriptor: i64 = ctx.arg(1);
-    if let Some(sk) = socket_of(descriptor)
-        && is_tcp(Address(sk))
-    {
+    if let Some(sk) = socket_of(descriptor).and_then(tcp_behind) {
         opened(sk, Direction::Accept);
     }
     0

@@ -4,7 +4,7 @@
 use super::{Meta, row, shown, write_row};
 use crate::{
     callsites::{UNKNOWN, of_holder},
-    hooks::is_tcp,
+    hooks::tcp_behind,
     kernel::{Address, Fields, Typed},
     maps::{CALLSITES, HOLDING, SETTINGS, SOCKETS, add, offset},
 };
@@ -58,10 +58,9 @@ pub fn pass_holders(ctx: *mut Context) -> i32 {
         return 0;
     }
     let socket: u64 = Typed(file).read(offset!(file_private));
-    let sk: u64 = Address(socket).read(offset!(socket_sk));
-    if sk == 0 || !is_tcp(Address(sk)) {
+    let Some(sk) = tcp_behind(Address(socket).read(offset!(socket_sk))) else {
         return 0;
-    }
+    };
     // SAFETY: see above.
     let fd = unsafe { (*ctx).fd };
     let comm: [u8; 16] = Address(task as u64).read(offset!(task_comm));
@@ -111,6 +110,9 @@ fn visit(sk: u64, fd: u32, meta: *mut Meta, settings: &PassSettings, holding: &m
     place(record, holding, settings.now_ns);
     let now = ticks_from_ns(settings.now_ns);
     if matches!(state, TcpState::Closed) {
+        if was_connected(sk) {
+            record.flags |= record_flags::CONNECTED;
+        }
         record.observe(&seen, now);
         record.seen_pass = settings.pass;
     }
@@ -128,16 +130,22 @@ fn visit(sk: u64, fd: u32, meta: *mut Meta, settings: &PassSettings, holding: &m
     write_row(meta, &HolderRow { kind: row_kind::HOLDER, tgid: holding.tgid, sk, fd, _pad: 0 });
 }
 
-/// A socket without a record in state CLOSED was connected once, or never: its acknowledged bytes tell.
+/// Whether a socket in state CLOSED was connected once: the peer has acknowledged at least the SYN, or sent something.
+#[inline(always)]
+fn was_connected(sk: u64) -> bool {
+    let acknowledged: u64 = Address(sk).read(offset!(bytes_acked));
+    let received: u64 = Address(sk).read(offset!(bytes_received));
+    acknowledged != 0 || received != 0
+}
+
+/// Adopts a socket that TCP has finished with, if it was connected once.
 #[inline(always)]
 fn adopt_dead(sk: u64, state: TcpState, settings: &PassSettings) {
     if !matches!(state, TcpState::Closed) {
         return;
     }
-    let acknowledged: u64 = Address(sk).read(offset!(bytes_acked));
-    let received: u64 = Address(sk).read(offset!(bytes_received));
     let port: u16 = Address(sk).read(offset!(skc_dport));
-    if acknowledged == 0 && received == 0 || port == 0 {
+    if port == 0 || !was_connected(sk) {
         return;
     }
     let record = SocketRecord {

@@ -110,7 +110,8 @@ impl TryFrom<WatchArgs> for WatchConfig {
 
     fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
         let file = ConfigFile::read(args.config.as_deref())?;
-        let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file) {
+        let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file)
+        {
             (Some(given), _) => Ok(given),
             (None, Some(text)) => parse_duration(text).with_context(|| format!("the config file's {name} is wrong")),
             (None, None) => Ok(Duration::from_secs(default)),
@@ -128,7 +129,9 @@ impl TryFrom<WatchArgs> for WatchConfig {
             (Some(HooksArg(choice)), _) => choice,
             (None, Some(text)) => {
                 let parsed = <HooksArg as clap::ValueEnum>::from_str(text, false);
-                parsed.map_err(|_| anyhow::anyhow!("the config file's hooks must be auto, fentry, kprobe or tracepoint"))?.0
+                parsed
+                    .map_err(|_| anyhow::anyhow!("the config file's hooks must be auto, fentry, kprobe or tracepoint"))?
+                    .0
             }
             (None, None) => HookChoice::Auto,
         };
@@ -155,7 +158,9 @@ impl TryFrom<WatchArgs> for WatchConfig {
             hooks,
             stacks: if no_stacks { Stacks::Off } else { Stacks::Capture },
             unwind: args.unwind,
-            symbol_cache: args.symbol_cache.map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            symbol_cache: args
+                .symbol_cache
+                .map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
             replay: args.replay,
             log_level: if args.verbose >= 2 { 5 } else { 0 },

@@ -3,11 +3,14 @@
 use super::{Outcome, asked_to_end};
 use crate::{
     cli::ReportConfig,
+    kernel::HookKind,
     report::{Destination, check_output, write_report},
     snapshot::Snapshot,
+    units::format_duration,
     watch::{Control, Each, Picture, Update, Watch},
 };
 use leaktrace_common::{Verdict, Verdicts};
+use std::{io::Write as _, time::Duration};
 
 /// Watches, then writes. A signal ends the watch early, the report still comes.
 ///
@@ -46,11 +49,19 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
             update = watch.updates.recv() => match update {
                 Some(Update::Last(snapshot)) => return Ok(*snapshot),
                 Some(Update::Failed(error)) => return Err(error.into()),
-                Some(Update::Started | Update::Snapshot(_)) => {}
+                Some(Update::Started(hooks)) => announce(hooks, config.duration),
+                Some(Update::Snapshot(_)) => {}
                 None => anyhow::bail!("the sampler ended without a word; please report this"),
             },
         }
     }
+}
+
+/// Tells people that the wait has begun and how long it will be.
+fn announce(hooks: HookKind, duration: Duration) {
+    let span = format_duration(duration.as_secs_f64());
+    // A closed stderr is nobody's loss.
+    let _ = writeln!(std::io::stderr(), "leaktrace: watching with {} hooks for {span}; ^C ends it early", hooks.name());
 }
 
 /// Whether a verdict of the list holds for any socket. Counts of call sites decide, as not every socket may be listed.
@@ -59,4 +70,3 @@ fn found(snapshot: &Snapshot, fail_on: Verdicts) -> bool {
     let by_socket = snapshot.sockets.iter().flat_map(|socket| &socket.verdicts);
     by_callsite.chain(by_socket).filter_map(|name| Verdict::from_name(name)).any(|verdict| fail_on.contains(verdict))
 }
-

@@ -4,10 +4,8 @@ use super::{Finding, Standing};
 use crate::{
     host::KernelRelease,
     kernel::{
-        HookChoice, HookKind, HoldersPass, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
-        btf::VMLINUX,
-        facts::KernelFacts,
-        namespaces::Namespaces,
+        HoldersPass, HookChoice, HookKind, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
+        btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces,
     },
     privilege::{self, Capability},
     symbols::{Images, Modules},

@@ -10,6 +10,7 @@ const NAMES: &[&str] = &[
     "inet_sock",
     "inet_connection_sock",
     "tcp_sock",
+    "mptcp_sock",
     "net",
     "socket",
     "socket_wq",

@@ -24,7 +24,7 @@ impl Namespaces {
         if let Ok(processes) = fs::read_dir("/proc") {
             for entry in processes.flatten() {
                 if entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
-                    add(&mut paths, entry.path().join("ns/net"));
+                    add_threads(&mut paths, &entry.path());
                 }
             }
         }
@@ -94,6 +94,14 @@ fn enter(namespace: &File) -> io::Result<()> {
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Threads may each have a namespace of their own, as those of container runtimes do.
+fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) {
+    match fs::read_dir(process.join("task")) {
+        Ok(threads) => threads.flatten().for_each(|thread| add(paths, thread.path().join("ns/net"))),
+        Err(_) => add(paths, process.join("ns/net")),
     }
 }
 

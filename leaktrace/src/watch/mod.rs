@@ -9,7 +9,11 @@ mod session;
 pub use namer::Namer;
 pub use session::{Picture, Session, Source};
 
-use crate::{config::WatchConfig, kernel::StartError, snapshot::Snapshot};
+use crate::{
+    config::WatchConfig,
+    kernel::{HookKind, StartError},
+    snapshot::Snapshot,
+};
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -29,8 +33,8 @@ pub enum Control {
 /// What a watcher tells.
 #[derive(Debug)]
 pub enum Update {
-    /// Hooks are attached, the first sample is on its way.
-    Started,
+    /// Hooks of this kind are attached, the first sample is on its way.
+    Started(HookKind),
     /// A look that was asked for by the interval.
     Snapshot(Box<Snapshot>),
     /// The look that [`Control::Finish`] asked for; nothing follows.
@@ -98,7 +102,7 @@ fn run(
 ) -> Result<(), StartError> {
     let interval = config.interval;
     let mut session = Session::start(config)?;
-    tell(Update::Started);
+    tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
     loop {
         match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {

@@ -4,7 +4,7 @@ use super::Namer;
 use crate::{
     config::WatchConfig,
     host::{Clock, HostFacts},
-    kernel::{HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
+    kernel::{HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
     sample::Sample,
     snapshot::Snapshot,
     symbols::{Images, Modules},
@@ -52,6 +52,7 @@ pub struct Session {
     namer: Namer,
     config: WatchConfig,
     next_holders: Instant,
+    hooks: HookKind,
 }
 
 impl Session {
@@ -70,16 +71,22 @@ impl Session {
             log_level: config.log_level,
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
+        let hooks = tracer.hooks();
         let tracker = Tracker::new(TrackerOptions {
             host: HostFacts::read(),
-            hooks: tracer.hooks().name().to_owned(),
+            hooks: hooks.name().to_owned(),
             settings: config.settings(),
             filter: config.filter.clone(),
             ignore: config.ignore.clone(),
             started: Some(Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns }),
         });
         let namer = Namer::new(modules, images, config.symbol_cache);
-        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now() })
+        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now(), hooks })
+    }
+
+    /// Which hooks are attached.
+    pub fn hooks(&self) -> HookKind {
+        self.hooks
     }
 
     /// Takes one look. The last one always asks who holds what.
