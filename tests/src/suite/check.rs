@@ -1,7 +1,7 @@
 //! Holds one class of sockets against a report; every contradiction becomes a sentence. Pure: no clock, no kernel.
 
 use super::report::{Callsite, Report, Socket, unix_seconds};
-use crate::truth::{Expect, Opener, ProcessTruth, severity};
+use crate::truth::{Expect, Opener, ProcessTruth, Truth, severity};
 use std::collections::BTreeSet;
 
 /// Whether a program's sockets are older than the tracer.
@@ -61,6 +61,19 @@ pub fn class(expect: &Expect, report: &Report, terms: &Terms) -> Vec<String> {
         check_growth(expect, report, &mut complaints);
     }
     complaints.list
+}
+
+/// Whatever a healthy program holds or opened, classes or not: nothing may be flagged above info.
+pub fn innocence(truth: &Truth, report: &Report) -> Vec<String> {
+    let tolerated = |verdict: &&String| truth.expect.iter().any(|class| class.tolerated.contains(verdict));
+    let ours =
+        |socket: &&Socket| socket.pid == Some(truth.pid) || socket.holders.iter().any(|holder| holder.pid == truth.pid);
+    let accused = |socket: &Socket| {
+        let list = socket.verdicts.iter().filter(|verdict| severity(verdict) != "info");
+        let list: Vec<&String> = list.filter(|verdict| !tolerated(verdict)).collect();
+        (!list.is_empty()).then(|| format!("{} is accused of {list:?}", name(socket)))
+    };
+    report.sockets.iter().filter(ours).filter_map(accused).take(Complaints::MOST).collect()
 }
 
 /// What the report says against a process.

@@ -251,6 +251,9 @@ impl Suite {
         let mut complaints: Vec<String> =
             truth.expect.iter().flat_map(|class| check::class(class, report, &terms)).collect();
         complaints.extend(truth.processes.iter().flat_map(|process| check::process(process, report)));
+        if act.scenario.kind == Kind::Control {
+            complaints.extend(check::innocence(truth, report));
+        }
         verdict(complaints)
     }
 }
