@@ -13,6 +13,16 @@ pub trait Fields: Copy {
     fn read<T: Copy + Default>(self, offset: usize) -> T;
 }
 
+/// A pointer read from a typed object, typed in turn.
+#[derive(Clone, Copy)]
+pub struct Pointer(pub *mut u8);
+
+impl Default for Pointer {
+    fn default() -> Self {
+        Self(core::ptr::null_mut())
+    }
+}
+
 /// A pointer whose type the verifier knows: loads compile to plain loads that cannot fault (a bad address reads 0).
 #[derive(Clone, Copy)]
 pub struct Typed(pub *const u8);

@@ -37,7 +37,7 @@ pub static STACK_SCRATCH: PerCpuArray<StackEntry> = PerCpuArray::with_max_entrie
 
 /// Copies of user stacks for unwinding in user space, one for each new call site.
 #[map]
-pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 
 /// What the passes go by.
 #[map]

@@ -5,12 +5,13 @@ use super::{Meta, row, shown, write_row};
 use crate::{
     callsites::{UNKNOWN, of_holder},
     hooks::tcp_behind,
-    kernel::{Address, Fields, Typed},
-    maps::{CALLSITES, HOLDING, SETTINGS, SOCKETS, add, offset},
+    kernel::{Address, Fields, Pointer, Typed},
+    maps::{CALLSITES, HOLDING, SETTINGS, SOCKETS, add, enabled, offset},
 };
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
     HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, SocketRow, TcpState, Verdicts, emit,
-    record_flags, row_flags, row_kind, ticks_from_ns,
+    record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
 };
 
 /// `struct bpf_iter__task_file` (kernel/bpf/task_iter.c, 5.8).
@@ -65,7 +66,7 @@ pub fn pass_holders(ctx: *mut Context) -> i32 {
     let fd = unsafe { (*ctx).fd };
     let comm: [u8; 16] = Address(task as u64).read(offset!(task_comm));
     progress.current.comm = comm;
-    visit(sk, fd, meta, settings, &mut progress.current, again);
+    visit(Held { sk, fd, file }, meta, settings, &mut progress.current, again);
     0
 }
 
@@ -84,8 +85,38 @@ fn next_process(progress: &mut HoldersProgress, tgid: u32, again: bool, meta: *m
     }
 }
 
+/// A descriptor of a TCP socket.
+#[derive(Clone, Copy)]
+struct Held {
+    sk: u64,
+    fd: u32,
+    file: *mut u8,
+}
+
+/// The cookie of a socket, made now if it has none: its end may have come before any pass saw it. A subflow of an MPTCP
+/// socket is not what the file leads to, and keeps what it has.
 #[inline(always)]
-fn visit(sk: u64, fd: u32, meta: *mut Meta, settings: &PassSettings, holding: &mut ProcessRow, again: bool) {
+fn cookie(file: *mut u8, sk: u64) -> u64 {
+    let cookie: u64 = Address(sk).read(offset!(skc_cookie));
+    if cookie != 0 || !enabled(setup_flags::SOCKET_COOKIE) {
+        return cookie;
+    }
+    // SAFETY: the verifier knows the file.
+    let socket = unsafe { bpf_sock_from_file(file.cast()) }.cast::<u8>();
+    if socket.is_null() {
+        return 0;
+    }
+    let typed: *mut u8 = Typed(socket).read::<Pointer>(offset!(socket_sk)).0;
+    if typed.is_null() || typed as u64 != sk {
+        return 0;
+    }
+    // SAFETY: the verifier knows the socket.
+    unsafe { bpf_get_socket_cookie(typed.cast()) }
+}
+
+#[inline(always)]
+fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut ProcessRow, again: bool) {
+    let Held { sk, fd, file } = held;
     let mut row = SocketRow::default();
     let seen = row::read(Address(sk), sk, &mut row);
     let state = TcpState::from_raw(row.state);
@@ -116,14 +147,14 @@ fn visit(sk: u64, fd: u32, meta: *mut Meta, settings: &PassSettings, holding: &m
         record.observe(&seen, now);
         record.seen_pass = settings.pass;
     }
-    row::join(&mut row, record, settings.now_ns, now);
+    row::join(&mut row, record, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
     if settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0 {
         return;
     }
     if matches!(state, TcpState::Closed) {
         row.flags |= row_flags::FROM_HOLDER;
-        row.cookie = Address(sk).read(offset!(skc_cookie));
+        row.cookie = cookie(file, sk);
         row::describe(Address(sk), &mut row);
         write_row(meta, &row);
     }

@@ -4,7 +4,9 @@ use crate::{
     kernel::{Address, Fields},
     maps::{offset, setup},
 };
-use leaktrace_common::{Observed, SocketRecord, SocketRow, TcpState, Ticks, record_flags, row_flags, row_kind};
+use leaktrace_common::{
+    Observed, PassSettings, SocketRecord, SocketRow, TcpState, record_flags, row_flags, row_kind, ticks_from_ns,
+};
 
 const AF_INET6: u16 = 10;
 
@@ -68,7 +70,9 @@ fn at_least_zero(value: i32) -> u32 {
 
 /// What the record says about the socket.
 #[inline(always)]
-pub fn join(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, now: Ticks) {
+pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings) {
+    let (now_ns, held_pass) = (settings.now_ns, settings.held_pass);
+    let now = ticks_from_ns(now_ns);
     row.age_ns = now_ns.saturating_sub(record.opened_ns);
     row.callsite = record.callsite;
     row.tid = record.tid;
@@ -77,8 +81,10 @@ pub fn join(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, now: Ticks)
     row.unread = now.wrapping_sub(record.unread_since);
     row.unacked = now.wrapping_sub(record.unacked_since);
     row.idle = now.wrapping_sub(record.payload_since);
-    row.holder_tgid = record.holder_tgid;
-    row.holder_fd = record.holder_fd;
+    if record.held_pass == held_pass {
+        row.holder_tgid = record.holder_tgid;
+        row.holder_fd = record.holder_fd;
+    }
     if record.flags & record_flags::ADOPTED != 0 {
         row.flags |= row_flags::ADOPTED;
     }

@@ -70,7 +70,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
     record.observe(&seen, now);
     record.seen_pass = settings.pass;
-    row::join(&mut row, record, settings.now_ns, now);
+    row::join(&mut row, record, settings);
     let verdicts = Verdicts::of(&row, settings);
     row.verdicts = verdicts.0;
     if !again {

@@ -153,7 +153,7 @@ impl Tracker {
             stack: site.stack.iter().map(|place| Frame { address: place.address, ..Frame::default() }).collect(),
             stack_quality: site.quality,
             stack_reason: site.reason.clone(),
-            open: if exact { shown.open } else { counts.open() },
+            open: shown.open,
             opened: if witnessed { counts.opened } else { 0 },
             closed: if witnessed { counts.closed } else { 0 },
             lifetime_s: counts.lifetimes.summary(),
@@ -177,6 +177,7 @@ impl Tracker {
     /// What the kernel side has summed for a call site, where not every socket was shown. Sockets that TCP has finished
     /// with are in no pass, so those that were shown are added.
     fn sum_passes(&self, site: &Site, callsite: &mut Callsite) {
+        callsite.open = 0;
         callsite.flagged = 0;
         callsite.rx_queue_bytes = 0;
         callsite.memory_bytes = 0;
@@ -184,6 +185,7 @@ impl Tracker {
         let mut oldest = None;
         for counters in self.sites.members(site).filter(|counters| self.sites.is_current(counters)) {
             let sums = &counters.sums;
+            callsite.open += u64::from(sums.open);
             callsite.flagged += u64::from(sums.flagged);
             callsite.rx_queue_bytes += sums.rx_queue_bytes;
             callsite.memory_bytes += sums.memory_bytes;
@@ -197,6 +199,7 @@ impl Tracker {
             }
         }
         for row in self.dead.iter().filter(|row| self.sites.of_index(row.callsite).map(|s| s.id) == Some(site.id)) {
+            callsite.open += 1;
             if row.verdicts != 0 {
                 callsite.flagged += 1;
                 count_verdicts(&mut callsite.verdicts, Verdicts(row.verdicts));

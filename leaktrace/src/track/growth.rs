@@ -14,7 +14,7 @@ const STRETCHES: usize = 10;
 const MOST_POINTS: usize = 1200;
 
 /// Fewest looks that say anything.
-const FEWEST_POINTS: usize = 2 * STRETCHES;
+const FEWEST_POINTS: usize = STRETCHES + 2;
 
 /// Standard deviations by which the trend must exceed chance: one-sided 0.1 %.
 const SURE: f64 = 3.09;

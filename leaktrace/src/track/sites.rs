@@ -17,6 +17,9 @@ use std::{
 /// Most call sites that are remembered after their last socket has closed.
 const MOST_EMPTY: usize = 16_384;
 
+/// Most processes that are named for one call site: a shell script starts a new one for each connection.
+const MOST_PIDS: usize = 256;
+
 /// What makes kernel call sites one for people.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
@@ -37,7 +40,7 @@ pub struct Site {
     pub comm: String,
     /// Executable.
     pub exe: Option<String>,
-    /// Processes that opened here and are still known to the kernel side.
+    /// Processes that opened here, the latest of very many.
     pub pids: BTreeSet<u32>,
     /// Leaf first.
     pub stack: Vec<Location>,
@@ -154,6 +157,9 @@ impl Sites {
         });
         site.members.insert(index);
         if counters.key.tgid != 0 {
+            if site.pids.len() >= MOST_PIDS {
+                site.pids.pop_first();
+            }
             site.pids.insert(counters.key.tgid);
         }
         self.by_index.insert(index, (*counters, id));
@@ -163,7 +169,6 @@ impl Sites {
         let Some((counters, id)) = self.by_index.remove(&index) else { return };
         if let Some(site) = self.sites.get_mut(&id) {
             site.members.remove(&index);
-            site.pids.remove(&counters.key.tgid);
             // Whatever was open when the index was given back has been closed since.
             let closed = CallsiteCounters { closed: counters.opened, ..counters };
             site.retired.add(&closed);

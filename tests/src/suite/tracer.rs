@@ -89,20 +89,11 @@ impl Tracer {
     /// When it does neither.
     pub fn wait_until_attached(&mut self) -> Result<bool> {
         let start = Instant::now();
-        let mut last = Objects::default();
-        let mut since = Instant::now();
         while start.elapsed() < PATIENCE {
             if self.child.try_wait().context("cannot wait for leaktrace")?.is_some() {
                 return Ok(false);
             }
             if self.words().contains(ATTACHED) {
-                return Ok(true);
-            }
-            let now = self.objects();
-            if now != last {
-                (last, since) = (now, Instant::now());
-            }
-            if !last.programs.is_empty() && since.elapsed() > self.settle {
                 return Ok(true);
             }
             std::thread::sleep(Duration::from_millis(20));
