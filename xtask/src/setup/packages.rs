@@ -1,0 +1,21 @@
+//! Which programs the tests start, and in which Debian package each comes. The only such list.
+
+/// A program and the package that brings it.
+pub struct Package {
+    /// Looked for in `PATH`.
+    pub program: &'static str,
+    /// Its name in Debian and what derives from it.
+    pub package: &'static str,
+}
+
+const fn package(program: &'static str, package: &'static str) -> Package {
+    Package { program, package }
+}
+
+/// What `cargo xtask test` and `cargo xtask vm` need beyond the build.
+pub const FOR_TESTS: &[Package] = &[
+    package("qemu-system-x86_64", "qemu-system-x86"),
+    package("busybox", "busybox-static"),
+    package("cpio", "cpio"),
+    package("cc", "gcc"),
+];

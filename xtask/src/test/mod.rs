@@ -1,0 +1,51 @@
+//! `cargo xtask test`: unit tests, the end-to-end suite on this host, the suite on every kernel of the matrix, one table.
+
+mod cells;
+mod host;
+mod table;
+mod unit;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub use table::Table;
+
+use crate::project;
+use crate::setup::{self, Purpose};
+use crate::vm::{self, Console, Index, Job, Request};
+
+/// Which tests run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stages {
+    /// All of them.
+    All,
+    /// Unit tests and the suite on this host.
+    Host,
+    /// The suite in virtual machines.
+    VirtualMachines,
+}
+
+/// Sets up, builds once, runs, prints. Goes on after a failure, so that one run shows them all.
+pub fn test(stages: Stages, filter: Option<&str>) -> Result<ExitCode> {
+    setup::set_up(Purpose::Test)?;
+    project::build_release(&["leaktrace", "leaktrace-tests"])?;
+    let mut table = Table::default();
+    if stages != Stages::VirtualMachines {
+        unit::run(filter, &mut table)?;
+        host::run(filter, &mut table)?;
+    }
+    if stages != Stages::Host {
+        let job = Job::Suite { hooks: Vec::new(), only: filter.map(str::to_owned) };
+        let request = Request {
+            kernels: Vec::new(),
+            index: Index::Cached,
+            console: Console::KeepForFailures,
+            files: Vec::new(),
+            job,
+        };
+        vm::boot_all(&request)?.into_iter().for_each(|outcome| table.add_machine(outcome));
+    }
+    println!("{table}");
+    Ok(table.exit_code())
+}

@@ -1,0 +1,199 @@
+//! All results of a run: kernels down, kinds of hook across, reasons below, one line of totals at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::process::{ExitCode, ExitStatus};
+
+use super::cells::{Cell, CellResult};
+use super::unit::Totals;
+use crate::vm::{End, Outcome};
+
+/// Lines of a console that are worth printing when a machine did not do its job.
+const LAST_LINES: usize = 25;
+
+/// What was found so far.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Row>,
+    unit: Totals,
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+struct Row {
+    place: String,
+    cells: Vec<Cell>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    unexpected: usize,
+}
+
+impl Table {
+    /// The totals of `cargo test`.
+    pub fn add_unit_tests(&mut self, totals: Totals, status: ExitStatus) {
+        self.unit = totals;
+        if !status.success() && totals.failed == 0 {
+            self.problems
+                .push(format!("cargo test: {status}, though no test failed: a test program does not build or died"));
+        }
+    }
+
+    /// The suite on this host.
+    pub fn add_host(&mut self, cells: Vec<Cell>, status: ExitStatus) {
+        self.judge_suite("this host", &cells, status.code());
+        self.rows.push(Row { place: "this host".to_owned(), cells });
+    }
+
+    /// The suite in a machine.
+    pub fn add_machine(&mut self, outcome: Outcome) {
+        let cells: Vec<Cell> = outcome.console.iter().filter_map(|line| Cell::parse(line)).collect();
+        let place = outcome.kernel;
+        if outcome.retries > 0 {
+            self.notes.push(format!("{place}: the machine died once and was started again"));
+        }
+        self.notes.push(format!("{place}: {:.0} s", outcome.seconds));
+        if let End::Finished(status) = outcome.end {
+            self.judge_suite(&place, &cells, Some(status));
+        } else {
+            let last = outcome.console.len().saturating_sub(LAST_LINES);
+            let last = outcome.console[last..].join("\n    ");
+            self.problems.push(format!(
+                "{place}: {}; its console, {}, ends:\n    {last}",
+                outcome.end,
+                outcome.log.display()
+            ));
+        }
+        self.rows.push(Row { place, cells });
+    }
+
+    /// The suite's exit status and its lines must agree, or something was not printed.
+    fn judge_suite(&mut self, place: &str, cells: &[Cell], status: Option<i32>) {
+        let count = Count::of(cells);
+        if cells.is_empty() {
+            self.problems.push(format!("{place}: the suite ran nothing (exit status {status:?})"));
+        } else if status != Some(0) && count.failed + count.unexpected == 0 {
+            self.problems.push(format!("{place}: exit status {status:?} of the suite, though no cell failed"));
+        }
+    }
+
+    /// Failure if anything failed, or was skipped without being expected to.
+    pub fn exit_code(&self) -> ExitCode {
+        let total = self.total();
+        if total.failed + total.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn total(&self) -> Count {
+        let unit =
+            Count { passed: self.unit.passed, failed: self.unit.failed, skipped: self.unit.ignored, unexpected: 0 };
+        let problems = Count { failed: self.problems.len(), ..Count::default() };
+        self.rows.iter().map(|row| Count::of(&row.cells)).fold(unit.plus(problems), Count::plus)
+    }
+
+    fn hooks(&self) -> Vec<&str> {
+        let all = self.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.hook.as_str());
+        let mut seen = BTreeSet::new();
+        all.filter(|hook| seen.insert(*hook)).collect()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hooks = self.hooks();
+        let width = self.rows.iter().map(|row| row.place.chars().count()).max().unwrap_or_default().max(6);
+        if !self.rows.is_empty() {
+            write!(f, "\n{:width$}", "kernel")?;
+            hooks.iter().try_for_each(|hook| write!(f, "  {hook:<28}"))?;
+            for row in &self.rows {
+                write!(f, "\n{:width$}", row.place)?;
+                for hook in &hooks {
+                    let cells = row.cells.iter().filter(|cell| cell.hook == *hook);
+                    write!(f, "  {:<28}", Count::of(cells).to_string())?;
+                }
+            }
+            writeln!(f, "\n")?;
+        }
+        for (text, places) in self.reasons() {
+            writeln!(f, "{text}\n    {}", places.join(", "))?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note {note}"))?;
+        self.problems.iter().try_for_each(|problem| writeln!(f, "FAIL {problem}"))?;
+        writeln!(
+            f,
+            "unit tests: {} passed, {} failed, {} ignored",
+            self.unit.passed, self.unit.failed, self.unit.ignored
+        )?;
+        let total = self.total();
+        if total.unexpected > 0 {
+            writeln!(f, "{} of the skipped were not expected to be, which counts as failure", total.unexpected)?;
+        }
+        write!(f, "{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped + total.unexpected)
+    }
+}
+
+impl Table {
+    /// Everything that did not pass, equal reasons together, with the places where it happened.
+    fn reasons(&self) -> BTreeMap<String, Vec<String>> {
+        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in &self.rows {
+            for cell in &row.cells {
+                let (text, place) = match &cell.result {
+                    CellResult::Pass => continue,
+                    CellResult::Fail(why) => {
+                        (format!("FAIL {}: {why}", cell.scenario), format!("{} {}", row.place, cell.hook))
+                    }
+                    CellResult::Skip(why) => {
+                        (format!("SKIP {why}"), format!("{} {} {}", row.place, cell.hook, cell.scenario))
+                    }
+                    CellResult::UnexpectedSkip(why) => {
+                        (format!("SKIP, unexpected: {why}"), format!("{} {} {}", row.place, cell.hook, cell.scenario))
+                    }
+                };
+                reasons.entry(text).or_default().push(place);
+            }
+        }
+        reasons
+    }
+}
+
+impl Count {
+    fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
+        let mut count = Self::default();
+        for cell in cells {
+            match cell.result {
+                CellResult::Pass => count.passed += 1,
+                CellResult::Fail(_) => count.failed += 1,
+                CellResult::Skip(_) => count.skipped += 1,
+                CellResult::UnexpectedSkip(_) => count.unexpected += 1,
+            }
+        }
+        count
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+            unexpected: self.unexpected + other.unexpected,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self { failed: 0, unexpected: 0, passed: 0, skipped: 0 } => return f.write_str("FAIL (nothing ran)"),
+            Self { failed: 0, unexpected: 0, passed: 0, .. } => "SKIP",
+            Self { failed: 0, unexpected: 0, .. } => "PASS",
+            _ => "FAIL",
+        };
+        write!(f, "{word} {}", self.passed)?;
+        let others = [("failed", self.failed), ("skipped", self.skipped), ("unexpected", self.unexpected)];
+        others.iter().filter(|(_, number)| *number > 0).try_for_each(|(what, number)| write!(f, ", {number} {what}"))
+    }
+}
