@@ -102,3 +102,113 @@ fn musl_programs_are_walked_although_musl_has_no_tables() {
         assert_eq!(threaded.ended, Ended::AtStart, "{flags}: {names:?}");
     }
 }
+
+#[test]
+fn damaged_tables_never_panic() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    for flags in ["-O2 -g", "-O2 -g -fno-asynchronous-unwind-tables"] {
+        if scratch.run(&format!("cc {flags} -o a a.c -lpthread")).is_none() {
+            return;
+        }
+        let whole = std::fs::read(scratch.path("a")).unwrap();
+        let elf = crate::symbols::elf::Elf::read(&crate::symbols::bytes::Bytes::of_memory(whole.clone())).unwrap();
+        let sections: Vec<_> = [".eh_frame", ".eh_frame_hdr", ".debug_frame"]
+            .iter()
+            .filter_map(|name| elf.section(name).map(|section| (section.offset, section.size)))
+            .collect();
+        let text = elf.section(".text").unwrap();
+        let words: Vec<u8> = (0..4096_u64).flat_map(|word| (0x7000 + word * 8).to_le_bytes()).collect();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below.max(1)
+        };
+        for round in 0..150 {
+            let mut file = whole.clone();
+            for _ in 0..1 + round % 24 {
+                let (offset, size) = sections[usize::try_from(random(sections.len() as u64)).unwrap()];
+                file[usize::try_from(offset + random(size)).unwrap()] = random(256).to_le_bytes()[0];
+            }
+            let image = Image::new(crate::symbols::open::memory(&file).unwrap()).unwrap();
+            let Some(table) = Table::read(&image) else { continue };
+            let mut context = UnwindContext::new();
+            let stack = Stack::new(0x7000, &words);
+            for vaddr in (text.addr..text.addr + text.size).step_by(3) {
+                if let Some(entry) = table.entry(vaddr, &mut context) {
+                    let _ = Registers::new(vaddr, 0x7000 + random(4000), random(u64::MAX)).caller(&entry, &stack);
+                }
+            }
+            table.sample(100, |mut rows| while let Ok(Some(_)) = rows.next_row() {});
+        }
+    }
+}
+
+#[test]
+fn a_stack_that_is_longer_than_its_copy_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    if scratch.run("cc -O2 -o a a.c -lpthread").is_none() {
+        return;
+    }
+    let running = Running::start(&mut Command::new(scratch.path("a")));
+    let mut captured = take(running.pid());
+    let mut maps = ProcessMaps::read(running.pid()).unwrap();
+    let mut locator = Locator::default();
+    let mut unwinder = Unwinder::default();
+    let whole = unwinder.walk_capture(&mut locator, &mut maps, &captured);
+    for len in 0..=captured.len {
+        captured.len = len;
+        let walk = unwinder.walk_capture(&mut locator, &mut maps, &captured);
+        assert!(whole.addresses.starts_with(&walk.addresses), "{len}");
+        let complete = walk.addresses.len() == whole.addresses.len();
+        let ended = if complete { Ended::AtStart } else { Ended::Truncated(Why::CopyTooShort) };
+        assert_eq!(walk.ended, ended, "{len} {:x?}", walk.addresses);
+    }
+}
+
+#[test]
+fn stacks_of_garbage_give_no_frame_that_is_not_behind_a_call() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    if scratch.run("cc -O2 -o a a.c -lpthread").is_none() {
+        return;
+    }
+    let running = Running::start(&mut Command::new(scratch.path("a")));
+    let captured = take(running.pid());
+    let mut maps = ProcessMaps::read(running.pid()).unwrap();
+    let mut locator = Locator::default();
+    let mut unwinder = Unwinder::default();
+    let mut state = 1_u64;
+    for round in 0..300 {
+        let mut damaged = captured;
+        for byte in damaged.bytes.iter_mut().skip(round % 64).step_by(1 + round % 7) {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = state.to_le_bytes()[7];
+        }
+        damaged.ip = captured.ip.wrapping_add(state % 64);
+        damaged.bp = if round % 2 == 0 { state } else { captured.sp + state % 512 };
+        let walk = unwinder.walk_capture(&mut locator, &mut maps, &damaged);
+        for address in walk.addresses.iter().skip(1) {
+            assert_ne!(locator.is_behind_call(&mut maps, *address), Some(false));
+        }
+    }
+}
+
+#[test]
+fn tables_stay_within_their_limit() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    let limit = 6000;
+    let mut unwinder = Unwinder::new(limit);
+    for index in 0..20 {
+        if scratch.run(&format!("cc -O2 -Wl,--build-id=0x{index:040x} -o a{index} a.c -lpthread")).is_none() {
+            return;
+        }
+        let image = Image::new(crate::symbols::open::regular(&scratch.path(&format!("a{index}"))).unwrap()).unwrap();
+        assert!(unwinder.table(&image).is_some());
+        assert!(unwinder.bytes() <= limit, "{}", unwinder.bytes());
+    }
+}
