@@ -1,0 +1,114 @@
+//! What naming frames costs: figures for the benchmark, no judgement.
+
+use super::image::{Image, ImageError};
+use super::location::{Location, Module, ModuleKind};
+use super::process::Locator;
+use super::symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
+use super::{open, unwind::Table};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// A file could not be used.
+#[derive(Debug, Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct BenchError {
+    path: PathBuf,
+    source: ImageError,
+}
+
+/// Measured times.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Locations that were named.
+    pub frames: usize,
+    /// Of those, how many got a function's name.
+    pub named: usize,
+    /// Naming all of them for the first time, files opened before.
+    pub cold: Duration,
+    /// Naming one of them again, on average.
+    pub cached: Duration,
+    /// What the caches say they take afterwards, in bytes.
+    pub cache_bytes: usize,
+    /// What the process takes more than before, in bytes resident.
+    pub resident_bytes: i64,
+}
+
+/// Names `count` functions spread evenly over the files, cold and then from the cache.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn measure(files: &[PathBuf], count: usize) -> Result<Figures, BenchError> {
+    let locator = Locator::default();
+    let mut places = Vec::new();
+    for path in files {
+        let found = functions(&locator, path, count / files.len().max(1));
+        places.extend(found.map_err(|source| BenchError { path: path.clone(), source })?);
+    }
+    let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
+    let before = resident_bytes();
+    let start = Instant::now();
+    let named = symbolizer.resolve(&places).iter().flatten().filter(|frame| frame.symbol.is_some()).count();
+    let cold = start.elapsed();
+    let resident_bytes = resident_bytes() - before;
+    let rounds = 20;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        std::hint::black_box(symbolizer.resolve(&places));
+    }
+    let cached = start.elapsed() / u32::try_from(rounds * places.len().max(1)).unwrap_or(u32::MAX);
+    Ok(Figures { frames: places.len(), named, cold, cached, cache_bytes: symbolizer.bytes(), resident_bytes })
+}
+
+/// Places in a file where functions start.
+fn functions(locator: &Locator, path: &Path, count: usize) -> Result<Vec<Location>, ImageError> {
+    let image = Image::new(open::regular(path)?)?;
+    let mut addresses = Vec::new();
+    if let Some(go) = image.go() {
+        addresses = go.sample(&image.bytes, count);
+    } else if let Some(table) = Table::read(&image) {
+        table.sample(count, |mut rows| {
+            if let Ok(Some(row)) = rows.next_row() {
+                addresses.push(row.start_address());
+            }
+        });
+    }
+    let identity = image.identity();
+    let module = Module {
+        path: path.to_string_lossy().into_owned(),
+        kind: ModuleKind::File,
+        device: identity.device,
+        inode: identity.inode,
+        size: identity.size,
+        modified_ns: identity.modified_ns,
+        build_id: image.elf.build_id.clone(),
+    };
+    let place = |vaddr: &u64| {
+        let offset = image.elf.offset_of(*vaddr)?;
+        Some((*vaddr, offset))
+    };
+    let offsets: Vec<_> = addresses.iter().filter_map(place).collect();
+    let content = image.content();
+    locator.images().keep(content, image);
+    let id = locator.modules().intern(module);
+    let locations = offsets.into_iter().map(|(address, offset)| Location { address, module: id, offset, name: None });
+    Ok(locations.collect())
+}
+
+/// Second field of `/proc/self/statm`, in pages of 4 KiB.
+fn resident_bytes() -> i64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<i64>().ok()).unwrap_or_default() * 4096
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_asked_for_is_named() {
+        let own = std::env::current_exe().unwrap();
+        let figures = measure(&[own], 20).unwrap();
+        assert!(figures.frames >= 15 && figures.named >= figures.frames / 2, "{figures:?}");
+    }
+}
