@@ -84,7 +84,8 @@ fn functions(locator: &Locator, path: &Path, count: usize) -> Result<Vec<Locatio
         build_id: image.elf.build_id.clone(),
     };
     let place = |vaddr: &u64| {
-        let offset = image.elf.offset_of(*vaddr)?;
+        // As a return address, which lies behind the call it belongs to.
+        let offset = image.elf.offset_of(*vaddr)?.checked_add(1)?;
         Some((*vaddr, offset))
     };
     let offsets: Vec<_> = addresses.iter().filter_map(place).collect();

@@ -139,17 +139,25 @@ impl Symbolizer {
             used: 0,
         });
         entry.used = self.clock;
-        let sym = |debug_syms| {
+        let find = |debug_syms| {
             let mut source = ElfSource::new(&path);
             source.debug_syms = debug_syms;
             // An error in debug information, such as a debug link that leads to the file of another build, must not
             // hide the symbols.
             match self.blaze.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
-                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(frames_of(&sym)),
+                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(sym),
                 _ => None,
             }
         };
-        sym(true).or_else(|| sym(false))
+        let Some(sym) = find(true) else { return find(false).map(|sym| frames_of(&sym)) };
+        let mut frames = frames_of(&sym);
+        if is_in_pieces(&sym) {
+            // Where the function starts is in the symbol table, if the piece is not one that has a symbol of its own.
+            let whole = find(false).filter(|whole| whole.name == sym.name);
+            let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
+            frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
+        }
+        Some(frames)
     }
 
     /// Forgets the files used longest ago until what is left fits.
@@ -185,7 +193,14 @@ fn guess_cost(image: &Image) -> usize {
 /// the jump table behind it.
 fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
     let section = |address| image.elf.section_at(address).map(|section| section.addr);
-    !sym.name.is_empty() && (sym.size.is_some_and(|size| size > 0) || section(sym.addr) == section(vaddr))
+    let known = sym.size.is_some_and(|size| size > 0) || is_in_pieces(sym) || section(sym.addr) == section(vaddr);
+    !sym.name.is_empty() && known
+}
+
+/// Whether debug information has the function in several pieces, as for code that is seldom run; blazesym then says neither
+/// start nor size. What has a line is from debug information.
+fn is_in_pieces(sym: &Sym<'_>) -> bool {
+    sym.addr == 0 && sym.size.is_none() && (sym.code_info.is_some() || !sym.inlined.is_empty())
 }
 
 fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {

@@ -40,7 +40,7 @@ pub(super) fn walk_of(running: &Running, tid: u32) -> (Walk, Vec<String>) {
     let walk = unwinder.walk_capture(&mut locator, &mut maps, &captured);
     let stack = locator.locate_stack(&mut maps, &walk.addresses);
     let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
-    let names = symbolizer.resolve(&stack).into_iter().map(|frames| frames.last().unwrap().symbol.clone());
+    let names = symbolizer.resolve(&stack).into_iter().flatten().map(|frame| frame.symbol);
     (walk, names.map(Option::unwrap_or_default).collect())
 }
 
@@ -211,4 +211,71 @@ fn tables_stay_within_their_limit() {
         assert!(unwinder.table(&image).is_some());
         assert!(unwinder.bytes() <= limit, "{}", unwinder.bytes());
     }
+}
+
+/// Compiles, runs and compares with gdb; the names must hold `wanted`, in this order.
+fn language(files: &[(&str, &str)], build: &str, wanted: &[&str]) {
+    let scratch = Scratch::new();
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    if scratch.run(build).is_none() {
+        return;
+    }
+    let running = Running::start(&mut Command::new(scratch.path("a")));
+    let Some((walk, names)) = agrees_with_gdb(&running, running.pid()) else { return };
+    assert_eq!(walk.ended, Ended::AtStart, "{build}: {names:?}");
+    let mut rest = names.iter();
+    let found = wanted.iter().all(|wanted| rest.any(|name| name.contains(wanted)));
+    assert!(found, "{build}: {wanted:?} in {names:?}");
+}
+
+#[test]
+fn cpp_is_walked() {
+    let text = "#include <cstdio>\n#include <functional>\n#include <memory>\n#include <unistd.h>\n
+        namespace pool { struct Dialer { virtual ~Dialer() = default; virtual int leak(int n); };
+        int Dialer::leak(int n) { printf(\"ready\\n\"); fflush(stdout); for (;;) pause(); return n; }
+        struct Other : Dialer { int leak(int n) override { try { return Dialer::leak(n) + 1; } catch (...) { return 0; } } }; }
+        int main(int n, char **) { std::unique_ptr<pool::Dialer> d(new pool::Other);
+          std::function<int(int)> f = [&](int m) { return d->leak(m) + n; }; return f(3); }";
+    for flags in ["-O0 -g", "-O2 -g", "-O2 -g -fno-omit-frame-pointer"] {
+        language(
+            &[("a.cc", text)],
+            &format!("g++ {flags} -o a a.cc"),
+            &["pool::Dialer::leak", "pool::Other::leak", "main"],
+        );
+    }
+}
+
+#[test]
+fn rust_is_walked() {
+    let text = "use std::io::Read; mod pool { #[inline(never)] pub fn leak(n: &mut u8) -> usize { println!(\"ready\"); \
+        loop { std::thread::park(); *n = n.wrapping_add(1); if *n == 77 { return 1 } } } }
+        #[inline(never)] fn deeper(n: u8, m: &mut u8) -> usize { if n == 0 { pool::leak(m) } else { deeper(n - 1, m) + 1 } }
+        fn main() { let mut m = 0; let _ = std::io::empty().read(&mut [0]); std::process::exit(deeper(3, &mut m) as i32) }";
+    for flags in
+        ["-g", "-Copt-level=3 -g", "-Copt-level=3 -Cforce-frame-pointers=yes -g", "-Copt-level=3 -Cpanic=abort -g"]
+    {
+        language(&[("a.rs", text)], &format!("rustc {flags} -o a a.rs"), &["pool::leak", "main"]);
+    }
+}
+
+#[test]
+fn frames_that_align_the_stack_are_walked() {
+    let text = "#include <stdio.h>\n#include <unistd.h>\n#include <immintrin.h>\ntypedef double v __attribute__((vector_size(32)));
+        __attribute__((noinline)) void waits(v *x) { printf(\"ready %f\\n\", (*x)[0]); fflush(stdout); for (;;) pause(); }
+        __attribute__((noinline)) double leak(int n) { v x[n]; v y = {n, 1, 2, 3}; for (int i = 0; i < n; i++) x[i] = y; waits(&x[n / 2]); return x[0][1]; }
+        int main(int n, char **a) { v z = {n, 2, 3, 4}; double d = leak(n * 5); waits(&z); return (int) d; }";
+    for flags in ["-O2 -mavx", "-O0 -mavx", "-O2 -mavx -mstackrealign"] {
+        language(&[("a.c", text)], &format!("cc {flags} -g -o a a.c"), &["waits", "leak", "main"]);
+    }
+}
+
+#[test]
+fn a_walk_goes_through_a_signal() {
+    let text = "#include <signal.h>\n#include <stdio.h>\n#include <unistd.h>\n
+        static void handler(int n) { printf(\"ready %d\\n\", n); fflush(stdout); for (;;) pause(); }
+        __attribute__((noinline)) int leak(volatile int *n) { while (*n) { (*n)++; if (*n == 1000000) raise(SIGUSR1); } return *n; }
+        int main(void) { volatile int n = 1; signal(SIGUSR1, handler); return leak(&n); }";
+    language(&[("a.c", text)], "cc -O2 -g -o a a.c", &["handler", "raise", "leak", "main"]);
 }
