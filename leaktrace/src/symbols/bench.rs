@@ -30,7 +30,7 @@ pub struct Figures {
     pub cached: Duration,
     /// What the caches say they take afterwards, in bytes.
     pub cache_bytes: usize,
-    /// What the process takes more than before, in bytes resident.
+    /// What the process takes more than before, in bytes, mapped files not counted.
     pub resident_bytes: i64,
 }
 
@@ -62,7 +62,8 @@ pub fn measure(files: &[PathBuf], count: usize) -> Result<Figures, BenchError> {
 
 /// Places in a file where functions start.
 fn functions(locator: &Locator, path: &Path, count: usize) -> Result<Vec<Location>, ImageError> {
-    let image = Image::new(open::regular(path)?)?;
+    let mut image = Image::new(open::regular(path)?)?;
+    image.find_debug(None, &path.to_string_lossy());
     let mut addresses = Vec::new();
     if let Some(go) = image.go() {
         addresses = go.sample(&image.bytes, count);
@@ -96,10 +97,12 @@ fn functions(locator: &Locator, path: &Path, count: usize) -> Result<Vec<Locatio
     Ok(locations.collect())
 }
 
-/// Second field of `/proc/self/statm`, in pages of 4 KiB.
+/// Memory of this process that is not of files, in bytes.
 fn resident_bytes() -> i64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<i64>().ok()).unwrap_or_default() * 4096
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<i64>().ok());
+    kib.unwrap_or_default() * 1024
 }
 
 #[cfg(test)]
