@@ -14,6 +14,7 @@ fn main() -> anyhow::Result<()> {
     println!("with a name            {:>10}", figures.named);
     println!("cold, all of them      {:>10.2} ms", figures.cold.as_secs_f64() * 1e3);
     println!("cached, each           {:>10.0} ns", figures.cached.as_secs_f64() * 1e9);
+    println!("placing a stack        {:>10.1} us", figures.placing.as_secs_f64() * 1e6);
     println!("caches say             {:>10} KiB", figures.cache_bytes / 1024);
     println!("memory grew            {:>10} KiB", figures.resident_bytes / 1024);
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::image::{Image, ImageError};
 use super::location::{Location, Module, ModuleKind};
-use super::process::Locator;
+use super::process::{Locator, ProcessMaps, Role};
 use super::symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
 use super::{open, unwind::Table};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub struct Figures {
     pub cold: Duration,
     /// Naming one of them again, on average.
     pub cached: Duration,
+    /// Reading the maps of this process and placing ten addresses in its files, the files known.
+    pub placing: Duration,
     /// What the caches say they take afterwards, in bytes.
     pub cache_bytes: usize,
     /// What the process takes more than before, in bytes, mapped files not counted.
@@ -57,7 +59,25 @@ pub fn measure(files: &[PathBuf], count: usize) -> Result<Figures, BenchError> {
         std::hint::black_box(symbolizer.resolve(&places));
     }
     let cached = start.elapsed() / u32::try_from(rounds * places.len().max(1)).unwrap_or(u32::MAX);
-    Ok(Figures { frames: places.len(), named, cold, cached, cache_bytes: symbolizer.bytes(), resident_bytes })
+    let placing = placing();
+    Ok(Figures { frames: places.len(), named, cold, cached, placing, cache_bytes: symbolizer.bytes(), resident_bytes })
+}
+
+fn placing() -> Duration {
+    let mut locator = Locator::default();
+    let rounds = 100;
+    let mut start = Instant::now();
+    for round in 0..=rounds {
+        let Ok(mut maps) = ProcessMaps::read(std::process::id()) else { return Duration::ZERO };
+        let starts: Vec<u64> = maps.mappings().as_slice().iter().map(|mapping| mapping.start + 64).collect();
+        for address in starts.iter().cycle().take(10) {
+            std::hint::black_box(locator.locate(&mut maps, *address, Role::Return));
+        }
+        if round == 0 {
+            start = Instant::now();
+        }
+    }
+    start.elapsed() / rounds
 }
 
 /// Places in a file where functions start.
