@@ -11,18 +11,18 @@ const MAX_NAME: usize = 4096;
 /// The readable form of a symbol; the symbol itself if it has none.
 pub fn readable(symbol: &str) -> String {
     let mut name = Bounded::default();
-    if symbol.starts_with("_R") || symbol.starts_with("_ZN") {
-        if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
-            let _ = fmt::write(&mut name, format_args!("{rust:#}"));
-            return name.0;
-        }
+    if (symbol.starts_with("_R") || symbol.starts_with("_ZN"))
+        && let Ok(rust) = rustc_demangle::try_demangle(symbol)
+    {
+        let _ = fmt::write(&mut name, format_args!("{rust:#}"));
+        return name.0;
     }
-    if symbol.starts_with("_Z") || symbol.starts_with("___Z") {
-        if let Ok(cpp) = cpp_demangle::Symbol::new(symbol) {
-            let done = cpp.structured_demangle(&mut name, &DemangleOptions::default());
-            if done.is_ok() || name.0.len() >= MAX_NAME {
-                return name.0;
-            }
+    if (symbol.starts_with("_Z") || symbol.starts_with("___Z"))
+        && let Ok(cpp) = cpp_demangle::Symbol::new(symbol)
+    {
+        let done = cpp.structured_demangle(&mut name, &DemangleOptions::default());
+        if done.is_ok() || name.0.len() >= MAX_NAME {
+            return name.0;
         }
     }
     symbol[..symbol.floor_char_boundary(MAX_NAME)].to_owned()

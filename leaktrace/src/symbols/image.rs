@@ -161,22 +161,34 @@ struct Open {
 }
 
 impl Images {
-    /// Keeps a file open under the key of its content; one that is already there stays.
+    /// Keeps a file open under the key of its content; one that is already there stays, unless it was written over.
     pub fn keep(&self, content: Content, image: Image) -> Arc<Image> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
-        if let Some((image, used)) = open.images.get_mut(&content) {
+        if let Some((held, used)) = open.images.get_mut(&content)
+            && held.is_unchanged()
+        {
             *used = clock;
-            return Arc::clone(image);
+            return Arc::clone(held);
         }
-        if open.images.len() >= MAX_OPEN {
+        if open.images.len() >= MAX_OPEN && !open.images.contains_key(&content) {
             let oldest = open.images.iter().min_by_key(|(_, (_, used))| *used).map(|(content, _)| content.clone());
             oldest.and_then(|content| open.images.remove(&content));
         }
         let image = Arc::new(image);
         open.images.insert(content, (Arc::clone(&image), clock));
         image
+    }
+
+    /// The open file that is this very one.
+    pub fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        let (image, used) = open.images.values_mut().find(|(image, _)| image.identity == *identity)?;
+        *used = clock;
+        Some(Arc::clone(image))
     }
 
     /// The open file with this content.

@@ -3,6 +3,7 @@
 //! Steps that do not need each other's time: a [`Locator`] places addresses while their process lives, a [`Symbolizer`]
 //! names places when somebody looks, on this machine or another. Nothing here runs on the sampling path.
 
+pub mod bench;
 mod bytes;
 mod cache;
 mod code_at;

@@ -219,16 +219,12 @@ impl Locator {
             None => (nameless("", ModuleKind::Anonymous), None),
         };
         let kind = module.kind;
-        let image = image.map(|image| match module.content() {
-            Some(content) => self.images.keep(content, image),
-            None => Arc::new(image),
-        });
         let seen = Seen { id: self.modules.intern(module), kind, image };
         maps.seen.insert(index, seen.clone());
         seen
     }
 
-    fn module_of(&self, maps: &ProcessMaps, mapping: &Mapping) -> (Module, Option<Image>) {
+    fn module_of(&self, maps: &ProcessMaps, mapping: &Mapping) -> (Module, Option<Arc<Image>>) {
         match &mapping.backing {
             Backing::Anonymous => (nameless("[jit]", ModuleKind::Jit), None),
             Backing::Special(name) => (nameless(name, ModuleKind::Anonymous), None),
@@ -239,6 +235,7 @@ impl Locator {
                     module.build_id = image.elf.build_id.clone();
                     module.size = image.identity().size;
                 }
+                let image = image.map(|image| self.images.keep(image.content(), image));
                 (module, image)
             }
             Backing::File { path, deleted } => {
@@ -247,19 +244,21 @@ impl Locator {
                 module.inode = mapping.inode;
                 module.device = libc::makedev(mapping.device.0, mapping.device.1);
                 let Some(file) = maps.open(mapping, path) else { return (module, None) };
-                if let Ok(Identity { device, inode, size, modified_ns }) = Identity::of(&file) {
-                    module = Module { device, inode, size, modified_ns, ..module };
-                }
-                // Runtimes also map generated code from files in memory; those are no ELF files.
-                let Ok(mut image) = Image::new(file) else {
-                    return (Module { kind: ModuleKind::Jit, ..nameless("[jit]", ModuleKind::Jit) }, None);
+                let Ok(identity) = Identity::of(&file) else { return (module, None) };
+                let image = match self.images.same(&identity) {
+                    Some(image) => image,
+                    None => match Image::new(file) {
+                        Ok(mut image) => {
+                            image.find_debug(maps.root().as_ref(), path);
+                            self.images.keep(image.content(), image)
+                        }
+                        // Runtimes also map generated code from files in memory; those are no ELF files.
+                        Err(_) => return (nameless("[jit]", ModuleKind::Jit), None),
+                    },
                 };
-                module.build_id = image.elf.build_id.clone();
-                let held = module.content().is_some_and(|content| self.images.held(&content).is_some());
-                if !held {
-                    image.find_debug(maps.root().as_ref(), path);
-                }
-                (module, Some(image))
+                let Identity { device, inode, size, modified_ns } = identity;
+                let build_id = image.elf.build_id.clone();
+                (Module { device, inode, size, modified_ns, build_id, ..module }, Some(image))
             }
         }
     }

@@ -118,6 +118,8 @@ fn missing(reason: &str) -> PlacedStack {
 }
 
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
 mod interpreters;
 #[cfg(test)]
 mod tests;

@@ -35,10 +35,22 @@ pub struct Symbolizer {
     limit: usize,
 }
 
+/// What to ask a file for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Debug information, and symbols where there is none.
+    Everything,
+    /// Symbols only: the debug information was in another file.
+    Symbols,
+}
+
 struct Parsed {
     /// Keeps the descriptor, and with it the path through it, from being used for another file.
     _image: Arc<Image>,
-    bytes: usize,
+    fixed: u64,
+    /// What all lookups together take at the most.
+    most: u64,
+    lookups: u64,
     used: u64,
 }
 
@@ -101,7 +113,7 @@ impl Symbolizer {
 
     /// Memory that is kept, in bytes: exact for names, a guess for the tables they came from.
     pub fn bytes(&self) -> usize {
-        self.frames.bytes() + self.parsed.values().map(|parsed| parsed.bytes).sum::<usize>()
+        self.frames.bytes() + self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add)
     }
 
     fn representative(&mut self, id: ModuleId, module: &Arc<Module>) -> Option<(ModuleId, Arc<Module>)> {
@@ -122,40 +134,47 @@ impl Symbolizer {
             return Some(go_frames(place, vaddr));
         }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
+        let own = if debug.is_some() { Wanted::Symbols } else { Wanted::Everything };
         let found = debug
-            .and_then(|debug| self.ask(&debug, "", vaddr))
-            .or_else(|| self.ask(&image, &module.path, vaddr))
+            .and_then(|debug| self.ask(&debug, "", vaddr, Wanted::Everything))
+            .or_else(|| self.ask(&image, &module.path, vaddr, own))
             .unwrap_or_else(|| vec![unknown(vaddr)]);
         Some(found)
     }
 
     /// Asks blazesym for an address of a file.
-    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64) -> Option<Vec<Frame>> {
+    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64, wanted: Wanted) -> Option<Vec<Frame>> {
         let path = image.path(shown)?;
         self.clock += 1;
-        let entry = self.parsed.entry(path.clone()).or_insert_with(|| Parsed {
-            _image: Arc::clone(image),
-            bytes: guess_cost(image),
-            used: 0,
-        });
-        entry.used = self.clock;
-        let sym = |debug_syms| {
+        let parsed = self.parsed.entry(path.clone()).or_insert_with(|| Parsed::new(image));
+        parsed.used = self.clock;
+        parsed.lookups += 1;
+        let find = |debug_syms| {
             let mut source = ElfSource::new(&path);
             source.debug_syms = debug_syms;
             // An error in debug information, such as a debug link that leads to the file of another build, must not
             // hide the symbols.
             match self.blaze.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
-                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(frames_of(&sym)),
+                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(sym),
                 _ => None,
             }
         };
-        sym(true).or_else(|| sym(false))
+        let first = if wanted == Wanted::Everything { find(true) } else { None };
+        let Some(sym) = first else { return find(false).map(|sym| frames_of(&sym)) };
+        let mut frames = frames_of(&sym);
+        if is_in_pieces(&sym) {
+            // Where the function starts is in the symbol table, if the piece is not one that has a symbol of its own.
+            let whole = find(false).filter(|whole| whole.name == sym.name);
+            let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
+            frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
+        }
+        Some(frames)
     }
 
     /// Forgets the files used longest ago until what is left fits.
     fn shrink(&mut self) {
         let room = self.limit - self.limit / 4;
-        let mut bytes: usize = self.parsed.values().map(|parsed| parsed.bytes).sum();
+        let mut bytes = self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add);
         while bytes > room && !self.parsed.is_empty() {
             let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(path, _)| path.clone());
             let Some(path) = oldest else { return };
@@ -164,7 +183,7 @@ impl Symbolizer {
                 self.parsed.clear();
                 return;
             }
-            bytes -= self.parsed.remove(&path).map_or(0, |parsed| parsed.bytes);
+            bytes = bytes.saturating_sub(self.parsed.remove(&path).map_or(0, |parsed| parsed.bytes()));
         }
     }
 }
@@ -173,19 +192,44 @@ fn blaze() -> Blaze {
     Blaze::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(false).build()
 }
 
-/// What blazesym is guessed to allocate for a file. Its bytes are mapped, not read; indexes over them are made on demand.
-fn guess_cost(image: &Image) -> usize {
+/// What blazesym was measured to allocate, about: an index of symbols and one of units, and copies of compressed sections;
+/// files themselves are mapped. Of what lookups read, see [`LOOKUP_BYTES`].
+fn fixed_cost(image: &Image) -> u64 {
     let size = |name: &str| image.elf.section(name).map_or(0, |section| section.size);
-    let symbols = (size(".symtab") + size(".dynsym")) / 24 * 8;
-    let units = size(".debug_info") / 16 + size(".debug_line") / 4;
-    usize::try_from(symbols + units + 4096).unwrap_or(usize::MAX / 1024)
+    let unpacked = image.elf.sections.iter().filter(|section| section.name.starts_with(".debug_"));
+    let unpacked: u64 = unpacked.map(|section| section.unpacked).fold(0, u64::saturating_add);
+    let symbols = (size(".symtab") / 3).saturating_add(size(".dynsym") / 3);
+    symbols.saturating_add(size(".debug_info") / 64).saturating_add(unpacked).saturating_add(4096)
+}
+
+/// Memory that a lookup in a unit not read before takes, on average.
+const LOOKUP_BYTES: u64 = 64 << 10;
+
+impl Parsed {
+    fn new(image: &Arc<Image>) -> Self {
+        let read = |name: &str| image.elf.section(name).map_or(0, |section| section.size.max(section.unpacked));
+        let most = read(".debug_info").saturating_add(read(".debug_line"));
+        Self { _image: Arc::clone(image), fixed: fixed_cost(image), most, lookups: 0, used: 0 }
+    }
+
+    fn bytes(&self) -> usize {
+        let read = self.lookups.saturating_mul(LOOKUP_BYTES).min(self.most);
+        usize::try_from(self.fixed.saturating_add(read)).unwrap_or(usize::MAX)
+    }
 }
 
 /// A symbol without a size runs on to the next one; it must not run on into another section, such as from `_init` into
 /// the jump table behind it.
 fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
     let section = |address| image.elf.section_at(address).map(|section| section.addr);
-    !sym.name.is_empty() && (sym.size.is_some_and(|size| size > 0) || section(sym.addr) == section(vaddr))
+    let known = sym.size.is_some_and(|size| size > 0) || is_in_pieces(sym) || section(sym.addr) == section(vaddr);
+    !sym.name.is_empty() && known
+}
+
+/// Whether debug information has the function in several pieces, as for code that is seldom run; blazesym then says neither
+/// start nor size. What has a line is from debug information.
+fn is_in_pieces(sym: &Sym<'_>) -> bool {
+    sym.addr == 0 && sym.size.is_none() && (sym.code_info.is_some() || !sym.inlined.is_empty())
 }
 
 fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {

@@ -130,10 +130,11 @@ impl Running {
     }
 }
 
-/// Addresses of gdb's backtrace of a thread. `None`, said, without gdb.
+/// Addresses of gdb's backtrace of a thread, without the frames that left none on the stack: inlined functions, and those
+/// that ended in a jump. `None`, said, without gdb.
 pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     let walk = "python\nf = gdb.newest_frame()\nwhile f is not None:\n  \
-                if f.type() != gdb.INLINE_FRAME: print('PC %x' % f.pc())\n  f = f.older()\nend";
+                if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME): print('PC %x' % f.pc())\n  f = f.older()\nend";
     let script = Scratch::new();
     let path = script.write(
         "walk.gdb",

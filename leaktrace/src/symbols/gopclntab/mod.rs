@@ -153,6 +153,12 @@ impl GoTable {
         name.is_some_and(|name| ROOTS.contains(&bare(&name)) || name.starts_with("_rt0_"))
     }
 
+    /// Addresses of about `count` functions, spread evenly.
+    pub fn sample(&self, bytes: &Bytes, count: usize) -> Vec<u64> {
+        let step = usize::try_from(self.functions).unwrap_or(usize::MAX).div_ceil(count.max(1)).max(1);
+        (0..self.functions).step_by(step).filter_map(|number| self.entry(bytes, number)).collect()
+    }
+
     fn u32_at(&self, bytes: &Bytes, at: u64) -> Option<u32> {
         let offset = self.span.start.checked_add(at)?;
         let is_inside = offset.checked_add(4)? <= self.span.end;

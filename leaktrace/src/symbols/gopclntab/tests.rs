@@ -3,9 +3,10 @@
 //! Every Go in `PATH` and every GOROOT in `LEAKTRACE_TEST_GOROOTS` (separated by colons) is tried.
 
 use super::*;
-use crate::symbols::testing::{Running, Scratch, take};
+use crate::snapshot::StackQuality;
+use crate::symbols::testing::{Running, Scratch, frame_pointer_walk, take};
 use crate::symbols::unwind::{Ended, Unwinder};
-use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Symbolizer, image::Image, open};
+use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust, image::Image, open};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -156,6 +157,20 @@ fn position_independent_programs_say_what_their_runtime_says() {
 #[test]
 fn programs_with_c_say_what_their_runtime_says() {
     check(CGO, &[&["-ldflags=-s -w"], &["-buildmode=pie", "-ldflags=-s -w"], &["-ldflags=-s -w -linkmode=external"]]);
+}
+
+#[test]
+fn a_walk_by_frame_pointers_is_whole() {
+    let scratch = Scratch::new();
+    let Some(program) = build(&scratch, "go", PLAIN, &["-ldflags=-s -w"]) else { return };
+    let (running, said) = start(&program);
+    let mut maps = ProcessMaps::read(running.pid()).unwrap();
+    let mut stacks = Stacks::default();
+    assert_eq!(stacks.trust(&mut maps), Trust::Everywhere);
+    let placed = stacks.place_entry(&mut maps, &frame_pointer_walk(running.pid()));
+    let by_table = stacks.place_capture(&mut maps, &take(running.pid()));
+    assert_eq!(placed.locations, by_table.locations);
+    assert_eq!(placed.quality, StackQuality::Complete, "{:?} {said:?}", placed.reason);
 }
 
 #[test]

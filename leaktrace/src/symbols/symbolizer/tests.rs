@@ -84,6 +84,34 @@ fn c_functions_lines_and_merged_functions_are_those_of_addr2line() {
 }
 
 #[test]
+fn functions_in_pieces_have_lines_and_offsets() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "a.c",
+        "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((noinline, cold)) void bad(int n) { printf(\"%d\", n); }\n\
+         __attribute__((noinline)) int leak(int n) {\n  if (n > 5) {\n    bad(n);\n    bad(n + 1);\n    abort();\n  }\n\
+         return puts(\"a\") + n;\n}\nint main(int n, char **a) { return leak(n); }\n",
+    );
+    if scratch.run("cc -O2 -g -o a a.c").is_none() {
+        return;
+    }
+    let Some(pieces) = functions(&scratch, "a") else { return };
+    let find = |name: &str| pieces.iter().find(|piece| piece.2 == name).map(|piece| (piece.0, piece.1));
+    let (Some((start, size)), Some((cold, _))) = (find("leak"), find("leak.cold")) else {
+        return println!("SKIP this compiler does not split functions");
+    };
+    let locator = Locator::default();
+    let mut symbolizer = symbolizer(&locator);
+    let mut resolve = |address| symbolizer.resolve_one(&place(&locator, &scratch.path("a"), address), Role::Leaf);
+    let warm = resolve(start + size - 1);
+    assert_eq!((warm[0].symbol.as_deref(), warm[0].offset), (Some("leak"), Some(size - 1)));
+    assert!(warm[0].line.is_some());
+    let cold = resolve(cold + 3);
+    assert_eq!((cold[0].symbol.as_deref(), cold[0].offset), (Some("leak"), None));
+    assert!(cold[0].line.is_some());
+}
+
+#[test]
 fn cpp_and_rust_names_are_readable() {
     let scratch = Scratch::new();
     scratch.write(

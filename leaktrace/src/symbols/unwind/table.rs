@@ -35,12 +35,19 @@ struct Frames {
 
 #[derive(Debug)]
 enum Kind {
-    /// `.eh_frame` with the linker's index.
-    Indexed(Vec<u8>),
     /// `.eh_frame`, and where the entry of each function is, by address.
     EhFrame(Vec<(u64, usize)>),
     /// The same for `.debug_frame`.
     DebugFrame(Vec<(u64, usize)>),
+}
+
+impl Kind {
+    /// Start address of each function, and where its entry is, by address.
+    fn index(&self) -> &[(u64, usize)] {
+        match self {
+            Self::EhFrame(index) | Self::DebugFrame(index) => index,
+        }
+    }
 }
 
 /// What a table says of an address.
@@ -71,7 +78,7 @@ impl Table {
             image.bytes.copy(section.offset, section.size, MAX_TABLE)
         };
         if let Some(bytes) = section(".eh_frame") {
-            table.add_eh_frame(bytes, section(".eh_frame_hdr"));
+            table.add_eh_frame(bytes, section(".eh_frame_hdr").as_deref());
         } else {
             // A file whose section headers were taken away still has the program header.
             table.add_from_segment(image);
@@ -83,12 +90,26 @@ impl Table {
         (!table.sections.is_empty()).then_some(table)
     }
 
-    fn add_eh_frame(&mut self, bytes: Vec<u8>, header: Option<Vec<u8>>) {
-        let kind = match header.filter(|header| self.is_searchable(header)) {
-            Some(header) => Kind::Indexed(header),
-            None => Kind::EhFrame(index(eh_frame(&bytes, self.address_size), &self.bases)),
-        };
-        self.sections.push(Frames { bytes, kind });
+    fn add_eh_frame(&mut self, bytes: Vec<u8>, header: Option<&[u8]>) {
+        let section = || eh_frame(&bytes, self.address_size);
+        // The linker's index saves reading all entries. gimli's own search in it overflows when it is damaged, so it is
+        // copied, checked.
+        let index =
+            header.and_then(|header| self.linkers_index(header)).unwrap_or_else(|| index(section(), &self.bases));
+        self.sections.push(Frames { bytes, kind: Kind::EhFrame(index) });
+    }
+
+    fn linkers_index(&self, header: &[u8]) -> Option<Vec<(u64, usize)>> {
+        let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size).ok()?;
+        let start = parsed.eh_frame_ptr().direct().ok()?;
+        let table = parsed.table()?;
+        let mut entries = table.iter(&self.bases);
+        let mut index = Vec::new();
+        while let Ok(Some((function, entry))) = entries.next() {
+            let offset = entry.direct().ok()?.checked_sub(start)?;
+            index.push((function.direct().ok()?, usize::try_from(offset).ok()?));
+        }
+        (!index.is_empty() && index.is_sorted()).then_some(index)
     }
 
     fn add_from_segment(&mut self, image: &Image) -> Option<()> {
@@ -102,22 +123,14 @@ impl Table {
         // Its end is not known; it lies in this segment.
         let left = |segment: &Segment| segment.filesz.checked_sub(offset.checked_sub(segment.offset)?);
         let len = image.elf.segments.iter().find_map(left)?;
-        self.add_eh_frame(image.bytes.copy(offset, len, MAX_TABLE)?, Some(header));
+        self.add_eh_frame(image.bytes.copy(offset, len, MAX_TABLE)?, Some(&header));
         Some(())
-    }
-
-    fn is_searchable(&self, header: &[u8]) -> bool {
-        let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size);
-        parsed.is_ok_and(|parsed| parsed.table().is_some())
     }
 
     /// Memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let index = |kind: &Kind| match kind {
-            Kind::Indexed(header) => header.len(),
-            Kind::EhFrame(index) | Kind::DebugFrame(index) => index.len() * size_of::<(u64, usize)>(),
-        };
-        self.sections.iter().map(|frames| frames.bytes.len() + index(&frames.kind)).sum()
+        let size = |frames: &Frames| frames.bytes.len() + size_of_val(frames.kind.index());
+        self.sections.iter().map(size).sum()
     }
 
     /// The entry of the function that holds an address.
@@ -128,10 +141,6 @@ impl Table {
     fn fde_in<'t>(&'t self, frames: &'t Frames, vaddr: u64) -> Option<Fde<'t>> {
         let eh_frame = eh_frame(&frames.bytes, self.address_size);
         let fde = match &frames.kind {
-            Kind::Indexed(header) => {
-                let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size).ok()?;
-                parsed.table()?.fde_for_address(&eh_frame, &self.bases, vaddr, EhFrame::cie_from_offset).ok()?
-            }
             Kind::EhFrame(index) => {
                 eh_frame.fde_from_offset(&self.bases, search(index, vaddr)?.into(), EhFrame::cie_from_offset).ok()?
             }
@@ -152,7 +161,7 @@ impl Table {
                 let frames = debug_frame(&frames.bytes, self.address_size);
                 fde.unwind_info_for_address(&frames, &self.bases, context, vaddr)
             }
-            Kind::Indexed(_) | Kind::EhFrame(_) => fde.unwind_info_for_address(&section, &self.bases, context, vaddr),
+            Kind::EhFrame(_) => fde.unwind_info_for_address(&section, &self.bases, context, vaddr),
         };
         let is_signal = fde.is_signal_trampoline();
         Some(Entry { row: row.ok()?, fde, section, is_signal })
@@ -164,40 +173,17 @@ impl Table {
         for frames in &self.sections {
             let debug_frame = debug_frame(&frames.bytes, self.address_size);
             let eh_frame = eh_frame(&frames.bytes, self.address_size);
-            for vaddr in self.spread(frames, limit.max(1)) {
+            let index = frames.kind.index();
+            let step = index.len().div_ceil(limit.max(1)).max(1);
+            for (vaddr, _) in index.iter().copied().step_by(step) {
                 let Some(fde) = self.fde_in(frames, vaddr) else { continue };
                 let rows = match &frames.kind {
                     Kind::DebugFrame(_) => fde.rows(&debug_frame, &self.bases, &mut context),
-                    Kind::Indexed(_) | Kind::EhFrame(_) => fde.rows(&eh_frame, &self.bases, &mut context),
+                    Kind::EhFrame(_) => fde.rows(&eh_frame, &self.bases, &mut context),
                 };
                 if let Ok(rows) = rows {
                     visit(rows);
                 }
-            }
-        }
-    }
-
-    /// Addresses of functions, spread evenly.
-    fn spread(&self, frames: &Frames, limit: usize) -> Vec<u64> {
-        let step = |count: usize| count.div_ceil(limit).max(1);
-        match &frames.kind {
-            Kind::EhFrame(index) | Kind::DebugFrame(index) => {
-                index.iter().step_by(step(index.len())).map(|(vaddr, _)| *vaddr).collect()
-            }
-            Kind::Indexed(header) => {
-                let parsed = EhFrameHdr::new(header, LittleEndian).parse(&self.bases, self.address_size);
-                let Ok(parsed) = parsed else { return Vec::new() };
-                let Some(table) = parsed.table() else { return Vec::new() };
-                let step = step(header.len() / 8);
-                let mut entries = table.iter(&self.bases);
-                let mut found = Vec::new();
-                while let Ok(Some((vaddr, _))) = entries.nth(if found.is_empty() { 0 } else { step - 1 }) {
-                    found.extend(vaddr.direct().ok());
-                    if found.len() > 2 * limit {
-                        break;
-                    }
-                }
-                found
             }
         }
     }
