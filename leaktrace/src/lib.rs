@@ -3,6 +3,7 @@
 //! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`snapshot`] is what every
 //! output reads; it is the JSON report of the contract, field for field.
 
+pub mod diff;
 pub mod report;
 pub mod snapshot;
 pub mod units;
