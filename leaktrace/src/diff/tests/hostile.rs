@@ -22,7 +22,7 @@ fn what_is_not_a_report_is_refused_with_advice() {
         ("[]", "invalid type: sequence, expected a leaktrace report at line 1 column 1"),
         ("{}", "missing field `schema_version` at line 1 column 2"),
         ("{\"schema_version\":1}", "missing field `callsites` at line 1 column 20"),
-        ("{\"schema_version\":1,\"callsites\":[]} x", "trailing characters at line 1 column 36"),
+        ("{\"schema_version\":1,\"callsites\":[]} x", "trailing characters at line 1 column 37"),
     ] {
         let told = refusal(text);
         assert!(told.starts_with("cannot read old.json as a JSON report: "), "{told}");
@@ -35,7 +35,11 @@ fn what_is_not_a_report_is_refused_with_advice() {
 #[test]
 fn a_report_cut_at_any_byte_is_refused_and_nothing_panics() {
     let mut bytes = Vec::new();
-    ReportFormat::Json.format().write(&sample::rich(), &mut bytes).unwrap();
+    let mut small = sample::rich();
+    small.callsites.truncate(1);
+    small.sockets.truncate(1);
+    small.processes.clear();
+    ReportFormat::Json.format().write(&small, &mut bytes).unwrap();
     let whole = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
     for length in 0..=whole {
         assert!(parse(&bytes[..length], "cut.json").is_err(), "{length}");
