@@ -4,6 +4,7 @@
 //! addresses or ids, so that reports of other hosts, after restarts and after rebuilds compare. Works on files
 //! only; it watches nothing.
 
+mod alike;
 mod change;
 mod json;
 mod matching;
@@ -34,7 +35,7 @@ impl Diff {
     /// Compares two reports.
     pub fn of(old: Report, new: Report, options: &DiffOptions) -> Self {
         let signatures = signatures(&old.callsites, &new.callsites);
-        let groups = pair(&signatures.old, &signatures.new, &signatures.weights);
+        let groups = pair(&signatures.old, &signatures.new, &signatures.names);
         let mut changes: Vec<Change> =
             groups.into_iter().map(|group| Change::of(&group, &old.callsites, &new.callsites, options)).collect();
         changes.sort_by(Change::worse_first);

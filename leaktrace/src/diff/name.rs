@@ -116,6 +116,15 @@ fn without_brackets(symbol: &str) -> String {
 /// Closures are numbered in the order of their source, and debug information names them otherwise than symbols do.
 fn plain_closures(symbol: &str) -> String {
     let mut plain = symbol.replace("{{closure}}", "{closure}");
+    // Go numbers its function literals alike: `main.fetch.func1`.
+    for opening in [".func", ".gowrap", ".deferwrap"] {
+        if let Some((head, tail)) = plain.rsplit_once(opening)
+            && !tail.is_empty()
+            && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        {
+            plain = format!("{head}{opening}");
+        }
+    }
     for opening in ["{closure#", "{closure_env#", "{lambda("] {
         while let Some(start) = plain.find(opening) {
             let end = plain[start..].find('}').map_or(plain.len(), |at| start + at + 1);
@@ -158,7 +167,8 @@ mod tests {
             ("std::vector<int, std::allocator<int> >::push_back(int&&)", "std::vector::push_back"),
             ("main.(*Server).Serve", "main.(*Server).Serve"),
             ("main.fetch[...]", "main.fetch"),
-            ("main.fetch.func1", "main.fetch.func1"),
+            ("main.fetch.func1", "main.fetch.func"),
+            ("main.fetch.func2.1", "main.fetch.func"),
             ("runtime.goexit.abi0", "runtime.goexit"),
             ("__libc_connect", "connect"),
             ("__connect@@GLIBC_2.2.5", "connect"),

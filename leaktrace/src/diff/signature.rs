@@ -22,7 +22,7 @@ pub(super) struct Signature {
     pub direction: String,
     pub comm: String,
     pub program: Option<String>,
-    /// Indexes into the weights, leaf first; a function that calls itself is there once.
+    /// Indexes into the names, leaf first; a function that calls itself is there once.
     pub names: Vec<u32>,
 }
 
@@ -38,8 +38,17 @@ impl Signature {
 pub(super) struct Signatures {
     pub old: Vec<Signature>,
     pub new: Vec<Signature>,
-    /// How much each name tells.
-    pub weights: Vec<f64>,
+    /// What each name tells.
+    pub names: Vec<Name>,
+}
+
+/// What a name tells of a call site.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    /// From 0 to 1.
+    pub weight: f64,
+    /// Whether it is a function of the application, not of a runtime, and known by name.
+    pub is_own: bool,
 }
 
 #[derive(Default)]
@@ -55,9 +64,12 @@ pub(super) fn signatures(old: &[Site], new: &[Site]) -> Signatures {
     let old: Vec<_> = old.iter().map(|site| names.signature(site)).collect();
     let new: Vec<_> = new.iter().map(|site| names.signature(site)).collect();
     let all = (old.len() + new.len()).max(1) as f64;
-    let weigh = |(share, sites): (&f64, &u32)| share * (1.0 + all / f64::from((*sites).max(1))).ln() / (1.0 + all).ln();
-    let weights = names.shares.iter().zip(&names.sites).map(weigh).collect();
-    Signatures { old, new, weights }
+    let tell = |(share, sites): (&f64, &u32)| Name {
+        weight: share * (1.0 + all / f64::from((*sites).max(1))).ln() / (1.0 + all).ln(),
+        is_own: *share >= 1.0,
+    };
+    let names = names.shares.iter().zip(&names.sites).map(tell).collect();
+    Signatures { old, new, names }
 }
 
 impl Names {

@@ -1,5 +1,6 @@
 //! Claims about comparisons: what is matched, what is told, what is refused.
 
+mod compiled;
 mod hostile;
 mod rebuilt;
 
