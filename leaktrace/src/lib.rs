@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod host;
 pub mod kernel;
 pub mod privilege;
+pub mod diff;
 pub mod report;
 pub mod sample;
 pub mod snapshot;

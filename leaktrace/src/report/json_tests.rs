@@ -87,3 +87,28 @@ fn check_described(root: &Value, schema: &Value, value: &Value, path: &str, foun
         _ => {}
     }
 }
+
+/// Prints figures and never fails on them: time and peak memory over the snapshot itself of a huge report.
+#[test]
+#[ignore = "measures; takes about a gigabyte"]
+fn a_million_sockets_are_measured() {
+    let snapshot = sample::many_sockets(1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    for format in [super::super::ReportFormat::Json, super::super::ReportFormat::Csv] {
+        let path = folder.path().join(format.name());
+        let before = memory("VmRSS:");
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let begin = std::time::Instant::now();
+        super::super::write_report(&snapshot, format, &super::super::Destination::File(path.clone())).unwrap();
+        let seconds = begin.elapsed().as_secs_f64();
+        let size = std::fs::metadata(&path).unwrap().len() >> 20;
+        let grown = memory("VmHWM:").saturating_sub(before);
+        println!("{}: {seconds:.2} s, {size} MiB written, {grown} KiB more than the snapshot", format.name());
+    }
+}
+
+fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

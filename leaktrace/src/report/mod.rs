@@ -28,7 +28,9 @@ use std::io::{self, Write};
 pub use clean::clean;
 pub use evidence::{Evidence, evidence, evidence_line, holders, meaning};
 pub use json::REPORT_SCHEMA;
+pub(crate) use json::write_json;
 pub use output::{Destination, OutputError, check_output, write_whole};
+pub(crate) use stack::without_hash;
 pub use stack::{
     NO_STACK, base_name, folded_path, frame_name, frame_with_place, is_plumbing, short_name, telling_frames,
 };

@@ -1,0 +1,167 @@
+//! A real program built by a real compiler with several sets of flags: how many call sites find themselves again.
+//!
+//! The program walks a made-up call graph in the same order whatever the flags are, and prints the return addresses of
+//! every place where a server would open a socket; binutils turn them into names.
+
+use super::*;
+use crate::snapshot::Frame;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Functions in each layer below `main`.
+const LAYERS: [usize; 4] = [3, 6, 14, 24];
+
+/// A C program; every function calls one to three of the next layer, those of the last layer open sockets.
+fn source() -> String {
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut roll = |bound: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        (dice % bound as u64) as usize
+    };
+    let mut code = String::from(
+        "#include <execinfo.h>\n#include <stdio.h>\nvolatile long sink;\n\
+         __attribute__((noinline)) long open_socket(long x) {\n  void *at[64];\n  int n = backtrace(at, 64);\n  \
+         for (int i = 1; i < n; i++) printf(\"%p \", at[i]);\n  puts(\"\");\n  return sink += x;\n}\n",
+    );
+    for (layer, &functions) in LAYERS.iter().enumerate().rev() {
+        for index in 0..functions {
+            // Half are visible to other files, as in real programs; those stay even where they are inlined, too.
+            let visibility = if roll(2) == 0 { "static " } else { "" };
+            let _ = writeln!(code, "{visibility}long step{layer}_{index}(long x) {{\n  sink ^= x * {index};");
+            // Work that keeps some of them above the compiler's idea of a small function.
+            for turn in 0..roll(8) {
+                let _ = writeln!(code, "  for (long i = 0; i < (x & 3); i++) sink += i * {turn} + x / (i + 7);");
+            }
+            if layer + 1 == LAYERS.len() {
+                let _ = writeln!(code, "  return open_socket(x + {index}){};\n}}", [" + 1", ""][roll(2)]);
+                continue;
+            }
+            for _ in 0..1 + roll(4) {
+                let _ = writeln!(code, "  sink += step{}_{}(x + 1);", layer + 1, roll(LAYERS[layer + 1]));
+            }
+            let _ = writeln!(
+                code,
+                "  return step{}_{}(x + 2){};\n}}",
+                layer + 1,
+                roll(LAYERS[layer + 1]),
+                [" ^ 5", ""][roll(2)]
+            );
+        }
+    }
+    code.push_str("int main(int argc, char **argv) {\n");
+    for index in 0..LAYERS[0] {
+        let _ = writeln!(code, "  sink += step0_{index}(argc);");
+    }
+    code.push_str("  return 0;\n}\n");
+    code
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    match Command::new(program).args(arguments).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(_) => {
+            println!("SKIP {program} is not installed (Debian packages gcc, binutils)");
+            None
+        }
+    }
+}
+
+/// The report of one build: a call site for each line that the program prints.
+fn build(folder: &Path, flags: &[&str]) -> Option<Snapshot> {
+    let (source_file, program) = (folder.join("svc.c"), folder.join("svc"));
+    std::fs::write(&source_file, source()).unwrap();
+    let (source_file, program) = (source_file.to_str().unwrap(), program.to_str().unwrap());
+    let mut arguments = vec!["-no-pie", "-w", "-o", program, source_file];
+    arguments.extend(flags);
+    output("gcc", &arguments)?;
+    let printed = output(program, &[])?;
+    let mut snapshot = sample::empty();
+    let mut names = std::collections::HashMap::new();
+    for (id, line) in printed.lines().enumerate() {
+        let mut stack = vec![sample::library_frame("connect"), named("open_socket", program)];
+        for address in line.split_whitespace() {
+            let address = u64::from_str_radix(address.trim_start_matches("0x"), 16).unwrap();
+            if address > 0x7f00_0000_0000 {
+                break;
+            }
+            let at = names.entry(address).or_insert_with(|| functions(program, address - 1)).clone();
+            stack.extend(at.iter().map(|name| named(name, program)));
+        }
+        snapshot.callsites.push(Callsite {
+            id: id as u64,
+            direction: "connect".into(),
+            comm: "svc".into(),
+            exe: Some(program.into()),
+            stack,
+            open: 20,
+            ..Callsite::default()
+        });
+    }
+    Some(snapshot)
+}
+
+/// The functions at an address, innermost first; more than one where debug information knows of inlining.
+fn functions(program: &str, address: u64) -> Vec<String> {
+    let told = output("addr2line", &["-f", "-i", "-e", program, &format!("{address:#x}")]).unwrap_or_default();
+    told.lines().step_by(2).filter(|name| *name != "??").map(str::to_owned).collect()
+}
+
+fn named(name: &str, module: &str) -> Frame {
+    Frame { symbol: Some(name.into()), module: Some(module.into()), ..Frame::default() }
+}
+
+/// Share of the old call sites that are in one group with themselves.
+fn found_again(old: &Snapshot, new: &Snapshot) -> f64 {
+    assert_eq!(old.callsites.len(), new.callsites.len());
+    let diff = compare(old, new);
+    let ids = |side: &Option<Numbers>| side.as_ref().map(|side| side.ids.clone()).unwrap_or_default();
+    if std::env::var_os("DUMP").is_some() {
+        let show = |snapshot: &Snapshot, id: &u64| -> String {
+            snapshot.callsites[*id as usize]
+                .stack
+                .iter()
+                .skip(2)
+                .map(|f| f.symbol.clone().unwrap())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        for change in &diff.changes {
+            println!("--- {:?} {:?}", change.kind, change.similarity);
+            for id in ids(&change.old) {
+                println!("  old {id}: {}", show(old, &id));
+            }
+            for id in ids(&change.new) {
+                println!("  new {id}: {}", show(new, &id));
+            }
+        }
+    }
+    let found: usize = diff
+        .changes
+        .iter()
+        .map(|change| {
+            let after = ids(&change.new);
+            ids(&change.old).iter().filter(|id| after.contains(id)).count()
+        })
+        .sum();
+    found as f64 / old.callsites.len() as f64
+}
+
+#[test]
+fn at_least_95_percent_of_a_real_programs_call_sites_survive_other_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(old) = build(folder.path(), &["-O0", "-g"]) else { return };
+    assert!(old.callsites.len() > 40, "{}", old.callsites.len());
+    for flags in [&["-O1", "-g"][..], &["-O2", "-g"], &["-O3", "-g"], &["-Os", "-g"], &["-O1"], &["-O2"], &["-O3"]] {
+        let Some(new) = build(folder.path(), flags) else { return };
+        let equal = old.callsites.iter().zip(&new.callsites).filter(|(one, two)| one.stack == two.stack).count();
+        let found = found_again(&old, &new);
+        println!("{flags:?}: {} call sites, {equal} with the same stack, {found:.3} found", old.callsites.len());
+        assert!(found >= 0.95, "{flags:?}: {found:.3}");
+    }
+}
