@@ -6,11 +6,11 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod diff;
 pub mod doctor;
 pub mod host;
 pub mod kernel;
 pub mod privilege;
-pub mod diff;
 pub mod report;
 pub mod sample;
 pub mod snapshot;
