@@ -98,6 +98,12 @@ offsets! {
     task_comm: "task_struct" "comm";
     /// Kernel stack of a task.
     task_stack: "task_struct" "stack";
+    /// Memory of a task; null for a kernel thread.
+    task_mm: "task_struct" "mm";
+    /// Start of the executable's code.
+    mm_start_code: "mm_struct" "start_code";
+    /// End of the executable's code.
+    mm_end_code: "mm_struct" "end_code";
     /// Flags of a task (`PF_KTHREAD` and the like).
     task_flags: "task_struct" "flags";
     /// Descriptor table.

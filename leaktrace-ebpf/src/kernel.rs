@@ -97,3 +97,12 @@ pub fn user_registers() -> Option<UserRegisters> {
 fn registers_at(regs: impl Fields) -> UserRegisters {
     UserRegisters { ip: regs.read(offset!(regs_ip)), sp: regs.read(offset!(regs_sp)), bp: regs.read(offset!(regs_bp)) }
 }
+
+/// Start and end of the code of the caller's executable.
+#[inline(always)]
+pub fn executable_code() -> (u64, u64) {
+    // SAFETY: the helper takes nothing.
+    let task = Address(unsafe { bpf_get_current_task() });
+    let memory = Address(task.read(offset!(task_mm)));
+    (memory.read(offset!(mm_start_code)), memory.read(offset!(mm_end_code)))
+}

@@ -1,8 +1,24 @@
 //! Walking the caller's user stack by frame pointers, and hashing what was found.
 
-use crate::{kernel::UserRegisters, maps::setup};
-use aya_ebpf::helpers::bpf_probe_read_user;
+use crate::{
+    kernel::{UserRegisters, executable_code},
+    maps::{SCAN_SCRATCH, setup},
+};
+use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
 use leaktrace_common::{MAX_FRAMES, StackEntry, capture};
+
+/// Room for the words that [`mix_return_addresses`] looks at.
+#[repr(C)]
+pub struct ScanWords([u64; SCANNED_WORDS]);
+
+impl ScanWords {
+    #[inline(always)]
+    fn as_mut_bytes(&mut self) -> &mut [u8] {
+        let words: *mut u8 = self.0.as_mut_ptr().cast();
+        // SAFETY: the words are that many bytes, and any bytes are words.
+        unsafe { core::slice::from_raw_parts_mut(words, SCANNED_WORDS * 8) }
+    }
+}
 
 /// Odd constant of the multiplicative mix (2^64 / golden ratio).
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -53,7 +69,58 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> u64 {
     }
     entry.len = len as u32;
     entry.ended = ended;
+    if ended == capture::BROKEN {
+        hash = mix_return_addresses(hash, regs);
+    }
     hash | 1
+}
+
+/// Words of the stack that tell callers apart where frame pointers do not: 1 KiB.
+const SCANNED_WORDS: usize = 128;
+
+/// How far from the leaf's code other libraries are looked for.
+const LIBRARY_REACH: u64 = 64 << 20;
+
+/// Words this near the stack pointer point into the stack.
+const STACK_REACH: u64 = 8 << 20;
+
+/// Mixes in what looks like return addresses: words that point into the executable's code, or behind a call in a library
+/// near the leaf. Stale ones among them make one call site into a few, which user space puts together again.
+#[inline(always)]
+fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
+    let Some(scratch) = SCAN_SCRATCH.get_ptr_mut(0) else {
+        return hash;
+    };
+    // SAFETY: the scratch belongs to this processor; its content is only hashed.
+    let words = unsafe { &mut *scratch };
+    // SAFETY: the helper checks the user address itself; the buffer is as long as said.
+    if unsafe { bpf_probe_read_user_buf(regs.sp as *const u8, words.as_mut_bytes()) }.is_err() {
+        return hash;
+    }
+    let code = executable_code();
+    let mut at = 0;
+    while at < SCANNED_WORDS {
+        let word = words.0[at];
+        at += 1;
+        let in_executable = word >= code.0 && word < code.1;
+        if in_executable || is_near_call(word, regs) {
+            hash = mix(hash, word);
+        }
+    }
+    hash
+}
+
+#[inline(always)]
+fn is_near_call(word: u64, regs: &UserRegisters) -> bool {
+    let near = |other: u64, reach: u64| word.wrapping_sub(other.wrapping_sub(reach)) < 2 * reach;
+    if !near(regs.ip, LIBRARY_REACH) || near(regs.sp, STACK_REACH) {
+        return false;
+    }
+    // SAFETY: the helper checks the address itself.
+    match unsafe { bpf_probe_read_user((word - 8) as *const u64) } {
+        Ok(code) => ends_in_call(code),
+        Err(_) => false,
+    }
 }
 
 /// The word at the stack pointer, if the bytes before what it points to can be a call instruction.

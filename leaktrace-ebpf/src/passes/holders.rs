@@ -147,6 +147,10 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut Pro
         record.observe(&seen, now);
         record.seen_pass = settings.pass;
     }
+    if matches!(state, TcpState::Closed) && record.flags & record_flags::CONNECTED == 0 {
+        // A connect that was refused: no connection.
+        return;
+    }
     row::join(&mut row, record, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
     if settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0 {

@@ -5,7 +5,8 @@ use crate::{
     maps::{offset, setup},
 };
 use leaktrace_common::{
-    Observed, PassSettings, SocketRecord, SocketRow, TcpState, record_flags, row_flags, row_kind, ticks_from_ns,
+    Direction, Observed, PassSettings, SocketRecord, SocketRow, TcpState, record_flags, row_flags, row_kind,
+    ticks_from_ns,
 };
 
 const AF_INET6: u16 = 10;
@@ -77,6 +78,9 @@ pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings)
     row.callsite = record.callsite;
     row.tid = record.tid;
     row.direction = record.direction;
+    if row.flags & row_flags::IN_ACCEPT_QUEUE != 0 {
+        row.direction = Direction::Accept.raw();
+    }
     row.in_state = now.wrapping_sub(record.state_since);
     row.unread = now.wrapping_sub(record.unread_since);
     row.unacked = now.wrapping_sub(record.unacked_since);

@@ -11,6 +11,7 @@ use crate::{
 };
 use leaktrace_common::{Verdict, Verdicts};
 use std::{io::Write as _, time::Duration};
+use tokio::time::Instant;
 
 /// Watches, then writes. A signal ends the watch early, the report still comes.
 ///
@@ -32,16 +33,17 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
 async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
     let mut watch = Watch::start(config.watch.clone(), Each::Remember);
     let picture = if config.all { Picture::All } else { Picture::Flagged };
-    let mut end = std::pin::pin!(async {
-        tokio::select! {
-            () = tokio::time::sleep(config.duration) => Ok(()),
-            asked = asked_to_end() => asked,
-        }
-    });
+    let mut asked = std::pin::pin!(asked_to_end());
+    // The watch begins when the hooks are attached, not when the program starts.
+    let mut end = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
     let mut finishing = false;
     loop {
         tokio::select! {
-            asked = &mut end, if !finishing => {
+            () = &mut end, if !finishing => {
+                finishing = true;
+                watch.tell(Control::Finish(picture));
+            }
+            asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
                 watch.tell(Control::Finish(picture));
@@ -49,13 +51,19 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
             update = watch.updates.recv() => match update {
                 Some(Update::Last(snapshot)) => return Ok(*snapshot),
                 Some(Update::Failed(error)) => return Err(error.into()),
-                Some(Update::Started(hooks)) => announce(hooks, config.duration),
+                Some(Update::Started(hooks)) => {
+                    announce(hooks, config.duration);
+                    end.as_mut().reset(Instant::now() + config.duration);
+                }
                 Some(Update::Snapshot(_)) => {}
                 None => anyhow::bail!("the sampler ended without a word; please report this"),
             },
         }
     }
 }
+
+/// Longer than any start takes.
+const FAR_AWAY: Duration = Duration::from_secs(86_400);
 
 /// Tells people that the wait has begun and how long it will be.
 fn announce(hooks: HookKind, duration: Duration) {

@@ -6,7 +6,7 @@ use super::{
     load::{CallsitePool, Callsites},
     mapped::{MappedArray, take_map_data},
 };
-use crate::sample::Sample;
+use crate::sample::{CallsiteStack, Sample};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
@@ -39,6 +39,7 @@ pub struct CallsiteTable {
     index: HashMap<MapData, PodKey, u32>,
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
+    placed: BTreeMap<u32, (CallsiteKey, CallsiteStack)>,
 }
 
 impl CallsiteTable {
@@ -57,11 +58,37 @@ impl CallsiteTable {
             index: HashMap::try_from(index).map_err(internal)?,
             pool,
             known: BTreeMap::new(),
+            placed: BTreeMap::new(),
         })
+    }
+
+    /// Places the stacks of call sites that have come up since the last call, so that a process which ends before the next
+    /// sample has names too. Costs nothing when there are none.
+    pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
+        let mut fresh = Vec::new();
+        for index in stacks.receive() {
+            if let Some(site) = self.counters.get(index as usize)
+                && site.key.tgid != 0
+                && self.known.get(&index) != Some(&site.key)
+                && !self.placed.contains_key(&index)
+            {
+                fresh.push((index, site.key, self.stack(index)?));
+            }
+        }
+        for (stack, key) in stacks.read(fresh.clone()).into_iter().zip(fresh.iter().map(|(_, key, _)| *key)) {
+            self.placed.insert(stack.callsite, (key, stack));
+        }
+        Ok(())
+    }
+
+    fn stack(&self, index: u32) -> Result<StackEntry, StartError> {
+        self.stacks.get(&index, 0).map(|entry| entry.0).map_err(|error| StartError::internal(&error))
     }
 
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
     pub fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
+        self.place_new(stacks)?;
+        let mut placed = std::mem::take(&mut self.placed);
         let mut unused = Vec::new();
         let mut fresh = Vec::new();
         for index in 0..self.pool.high_water() {
@@ -71,9 +98,10 @@ impl CallsiteTable {
             }
             if index != 0 && self.known.get(&index) != Some(&site.key) {
                 self.known.insert(index, site.key);
-                if site.key.stack_hash != 0 {
-                    let entry = self.stacks.get(&index, 0).map_err(|error| StartError::internal(&error))?;
-                    fresh.push((index, site.key, entry.0));
+                match placed.remove(&index) {
+                    Some((key, stack)) if key == site.key => sample.stacks.push(stack),
+                    _ if site.key.stack_hash != 0 => fresh.push((index, site.key, self.stack(index)?)),
+                    _ => {}
                 }
             }
             if index != 0 && site.opened == site.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
@@ -81,7 +109,7 @@ impl CallsiteTable {
             }
             sample.callsites.push((index, site));
         }
-        sample.stacks = stacks.read(fresh);
+        sample.stacks.extend(stacks.read(fresh));
         for (index, key) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.
             if self.index.remove(&PodKey(key)).is_ok() {

@@ -15,6 +15,7 @@ const NAMES: &[&str] = &[
     "socket",
     "socket_wq",
     "task_struct",
+    "mm_struct",
     "files_struct",
     "fdtable",
     "file",

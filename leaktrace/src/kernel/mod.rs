@@ -189,6 +189,11 @@ impl Tracer {
         self.hooks
     }
 
+    /// Places the stacks of call sites that are new. Cheap enough to be called many times between samples.
+    pub fn place_new(&mut self) -> Result<(), StartError> {
+        self.callsites.place_new(&mut self.stacks)
+    }
+
     /// Takes one sample. Blocks for as long as the passes take: about a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
         self.log.flush();

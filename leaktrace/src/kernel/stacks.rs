@@ -51,24 +51,29 @@ impl StackReader {
         }
     }
 
-    /// Places the stacks of new call sites. Copies of stacks that no call site claims are dropped.
-    pub fn read(&mut self, fresh: Vec<(u32, CallsiteKey, StackEntry)>) -> Vec<CallsiteStack> {
+    /// Takes what the hooks have copied since the last call, and tells which call sites it belongs to.
+    pub fn receive(&mut self) -> Vec<u32> {
+        let mut callsites = Vec::new();
         while let Some(item) = self.captures.next() {
             if let Ok(capture) = StackCapture::read_from_bytes(&item) {
+                callsites.push(capture.callsite);
                 self.pending.insert(capture.callsite, Box::new(capture));
             }
         }
+        callsites
+    }
+
+    /// Places the stacks of new call sites; those of one batch share a look at their process.
+    pub fn read(&mut self, fresh: Vec<(u32, CallsiteKey, StackEntry)>) -> Vec<CallsiteStack> {
         let mut maps = HashMap::new();
-        let stacks = fresh
+        fresh
             .into_iter()
             .map(|(callsite, key, entry)| {
                 let maps = maps.entry(key.tgid).or_insert_with(|| ProcessMaps::read(key.tgid).ok());
                 let copy = self.pending.remove(&callsite).filter(|copy| copy.tgid == key.tgid);
                 self.place(callsite, &entry, copy.as_deref(), maps.as_mut())
             })
-            .collect();
-        self.pending.clear();
-        stacks
+            .collect()
     }
 
     fn place(

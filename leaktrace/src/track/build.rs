@@ -140,16 +140,16 @@ impl Tracker {
         if ignored || (!self.filter.matches(&candidate) && !by_holder) || (by_socket && !by_holder) {
             return None;
         }
-        let counts = self.sites.counts(site);
+        let exact = !self.filter.is_empty() || by_socket;
+        let counts = if exact { self.counts_of_matching(site) } else { self.sites.counts(site) };
         let shown = shown.unwrap_or_default();
         let witnessed = site.direction != Direction::Unknown;
-        let exact = by_socket || !self.filter.matches(&candidate);
         let mut callsite = Callsite {
             id: site.id,
             direction: site.direction.name().to_owned(),
             comm: site.comm.clone(),
             exe: site.exe.clone(),
-            pids,
+            pids: if exact { self.matching_pids(&pids) } else { pids },
             stack: site.stack.iter().map(|place| Frame { address: place.address, ..Frame::default() }).collect(),
             stack_quality: site.quality,
             stack_reason: site.reason.clone(),
@@ -172,6 +172,37 @@ impl Tracker {
         }
         let nothing = callsite.open == 0 && callsite.opened == 0 && callsite.closed == 0;
         (!nothing).then_some(callsite)
+    }
+
+    fn matching_pids(&self, pids: &[u32]) -> Vec<u32> {
+        let wanted = |pid: &u32| {
+            let facts: Vec<&ProcessFacts> = self.facts.get(pid).into_iter().collect();
+            let comm = facts.first().map_or("", |facts| facts.comm.as_str());
+            self.filter.matches(&Candidate { socket: None, pids: &[*pid], processes: &facts, comm, direction: None })
+        };
+        let matching: Vec<u32> = pids.iter().copied().filter(wanted).collect();
+        // What was opened by another and is held by one that matches keeps its openers.
+        if matching.is_empty() { pids.to_vec() } else { matching }
+    }
+
+    /// Counts of those processes of a call site that the filters let through.
+    fn counts_of_matching(&self, site: &Site) -> super::sites::Counts {
+        let mut counts = super::sites::Counts::default();
+        for counters in self.sites.members(site) {
+            let pid = counters.key.tgid;
+            let facts: Vec<&ProcessFacts> = self.facts.get(&pid).into_iter().collect();
+            let candidate = Candidate {
+                socket: None,
+                pids: &[pid],
+                processes: &facts,
+                comm: &site.comm,
+                direction: Some(site.direction),
+            };
+            if self.filter.matches(&candidate) {
+                counts.add(counters);
+            }
+        }
+        counts
     }
 
     /// What the kernel side has summed for a call site, where not every socket was shown. Sockets that TCP has finished

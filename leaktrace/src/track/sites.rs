@@ -67,7 +67,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, counters: &CallsiteCounters) {
+    /// Adds what one kernel call site has counted.
+    pub fn add(&mut self, counters: &CallsiteCounters) {
         self.opened += counters.opened;
         self.closed += counters.closed;
         self.lifetimes.add(counters);

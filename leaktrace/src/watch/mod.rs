@@ -17,9 +17,12 @@ use crate::{
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
+
+/// How often new call sites are looked after: a process that lives this long has names in every report.
+const ATTEND_EVERY: Duration = Duration::from_millis(25);
 
 /// What a watcher may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,13 +108,18 @@ fn run(
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
     loop {
-        match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+        let wait = next.saturating_duration_since(Instant::now());
+        match orders.recv_timeout(wait.min(ATTEND_EVERY)) {
             Ok(Control::Finish(picture)) => {
                 session.look(picture, true)?;
                 tell(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
             }
             Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) if wait > ATTEND_EVERY => {
+                session.attend()?;
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
         match each {

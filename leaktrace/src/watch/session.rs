@@ -20,11 +20,21 @@ pub trait Source {
     /// # Errors
     /// When sampling is no longer possible.
     fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError>;
+
+    /// Called often between samples: what cannot wait for the next one.
+    ///
+    /// # Errors
+    /// When sampling is no longer possible.
+    fn attend(&mut self) -> Result<(), StartError>;
 }
 
 impl Source for Tracer {
     fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
         Self::sample(self, request)
+    }
+
+    fn attend(&mut self) -> Result<(), StartError> {
+        self.place_new()
     }
 }
 
@@ -62,7 +72,6 @@ impl Session {
     /// When this host cannot do it.
     pub fn start(config: WatchConfig) -> Result<Self, StartError> {
         let (modules, images) = (Modules::default(), Images::default());
-        let clock = Clock::now();
         let options = TracerOptions {
             hooks: config.hooks,
             stacks: config.stacks,
@@ -72,6 +81,7 @@ impl Session {
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
         let hooks = tracer.hooks();
+        let clock = Clock::now();
         let tracker = Tracker::new(TrackerOptions {
             host: HostFacts::read(),
             hooks: hooks.name().to_owned(),
@@ -89,6 +99,14 @@ impl Session {
         self.hooks
     }
 
+    /// See [`Source::attend`].
+    ///
+    /// # Errors
+    /// When sampling is no longer possible.
+    pub fn attend(&mut self) -> Result<(), StartError> {
+        self.source.attend()
+    }
+
     /// Takes one look. The last one always asks who holds what.
     ///
     /// # Errors
@@ -99,7 +117,7 @@ impl Session {
         let sees_few = self.tracker.open_sockets() <= FEW_SOCKETS;
         let rows = match picture {
             Picture::All => RowChoice::All,
-            _ if self.config.filter.needs_sockets() => RowChoice::All,
+            _ if !self.config.filter.is_empty() => RowChoice::All,
             Picture::Flagged | Picture::Suspects if sees_few => RowChoice::All,
             Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
             Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
