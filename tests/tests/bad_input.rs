@@ -159,7 +159,7 @@ fn a_full_table_is_counted_and_costs_only_attribution() {
     let Some(leaktrace) = leaktrace("a_full_table_is_counted_and_costs_only_attribution") else { return };
     use leaktrace_tests::suite::{child::ZooChild, tracer::Tracer};
     let words = ["report", "--duration", "60s", "--format", "json", "--all", "--max-sockets", "10"];
-    let mut tracer = Tracer::start(&leaktrace, &words, Duration::from_secs(1)).unwrap();
+    let mut tracer = Tracer::start(&leaktrace, &words).unwrap();
     assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
     let mut fifty = ZooChild::zoo(env!("CARGO_BIN_EXE_zoo").as_ref(), "fifty").unwrap();
     let class = fifty.listen().unwrap().expect[0].clone();
