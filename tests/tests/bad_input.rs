@@ -46,7 +46,8 @@ fn every_option_refuses_what_it_cannot_take() {
         ("--fail-on", "banana"),
     ] {
         println!("{option} {value}");
-        refused(&run(&leaktrace, &["report", &format!("{option}={value}")]), &[value]);
+        let mention = format!("{value}|{option}");
+        refused(&run(&leaktrace, &["report", &format!("{option}={value}")]), &[&mention]);
     }
 }
 
