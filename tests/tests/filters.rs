@@ -92,7 +92,7 @@ fn a_direction_selects_one_end() {
     for direction in ["connect", "accept"] {
         let words =
             ["report", "--duration", "60s", "--all", "--format", "json", "--comm", "zoo", "--direction", direction];
-        let mut tracer = Tracer::start(&leaktrace, &words, Duration::from_secs(1)).unwrap();
+        let mut tracer = Tracer::start(&leaktrace, &words).unwrap();
         assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
         let child = zoo("never-read");
         std::thread::sleep(Duration::from_millis(1_500));

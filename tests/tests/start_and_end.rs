@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subject::{Folder, leaktrace, refused, reported, run, run_as_nobody};
 
-const SETTLE: Duration = Duration::from_secs(1);
-
 fn watch(leaktrace: &Path, more: &[&str]) -> Tracer {
     let words = [&["report", "--duration", "10m", "--format", "json"], more].concat();
-    let mut tracer = Tracer::start(leaktrace, &words, SETTLE).unwrap();
+    let mut tracer = Tracer::start(leaktrace, &words).unwrap();
     assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
     tracer
 }
@@ -45,7 +43,7 @@ fn sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes() {
 fn a_signal_before_anything_is_attached_ends_it_too() {
     let Some(leaktrace) = leaktrace("a_signal_before_anything_is_attached_ends_it_too") else { return };
     for delay in [0, 5, 20, 60, 120, 250] {
-        let tracer = Tracer::start(&leaktrace, &["report", "--duration", "10m"], SETTLE).unwrap();
+        let tracer = Tracer::start(&leaktrace, &["report", "--duration", "10m"]).unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         let objects = tracer.objects();
         tracer.signal(Signal::SIGINT).unwrap();
@@ -149,9 +147,8 @@ fn what_fail_on_names_decides_the_status() {
 fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
     let Some(leaktrace): Option<PathBuf> = leaktrace("without_a_command_and_without_a_terminal") else { return };
     let words = ["top", "--interval", "200ms"];
-    let mut tracer = Tracer::start(&leaktrace, &words, SETTLE).unwrap();
-    assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
-    std::thread::sleep(Duration::from_millis(700));
+    let tracer = Tracer::start(&leaktrace, &words).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
     tracer.signal(Signal::SIGTERM).unwrap();
     let outcome = tracer.wait().unwrap();
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);

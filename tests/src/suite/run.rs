@@ -48,8 +48,6 @@ pub enum Whole {
 
 /// `--threshold` of the common run.
 const THRESHOLD: Duration = Duration::from_secs(4);
-/// `--interval` of the common run.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A scenario under way.
 struct Act {
@@ -97,16 +95,12 @@ impl Suite {
         }
     }
 
-    fn settle(&self) -> Duration {
-        Duration::from_millis(self.slower(500, 3_000))
-    }
-
     /// `report --duration 5s --threshold 2s` with fifty forgotten connections; false when the hook is not to be had.
     fn issue_command(&self, hook: &str, cells: &mut Cells) -> Result<bool> {
         const NAME: &str = "fifty-by-the-book";
         let duration = self.slower("5s", "12s");
         let words = ["report", "--duration", duration, "--threshold", "2s", "--format", "json", "--hooks", hook];
-        let mut tracer = Tracer::start(&self.leaktrace, &words, self.settle())?;
+        let mut tracer = Tracer::start(&self.leaktrace, &words)?;
         let attached = tracer.wait_until_attached()?;
         let mut fifty = ZooChild::zoo(&self.zoo, "fifty")?;
         let truth = fifty.listen()?.clone();
@@ -151,15 +145,15 @@ impl Suite {
         // What the tracer adopts must have been there for a while, or its age would say nothing.
         std::thread::sleep(Duration::from_millis(300));
         let limits = Limits::default();
-        let seconds = |span: Duration| format!("{}s", span.as_secs());
-        let (threshold, interval) = (seconds(THRESHOLD), seconds(INTERVAL));
-        let (stall, idle) = (seconds(limits.stall), seconds(limits.idle));
+        let interval = Duration::from_millis(self.slower(500, 1_000));
+        let words = [THRESHOLD, limits.stall, limits.idle, interval].map(|span| format!("{}ms", span.as_millis()));
+        let [threshold, stall, idle, every] = &words;
         #[rustfmt::skip]
         let words = [
-            "report", "--duration", "10m", "--format", "json", "--all", "--hooks", hook, "--threshold", &threshold,
-            "--stall", &stall, "--idle", &idle, "--interval", &interval,
+            "report", "--duration", "10m", "--format", "json", "--all", "--hooks", hook, "--threshold", threshold,
+            "--stall", stall, "--idle", idle, "--interval", every,
         ];
-        let mut tracer = Tracer::start(&self.leaktrace, &words, self.settle())?;
+        let mut tracer = Tracer::start(&self.leaktrace, &words)?;
         if !tracer.wait_until_attached()? {
             let outcome = tracer.wait()?;
             for scenario in &self.scenarios {
@@ -170,10 +164,10 @@ impl Suite {
         acts.extend(self.begin(&workshop, Started::AfterTracer)?);
         cue(&mut acts, "go");
         let margin = Duration::from_millis(self.slower(1_500, 5_000));
-        std::thread::sleep(limits.idle.max(THRESHOLD) + INTERVAL * 2 + margin);
+        std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin);
         cue(&mut acts, "mend");
-        // Two intervals, and as much again for the report itself to be due.
-        std::thread::sleep(INTERVAL * 2 + margin / 2);
+        // Two intervals, and some more for the slower beat of the holders.
+        std::thread::sleep(interval * 2 + margin / 2);
         let objects = tracer.objects();
         tracer.signal(Signal::SIGINT)?;
         let outcome = tracer.wait()?;

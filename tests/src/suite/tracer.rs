@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How long start or end may take on an emulated processor.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Words on stderr that say that hooks are attached.
+/// The word on stderr by which `report` says that hooks are attached.
 const ATTACHED: &str = "watching";
 
 /// A running leaktrace.
@@ -23,7 +23,6 @@ pub struct Tracer {
     child: Child,
     stdout: std::thread::JoinHandle<std::io::Result<String>>,
     stderr: Arc<Mutex<String>>,
-    settle: Duration,
 }
 
 /// What it left behind.
@@ -51,12 +50,11 @@ impl Outcome {
 }
 
 impl Tracer {
-    /// Starts leaktrace with arguments. `settle` is how long its programs must stay the same before
-    /// hooks count as attached when stderr says nothing.
+    /// Starts leaktrace with arguments.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(leaktrace: &Path, arguments: &[&str], settle: Duration) -> Result<Self> {
+    pub fn start(leaktrace: &Path, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(leaktrace)
             .args(arguments)
             .stdin(Stdio::null())
@@ -80,7 +78,7 @@ impl Tracer {
                 }
             }
         });
-        Ok(Self { child, stdout, stderr, settle })
+        Ok(Self { child, stdout, stderr })
     }
 
     /// Waits until its hooks are attached; false when it ended instead.
@@ -90,15 +88,15 @@ impl Tracer {
     pub fn wait_until_attached(&mut self) -> Result<bool> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if self.child.try_wait().context("cannot wait for leaktrace")?.is_some() {
-                return Ok(false);
-            }
             if self.words().contains(ATTACHED) {
                 return Ok(true);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            if self.child.try_wait().context("cannot wait for leaktrace")?.is_some() {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        bail!("leaktrace has attached nothing after {} s: {}", PATIENCE.as_secs(), self.words());
+        bail!("leaktrace does not say that it is watching after {} s: {}", PATIENCE.as_secs(), self.words());
     }
 
     fn words(&self) -> String {

@@ -40,6 +40,43 @@ pub fn fifty(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
+/// Two functions of one process leak side by side: two call sites, though everything above and below them is the same.
+///
+/// # Errors
+/// See [`fifty`].
+pub fn two_callsites(stage: &mut Stage) -> Result<()> {
+    #[inline(never)]
+    fn leak_from_one_place(port: u16) -> Result<TcpStream> {
+        let stream = TcpStream::connect(loopback(port)).context("cannot connect")?;
+        Ok(stream)
+    }
+    #[inline(never)]
+    fn leak_from_another(port: u16) -> Result<TcpStream> {
+        let stream = TcpStream::connect(loopback(port)).context("cannot connect")?;
+        Ok(stream)
+    }
+    let (one, another) = (listener()?, listener()?);
+    let (one_port, another_port) = (port_of(&one)?, port_of(&another)?);
+    let one_peer = super::suspects::guarded_answerer(one, 10)?;
+    let another_peer = super::suspects::guarded_answerer(another, 10)?;
+    let mut first = Opened::default();
+    let mut second = Opened::default();
+    for _ in 0..10 {
+        first.one(|| leak_from_one_place(one_port))?;
+        second.one(|| leak_from_another(another_port))?;
+    }
+    for stream in first.streams.iter_mut().chain(&mut second.streams) {
+        guard(stream)?;
+    }
+    // Each peer answers one connection after the other.
+    first.streams.iter_mut().chain(&mut second.streams).try_for_each(greet)?;
+    stage.expect(first.describe(Expect::connected("leaker", stage.pid(), one_port).function("leak_from_one_place")));
+    stage.expect(second.describe(Expect::connected("leaker", stage.pid(), another_port).function("leak_from_another")));
+    stage.hold()?;
+    drop((one_peer, another_peer));
+    Ok(())
+}
+
 /// The peer has closed; this end was idle when the FIN came, so nothing but the FIN is in the queue.
 ///
 /// # Errors

@@ -64,6 +64,7 @@ const fn program(name: &'static str, kind: Kind, run: fn(&mut Stage) -> Result<(
 /// Every program.
 pub const CATALOGUE: &[Program] = &[
     program("fifty", Kind::Foundation, leaks::fifty),
+    program("two-callsites", Kind::Foundation, leaks::two_callsites),
     program("ipv6", Kind::Foundation, families::ipv6),
     program("mapped", Kind::Foundation, families::mapped),
     program("dual-stack-server", Kind::Foundation, families::dual_stack_server),

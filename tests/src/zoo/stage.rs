@@ -65,6 +65,7 @@ pub fn cannot_run_here(why: impl Into<String>) -> anyhow::Error {
 #[derive(Debug)]
 pub struct Stage {
     truth: Truth,
+    comm: String,
     announced: bool,
     /// What the suite's tracer is set to.
     pub limits: Limits,
@@ -75,7 +76,7 @@ impl Stage {
     pub fn new(program: &str, limits: Limits) -> Self {
         nix::unistd::alarm::set(LIFE_SECONDS);
         let truth = Truth { program: program.into(), pid: std::process::id(), ..Truth::default() };
-        Self { truth, announced: false, limits }
+        Self { truth, comm: own_name(), announced: false, limits }
     }
 
     /// This process.
@@ -85,7 +86,7 @@ impl Stage {
 
     /// Adds a class of sockets to the truth.
     pub fn expect(&mut self, mut class: Expect) {
-        class.comm.get_or_insert_with(own_name);
+        class.comm.get_or_insert_with(|| self.comm.clone());
         self.truth.expect.push(class);
     }
 
