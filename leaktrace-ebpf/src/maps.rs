@@ -9,7 +9,7 @@ use aya_ebpf::{
 use core::{arch::asm, ptr::read_volatile};
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, HoldersProgress, Losses, MAX_CALLSITES, Offsets, PassSettings, PassTotals, Setup,
-    SocketRecord, StackEntry,
+    SocketRecord, SocketRow, StackEntry,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -43,6 +43,11 @@ pub static SCAN_SCRATCH: PerCpuArray<ScanWords> = PerCpuArray::with_max_entries(
 /// Copies of user stacks for unwinding in user space, one for each new call site.
 #[map]
 pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
+
+/// The row that the running pass is filling: what is read back from a map is unknown to the verifier, so that paths
+/// through a pass merge again. On the stack it would follow each combination of conditions to the end.
+#[map]
+pub static ROW: Array<SocketRow> = Array::with_max_entries(1, 0);
 
 /// What the passes go by.
 #[map]

@@ -6,7 +6,7 @@ use crate::{
     callsites::{UNKNOWN, of_holder},
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
-    maps::{CALLSITES, HOLDING, SETTINGS, SOCKETS, add, enabled, offset},
+    maps::{CALLSITES, HOLDING, ROW, SETTINGS, SOCKETS, add, enabled, offset},
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
@@ -117,8 +117,11 @@ fn cookie(file: *mut u8, sk: u64) -> u64 {
 #[inline(always)]
 fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut ProcessRow, again: bool) {
     let Held { sk, fd, file } = held;
-    let mut row = SocketRow::default();
-    let seen = row::read(Address(sk), sk, &mut row);
+    let Some(row) = ROW.get_ptr_mut(0) else { return };
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
+    let row = unsafe { &mut *row };
+    *row = SocketRow::default();
+    let seen = row::read(Address(sk), sk, row);
     let state = TcpState::from_raw(row.state);
     if matches!(state, TcpState::Listen) {
         return;
@@ -151,7 +154,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut Pro
         // A connect that was refused: no connection.
         return;
     }
-    row::join(&mut row, record, settings);
+    row::join(row, record, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
     if settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0 {
         return;
@@ -159,8 +162,8 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut Pro
     if matches!(state, TcpState::Closed) {
         row.flags |= row_flags::FROM_HOLDER;
         row.cookie = cookie(file, sk);
-        row::describe(Address(sk), &mut row);
-        write_row(meta, &row);
+        row::describe(Address(sk), row);
+        write_row(meta, row);
     }
     write_row(meta, &HolderRow { kind: row_kind::HOLDER, tgid: holding.tgid, sk, fd, _pad: 0 });
 }

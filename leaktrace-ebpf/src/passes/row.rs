@@ -19,15 +19,13 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.state = sk.read(offset!(skc_state));
     let state = TcpState::from_raw(row.state);
     let flags: u64 = sk.read(offset!(sk_flags));
-    let has = |bit: u32| flags >> (bit & 63) & 1 == 1;
+    let bit = |bit: u32| (flags >> (bit & 63) & 1) as u32;
+    let (orphan, fin) = (bit(setup!(sock_dead)), bit(setup!(sock_done)));
+    // Products, not branches: see `Verdicts::of`.
+    row.flags = orphan * row_flags::ORPHAN + bit(setup!(sock_keepopen)) * row_flags::KEEPALIVE;
     let socket: u64 = sk.read(offset!(sk_socket));
-    if has(setup!(sock_dead)) {
-        row.flags |= row_flags::ORPHAN;
-    } else if socket == 0 {
+    if socket == 0 && orphan == 0 {
         row.flags |= row_flags::IN_ACCEPT_QUEUE;
-    }
-    if has(setup!(sock_keepopen)) {
-        row.flags |= row_flags::KEEPALIVE;
     }
     let seen = Observed {
         state: row.state,
@@ -38,7 +36,6 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
         rx_payload: 0,
         tx_payload: 0,
     };
-    let fin: u32 = if has(setup!(sock_done)) { 1 } else { 0 };
     // The FIN leaves the queue with the last read, so the queue may already be without it.
     let queued = seen.rcv_nxt.wrapping_sub(seen.copied_seq);
     let handshaken = !matches!(state, TcpState::SynSent | TcpState::SynReceived);

@@ -5,7 +5,7 @@ use crate::{
     callsites::UNKNOWN,
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
-    maps::{CALLSITES, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
+    maps::{CALLSITES, ROW, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use leaktrace_common::{
@@ -54,8 +54,11 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     let again = totals.shown == shown(meta);
     totals.shown = shown(meta);
     let now = ticks_from_ns(settings.now_ns);
-    let mut row = SocketRow::default();
-    let seen = row::read(sk, address, &mut row);
+    let Some(row) = ROW.get_ptr_mut(0) else { return };
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
+    let row = unsafe { &mut *row };
+    *row = SocketRow::default();
+    let seen = row::read(sk, address, row);
     if row.flags & row_flags::ORPHAN != 0 {
         if !again {
             totals.orphans += 1;
@@ -70,19 +73,19 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
     record.observe(&seen, now);
     record.seen_pass = settings.pass;
-    row::join(&mut row, record, settings);
-    let verdicts = Verdicts::of(&row, settings);
+    row::join(row, record, settings);
+    let verdicts = Verdicts::of(row, settings);
     row.verdicts = verdicts.0;
     if !again {
-        sum_totals(totals, &row);
+        sum_totals(totals, row);
         if let Some(site) = CALLSITES.get_ptr_mut(row.callsite) {
             // SAFETY: the pointer is a live map value; only the pass writes its sums, and one pass runs at a time.
-            sum_callsite(unsafe { &mut *site }, &row, record, settings);
+            sum_callsite(unsafe { &mut *site }, row, record, settings);
         }
     }
     if settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0 {
-        row::describe(sk, &mut row);
-        write_row(meta, &row);
+        row::describe(sk, row);
+        write_row(meta, row);
     }
 }
 

@@ -200,7 +200,7 @@ impl Tracer {
         let clock = Clock::now();
         let mut sample = Sample { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns, ..Sample::default() };
         let mut rows = Rows::default();
-        self.search_namespaces();
+        self.search_namespaces(request.holders);
         if request.holders == HoldersPass::Run {
             self.held_pass = next_number(self.held_pass);
         }
@@ -233,9 +233,9 @@ impl Tracer {
     }
 
     /// Namespaces come and go seldom and finding them costs a look at every process: the dearer, the less often.
-    fn search_namespaces(&mut self) {
+    fn search_namespaces(&mut self, holders: HoldersPass) {
         let now = Instant::now();
-        if now >= self.next_search {
+        if now >= self.next_search || holders == HoldersPass::Run {
             self.namespaces = Namespaces::find();
             self.next_search = now + now.elapsed() * NAMESPACE_SEARCH_SHARE;
         }

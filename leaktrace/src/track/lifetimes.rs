@@ -25,6 +25,14 @@ impl Histogram {
         self.longest_ns = self.longest_ns.max(site.longest_ns);
     }
 
+    /// Adds another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.classes.iter_mut().zip(other.classes) {
+            *sum += count;
+        }
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+
     /// Quantiles in seconds; `None` if nothing was counted.
     pub fn summary(&self) -> Option<Lifetimes> {
         let count: u64 = self.classes.iter().sum();

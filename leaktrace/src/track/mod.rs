@@ -20,7 +20,7 @@ use crate::{
     snapshot::{Degradation, Settings},
     symbols::Location,
 };
-use leaktrace_common::{Losses, PassSettings, PassTotals, Severity, SocketRow, Verdicts, row_flags};
+use leaktrace_common::{Direction, Losses, PassSettings, PassTotals, Severity, SocketRow, Verdicts, row_flags};
 use processes::Processes;
 use sites::Sites;
 use std::collections::{BTreeSet, HashMap};
@@ -36,6 +36,7 @@ pub struct Tracker {
     window_start: Option<Moment>,
     now: Moment,
     sites: Sites,
+    by_name: HashMap<(Direction, String, Option<String>, u64), u64>,
     facts: HashMap<u32, ProcessFacts>,
     processes: Processes,
     peers: groups::Histories,
@@ -91,6 +92,7 @@ impl Tracker {
             window_start: options.started,
             now: Moment::default(),
             sites: Sites::default(),
+            by_name: HashMap::new(),
             facts: HashMap::new(),
             processes: Processes::default(),
             peers: groups::Histories::default(),
@@ -149,6 +151,22 @@ impl Tracker {
     /// Where the frames of a call site's stack lie, leaf first.
     pub fn stack_of(&self, callsite: u64) -> &[Location] {
         self.sites.get(callsite).map_or(&[], |site| &site.stack)
+    }
+
+    /// Looks at the names of call sites that are new, and makes those one that have the same. `name` gives something that
+    /// is equal for equal names, or `None` where there are no names to compare.
+    pub fn unite_by_name(&mut self, mut name: impl FnMut(&[Location]) -> Option<u64>) {
+        for id in self.sites.take_unnamed() {
+            let Some(site) = self.sites.get(id) else { continue };
+            let Some(names) = name(&site.stack) else { continue };
+            let key = (site.direction, site.comm.clone(), site.exe.clone(), names);
+            match self.by_name.get(&key) {
+                Some(known) if self.sites.get(*known).is_some() => self.sites.unite(id, *known),
+                _ => {
+                    self.by_name.insert(key, id);
+                }
+            }
+        }
     }
 
     /// Sockets open at the last sample, as the kernel side counted them.

@@ -74,6 +74,12 @@ impl Counts {
         self.lifetimes.add(counters);
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.lifetimes.merge(&other.lifetimes);
+    }
+
     /// Open now.
     pub fn open(&self) -> u64 {
         self.opened.saturating_sub(self.closed)
@@ -85,6 +91,10 @@ impl Counts {
 pub struct Sites {
     sites: HashMap<u64, Site>,
     by_index: HashMap<u32, (CallsiteCounters, u64)>,
+    /// Call sites that turned out to be another by name.
+    aliases: HashMap<u64, u64>,
+    /// Those whose names nobody has looked at yet.
+    unnamed: Vec<u64>,
     pass: u32,
 }
 
@@ -143,6 +153,10 @@ impl Sites {
         identity.hash(&mut hasher);
         // JSON readers keep integers exact up to 2^53.
         let id = hasher.finish() >> 11;
+        let id = self.aliases.get(&id).copied().unwrap_or(id);
+        if !self.sites.contains_key(&id) {
+            self.unnamed.push(id);
+        }
         let site = self.sites.entry(id).or_insert_with(|| Site {
             id,
             direction: Direction::from_raw(identity.direction),
@@ -164,6 +178,34 @@ impl Sites {
             site.pids.insert(counters.key.tgid);
         }
         self.by_index.insert(index, (*counters, id));
+    }
+
+    /// Call sites that have come up since the last call.
+    pub fn take_unnamed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unnamed)
+    }
+
+    /// Makes two call sites one, because they have the same names: the compiler has laid one line out several times.
+    pub fn unite(&mut self, from: u64, into: u64) {
+        if from == into || !self.sites.contains_key(&into) {
+            return;
+        }
+        let Some(gone) = self.sites.remove(&from) else { return };
+        for index in &gone.members {
+            if let Some((_, id)) = self.by_index.get_mut(index) {
+                *id = into;
+            }
+        }
+        if let Some(site) = self.sites.get_mut(&into) {
+            site.members.extend(gone.members);
+            site.pids.extend(gone.pids);
+            site.retired.merge(&gone.retired);
+            // The counts of before are those of a part.
+            site.history = Series::default();
+        }
+        if self.aliases.len() < MOST_EMPTY {
+            self.aliases.insert(from, into);
+        }
     }
 
     fn retire(&mut self, index: u32) {

@@ -134,6 +134,7 @@ impl Session {
             self.next_holders = now + least.max(sample.cost.holders * times);
         }
         self.tracker.ingest(sample);
+        self.tracker.unite_by_name(|stack| self.namer.identity(stack));
         Ok(())
     }
 
