@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// Stacks less alike than this are different call sites.
 const ALIKE: f64 = 0.55;
 /// Candidates this close to the best cannot be told apart.
-const TIE: f64 = 0.05;
+const TIE: f64 = 0.08;
 /// Pairs of frames compared at the most; beyond, only equal names are matched.
 const MOST_WORK: usize = 400_000_000;
 
