@@ -3,14 +3,14 @@
 //! Three passes, surest first: the same names; the most similar stacks, one to one; call sites that an optimizer has
 //! folded into one, or taken apart. Deterministic, and bounded whatever the reports hold.
 
-use super::alike::{Knowledge, compare};
+use super::alike::{Alike, Knowledge, compare};
 use super::signature::{Name, Signature};
 use std::collections::HashMap;
 
 /// Stacks less alike than this are different call sites.
 const ALIKE: f64 = 0.55;
 /// Candidates this close to the best cannot be told apart.
-const TIE: f64 = 0.05;
+const TIE: f64 = 0.08;
 /// Pairs of frames compared at the most; beyond, only equal names are matched.
 const MOST_WORK: usize = 400_000_000;
 
@@ -81,7 +81,7 @@ fn work(lone_old: &[usize], lone_new: &[usize], groups: &[Group], old: &[Signatu
     left.saturating_mul(frames(new)).saturating_add(right.saturating_mul(frames(old)))
 }
 
-/// Second pass: of what the first has left alone, the most similar stacks, one to one.
+/// Second pass: of what the first has left alone, the most similar stacks, one to one where they are.
 fn similar(
     groups: &mut [Group],
     lone_old: &[usize],
@@ -90,23 +90,48 @@ fn similar(
     new: &[Signature],
     knowledge: &Knowledge<'_>,
 ) {
-    let mut candidates: Vec<(usize, usize, f64)> = Vec::new();
+    let mut candidates: Vec<(usize, usize, Alike)> = Vec::new();
     for &left in lone_old {
         for &right in lone_new {
             let (one, two) = (&old[groups[left].old[0]], &new[groups[right].new[0]]);
             if one.is_comparable(two) {
-                let score = compare(&one.names, &two.names, knowledge).score;
-                if score >= ALIKE {
-                    candidates.push((left, right, score));
+                let alike = compare(&one.names, &two.names, knowledge);
+                if alike.score >= ALIKE {
+                    candidates.push((left, right, alike));
                 }
             }
         }
     }
     // Stable: what is equally alike keeps the order of the reports, which is worst first.
-    candidates.sort_by(|one, two| two.2.total_cmp(&one.2));
-    for (left, right, score) in candidates {
-        if groups[left].new.is_empty() && !groups[right].new.is_empty() && groups[right].old.is_empty() {
-            join(groups, left, right, score);
+    candidates.sort_by(|one, two| two.2.score.total_cmp(&one.2.score));
+    let mut partner: HashMap<usize, usize> = HashMap::new();
+    let mut rest = &candidates[..];
+    while let Some((_, _, best)) = rest.first() {
+        let (near, further) = rest.split_at(rest.partition_point(|(_, _, alike)| alike.score >= best.score - TIE));
+        rest = further;
+        for &(left, right, alike) in near {
+            if !partner.contains_key(&left) && !partner.contains_key(&right) {
+                partner.extend([(left, left), (right, left)]);
+                join(groups, left, right, alike.score);
+            }
+        }
+        // One that finds its best taken was folded into it, rather than be like the next best.
+        let is_taken: Vec<(bool, bool)> =
+            near.iter().map(|(left, right, _)| (partner.contains_key(left), partner.contains_key(right))).collect();
+        for (&(left, right, alike), taken) in near.iter().zip(is_taken) {
+            let (lone, other) = match taken {
+                (false, true) => (left, right),
+                (true, false) => (right, left),
+                _ => continue,
+            };
+            if alike.old_within_new() || alike.new_within_old() {
+                let into = place_of(&partner, other);
+                let from = place_of(&partner, lone);
+                if from != into {
+                    join(groups, into, from, alike.score);
+                }
+                partner.extend([(from, into), (lone, into)]);
+            }
         }
     }
 }
@@ -166,7 +191,7 @@ fn folded(
 
 /// Where a group is after it was joined to others.
 fn place_of(moved: &HashMap<usize, usize>, mut at: usize) -> usize {
-    while let Some(&next) = moved.get(&at) {
+    while let Some(&next) = moved.get(&at).filter(|&&next| next != at) {
         at = next;
     }
     at
