@@ -65,7 +65,9 @@ impl Stacks {
         let mut addresses = vec![leaf];
         let mut lost_caller = false;
         match self.unwinder.leaf_frame(&mut self.locator, maps, leaf) {
-            LeafFrame::None if entry.leaf_return != 0 => addresses.push(entry.leaf_return),
+            LeafFrame::None if self.unwinder.check_return(&mut self.locator, maps, entry.leaf_return).is_ok() => {
+                addresses.push(entry.leaf_return);
+            }
             LeafFrame::None | LeafFrame::WithoutPointer => lost_caller = true,
             LeafFrame::WithPointer => {}
         }
