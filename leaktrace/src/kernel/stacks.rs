@@ -3,10 +3,10 @@
 use crate::{
     sample::CallsiteStack,
     snapshot::StackQuality,
-    symbols::{Ended, Images, Location, Locator, Modules, ProcessMaps, Trust, TrustCache, Unwinder},
+    symbols::{Images, Modules, PlacedStack, ProcessMaps, Stacks, Trust},
 };
 use aya::maps::{MapData, RingBuf};
-use leaktrace_common::{CallsiteKey, StackCapture, StackEntry, capture};
+use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
 use std::collections::HashMap;
 use zerocopy::FromBytes;
 
@@ -30,9 +30,7 @@ pub struct StackReader {
     unwind: Unwind,
     captures: RingBuf<MapData>,
     pending: HashMap<u32, Box<StackCapture>>,
-    locator: Locator,
-    unwinder: Unwinder,
-    trust: TrustCache,
+    stacks: Stacks,
     /// Trust by process, with the start time that tells a reused id apart.
     trusted: HashMap<u32, (u64, Trust)>,
 }
@@ -44,9 +42,7 @@ impl StackReader {
             unwind,
             captures,
             pending: HashMap::new(),
-            locator: Locator::new(modules, images),
-            unwinder: Unwinder::default(),
-            trust: TrustCache::default(),
+            stacks: Stacks::new(modules, images),
             trusted: HashMap::new(),
         }
     }
@@ -83,59 +79,37 @@ impl StackReader {
         copy: Option<&StackCapture>,
         maps: Option<&mut ProcessMaps>,
     ) -> CallsiteStack {
-        let len = (entry.len as usize).min(entry.frames.len());
-        let frames = &entry.frames[..len];
         let Some(maps) = maps else {
-            let locations = frames.iter().map(|address| Location::unmapped(*address)).collect();
-            return located(callsite, locations, Some("the process ended before its memory map could be read"));
+            let len = (entry.len as usize).min(entry.frames.len());
+            return located(callsite, Stacks::place_without_process(&entry.frames[..len]));
         };
-        if len == 0 {
-            return located(callsite, Vec::new(), Some(why_ended(entry.ended)));
-        }
         let trust = self.trust_of(maps);
         let by_table = match self.unwind {
             Unwind::Fp => false,
             Unwind::Dwarf => true,
             Unwind::Auto => trust != Trust::Everywhere,
         };
-        let mut reason = None;
-        if by_table && let Some(copy) = copy {
-            let walk = self.unwinder.walk_capture(&mut self.locator, maps, copy);
-            let complete = walk.ended == Ended::AtStart;
-            if complete || trust == Trust::Nowhere || walk.addresses.len() > len {
-                let why = match walk.ended {
-                    Ended::AtStart => None,
-                    Ended::Truncated(why) => Some(why.to_string()),
-                };
-                let locations = self.locator.locate_stack(maps, &walk.addresses);
-                return located(callsite, locations, why.as_deref());
+        let mut placed = self.stacks.place_entry(maps, entry);
+        match copy.filter(|_| by_table) {
+            Some(copy) => {
+                let walked = self.stacks.place_capture(maps, copy);
+                let complete = walked.quality == StackQuality::Complete;
+                if complete || trust == Trust::Nowhere || walked.locations.len() > placed.locations.len() {
+                    placed = walked;
+                }
             }
-        } else if by_table {
-            reason = Some("this code keeps no frame pointers, and no copy of its stack could be taken");
+            None if trust == Trust::Nowhere && placed.quality != StackQuality::Missing => {
+                placed.quality = StackQuality::Truncated;
+                let reason = if by_table {
+                    "this code keeps no frame pointers, and no copy of its stack could be taken"
+                } else {
+                    "this code keeps no frame pointers: callers may be missing"
+                };
+                placed.reason = Some(reason.to_owned());
+            }
+            None => {}
         }
-        let addresses = self.with_leaf_return(frames, entry.leaf_return, maps);
-        let reached_start = entry.ended == capture::AT_START
-            || addresses.last().is_some_and(|last| self.locator.starts_thread(maps, *last));
-        if trust == Trust::Nowhere {
-            reason = reason.or(Some("this code keeps no frame pointers: callers may be missing"));
-        } else if !reached_start {
-            reason = reason.or(Some(why_ended(entry.ended)));
-        }
-        let locations = self.locator.locate_stack(maps, &addresses);
-        located(callsite, locations, reason)
-    }
-
-    /// Puts the leaf's own return address in where the walk by frame pointers has skipped its caller.
-    fn with_leaf_return(&mut self, frames: &[u64], leaf_return: u64, maps: &mut ProcessMaps) -> Vec<u64> {
-        let mut addresses = frames.to_vec();
-        let plausible = leaf_return != 0
-            && frames.get(1) != Some(&leaf_return)
-            && self.locator.is_behind_call(maps, leaf_return) == Some(true)
-            && self.unwinder.leaf_keeps_no_frame(&mut self.locator, maps, frames[0]);
-        if plausible {
-            addresses.insert(1, leaf_return);
-        }
-        addresses
+        located(callsite, placed)
     }
 
     fn trust_of(&mut self, maps: &mut ProcessMaps) -> Trust {
@@ -145,7 +119,7 @@ impl StackReader {
         {
             return *trust;
         }
-        let trust = self.trust.of_process(&mut self.locator, maps, &mut self.unwinder);
+        let trust = self.stacks.trust(maps);
         if self.trusted.len() >= MOST_PROCESSES {
             self.trusted.clear();
         }
@@ -154,23 +128,7 @@ impl StackReader {
     }
 }
 
-fn located(callsite: u32, locations: Vec<Location>, reason: Option<&str>) -> CallsiteStack {
-    let quality = match (locations.is_empty(), reason) {
-        (true, _) => StackQuality::Missing,
-        (false, None) => StackQuality::Complete,
-        (false, Some(_)) => StackQuality::Truncated,
-    };
-    CallsiteStack { callsite, locations, quality, reason: reason.map(str::to_owned) }
-}
-
-fn why_ended(ended: u32) -> &'static str {
-    match ended {
-        capture::AT_START => "the walk ended at a null frame pointer",
-        capture::TOO_DEEP => "the stack has more frames than are kept",
-        capture::NO_USER => {
-            "the socket was opened by a kernel thread, such as an io_uring worker, which has no user stack"
-        }
-        capture::UNREADABLE => "the user stack could not be read",
-        _ => "the chain of frame pointers ends before the thread's start",
-    }
+fn located(callsite: u32, placed: PlacedStack) -> CallsiteStack {
+    let PlacedStack { locations, quality, reason } = placed;
+    CallsiteStack { callsite, locations, quality, reason }
 }

@@ -31,6 +31,11 @@ pub struct Stacks {
 }
 
 impl Stacks {
+    /// Places stacks into these tables.
+    pub fn new(modules: Modules, images: Images) -> Self {
+        Self { locator: Locator::new(modules, images), ..Self::default() }
+    }
+
     /// The modules that stacks refer to.
     pub fn modules(&self) -> &Modules {
         self.locator.modules()
@@ -51,14 +56,18 @@ impl Stacks {
         let len = usize::try_from(entry.len).unwrap_or(usize::MAX).min(entry.frames.len());
         let Some((&leaf, callers)) = entry.frames[..len].split_first() else {
             return missing(match entry.ended {
-                capture::NO_USER => "the socket was opened by a kernel thread, which has no user stack",
+                capture::NO_USER => {
+                    "the socket was opened by a kernel thread, such as an io_uring worker, which has no user stack"
+                }
                 _ => "the user stack could not be read",
             });
         };
         let mut addresses = vec![leaf];
         let mut lost_caller = false;
         match self.unwinder.leaf_frame(&mut self.locator, maps, leaf) {
-            LeafFrame::None if entry.leaf_return != 0 => addresses.push(entry.leaf_return),
+            LeafFrame::None if self.unwinder.check_return(&mut self.locator, maps, entry.leaf_return).is_ok() => {
+                addresses.push(entry.leaf_return);
+            }
             LeafFrame::None | LeafFrame::WithoutPointer => lost_caller = true,
             LeafFrame::WithPointer => {}
         }

@@ -71,7 +71,8 @@ fn node_functions_have_names_under_perf_basic_prof() {
     let sleep = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn();
     let Ok(mut sleep) = sleep else { return println!("SKIP sleep cannot be run") };
     let mut command = Command::new("node");
-    command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(&script);
+    // It also writes a log of its own into its working directory.
+    command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(&script).current_dir(&scratch.0);
     if Command::new("node").arg("--version").stdout(Stdio::null()).status().is_err() {
         let _ = sleep.kill();
         let _ = sleep.wait();

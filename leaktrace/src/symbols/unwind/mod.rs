@@ -182,18 +182,6 @@ impl Unwinder {
         Walk { addresses, ended }
     }
 
-    /// Whether a thread that stopped at `ip` is in a function without a frame, so that its return address is the word at
-    /// the stack pointer. False where no table says so.
-    pub fn leaf_keeps_no_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> bool {
-        let mut at_stack_pointer = |this: &mut Self| {
-            let (image, offset) = locator.image_at(maps, ip)?;
-            let table = this.table(&image)?;
-            let entry = table.entry(image.elf.vaddr_of(offset)?, &mut this.context)?;
-            Some(matches!(entry.row.cfa(), CfaRule::RegisterAndOffset { register: X86_64::RSP, offset: 8 }))
-        };
-        at_stack_pointer(self).unwrap_or(false)
-    }
-
     /// Memory that tables take, in bytes.
     pub fn bytes(&self) -> usize {
         self.tables.values().filter_map(|kept| kept.table.as_ref()).map(|table| table.bytes()).sum()
