@@ -59,7 +59,9 @@ fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::
         assert!(!(has("panic") && tick == 3), "a panic on another thread, as asked for");
         let pace = replay.as_ref().map_or(1.0, |state| state.speed);
         match inbox.recv_timeout(Duration::from_secs_f64(1.0 / pace)) {
-            Ok(Effect::ReplaySeek(to)) => replay.iter_mut().for_each(|state| state.index = to),
+            Ok(Effect::ReplaySeek { index, flow }) => {
+                replay.iter_mut().for_each(|state| (state.index, state.flow) = (index, flow));
+            }
             Ok(Effect::ReplaySpeed(speed)) => replay.iter_mut().for_each(|state| state.speed = speed),
             Ok(Effect::SetFlow(flow)) => replay.iter_mut().for_each(|state| state.flow = flow),
             Ok(Effect::SetThresholds(t)) => settings = Some((t.threshold_s, t.stall_s, t.idle_s)),

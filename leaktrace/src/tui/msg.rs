@@ -134,8 +134,13 @@ pub enum Effect {
         /// IPv4 or IPv6, without port and brackets.
         addrs: Vec<String>,
     },
-    /// Go to this sample of the recording.
-    ReplaySeek(u64),
+    /// Go to a sample of the recording and show it.
+    ReplaySeek {
+        /// Which, from 0.
+        index: u64,
+        /// Whether the recording goes on from there.
+        flow: Flow,
+    },
     /// Play at this many times real time.
     ReplaySpeed(f64),
 }

@@ -45,7 +45,7 @@ static COLUMNS: &[Column<Callsite>] = &[
     Column {
         name: "CALL SITE",
         about: "the function that opened the sockets",
-        least: 18,
+        least: 14,
         good: 30,
         most: 48,
         rank: 0,

@@ -49,7 +49,11 @@ fn stack(app: &App, site: &Callsite, cells: usize) -> Lines {
 }
 
 fn frame_lines(nth: usize, frame: &Frame, cells: usize, charset: Charset) -> Vec<Line> {
-    let role = if is_library(frame) { Role::Faint } else { Role::Strong };
+    let role = match frame.symbol {
+        _ if is_library(frame) => Role::Faint,
+        Some(_) => Role::Strong,
+        None => Role::Text,
+    };
     let number = format!("{nth:>3}  ");
     let mut name = match &frame.symbol {
         Some(symbol) => clean(symbol, charset).into_owned(),
