@@ -102,7 +102,7 @@ impl Charset {
 
     /// More of them.
     pub const fn up(self) -> &'static str {
-        self.pick("↑", "+")
+        self.pick("↑", "^")
     }
 
     /// A horizontal rule, one cell.

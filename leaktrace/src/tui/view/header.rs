@@ -92,7 +92,7 @@ fn flow(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     rates(app, pen);
     let covered = format_duration(app.history.seconds());
     let room = pen.left().saturating_sub(covered.len() + 3).min(64);
-    if room >= 8 {
+    if room >= 8 && app.history.seconds() > 0.0 {
         let counts = app.history.total().columns(room);
         pen.skip(1).put(&curve::line(&counts, app.options.charset), Role::Curve);
         pen.put(" ", Role::Text).put(&covered, Role::Faint);
