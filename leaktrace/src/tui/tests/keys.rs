@@ -1,8 +1,9 @@
 //! What keys and clicks do, seen from outside: effects and screens.
 
 use super::Stage;
+use crate::report::ReportFormat;
 use crate::tui::synthetic::{Size, snapshot};
-use crate::tui::{Effect, ExportFormat, Flow, KillTarget, MouseCapture, ReplayState, Thresholds, Update};
+use crate::tui::{Effect, Flow, KillTarget, MouseCapture, ReplayState, Thresholds, Update};
 use crossterm::event::KeyCode;
 
 /// Identities of the sockets that would be closed.
@@ -124,7 +125,7 @@ fn a_paused_view_holds_still_and_goes_on_with_the_newest() {
 fn symbols_that_come_while_paused_are_shown() {
     let mut stage = Stage::busy();
     stage.keys("p").key(KeyCode::Enter);
-    assert!(stage.line_with("0x555555405b04").is_some(), "{}", stage.screen());
+    assert!(stage.line_with("checkout+0x45").is_some(), "{}", stage.screen());
     let mut resolved = snapshot(Size::SMALL, 1);
     resolved.callsites[0].stack[5].symbol = Some("app::main".to_owned());
     stage.show(resolved);
@@ -147,7 +148,7 @@ fn an_export_has_the_rows_that_are_shown() {
     stage.keys("/pool").key(KeyCode::Enter).keys("e").key(KeyCode::Down);
     stage.key(KeyCode::Home).keys("out-").key(KeyCode::Enter);
     let [Effect::Export { format, path, shown }] = stage.effects.as_slice() else { panic!("{:?}", stage.effects) };
-    assert_eq!(*format, ExportFormat::Json);
+    assert_eq!(*format, ReportFormat::Json);
     assert_eq!(path.to_str(), Some("out-leaktrace-shop3-20261120T120031.json"));
     let part = shown.to_snapshot();
     assert_eq!(part.callsites.len(), 2);

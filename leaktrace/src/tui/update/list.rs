@@ -125,7 +125,7 @@ pub fn settle(app: &mut App) {
 fn look_closely(app: &App, key: RowKey) -> Option<Subject> {
     let at = app.selected_row()?;
     let counts = with_table!(app.table()?, table => table.counts(at));
-    Some(Subject::of(key, &counts, app.data.as_ref()?))
+    Some(Subject::of(key, &counts, app.data.as_ref()?, app.options.charset))
 }
 
 /// How many sockets the row the cursor is on has open.

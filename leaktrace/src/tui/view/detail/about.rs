@@ -9,7 +9,7 @@ use crate::tui::row_key::host_of;
 use crate::tui::table::AnyTable;
 use crate::tui::text::clean;
 use crate::tui::theme::Role;
-use crate::units::{Age, Glyphs, format_age, format_count, format_duration, format_size};
+use crate::units::{Age, format_age, format_count, format_duration, format_size};
 
 /// The facts of the row the cursor is on.
 pub fn of_row(app: &App, cells: usize) -> Lines {
@@ -25,12 +25,8 @@ pub fn of_row(app: &App, cells: usize) -> Lines {
     wrapped(&facts.join(charset.dot()), 0, cells, Role::Text).collect()
 }
 
-fn glyphs(charset: Charset) -> Glyphs {
-    if charset == Charset::Unicode { Glyphs::Unicode } else { Glyphs::Ascii }
-}
-
 fn age(seconds: f64, exact: bool, charset: Charset) -> String {
-    format_age(Age { seconds, exact }, glyphs(charset))
+    format_age(Age { seconds, exact }, charset.glyphs())
 }
 
 fn growth(growing: Option<bool>, per_min: Option<f64>) -> Option<String> {
