@@ -36,7 +36,8 @@ fn main() -> anyhow::Result<()> {
 
 fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::Receiver<Effect>) {
     let has = |mode: &str| modes.iter().any(|m| m == mode);
-    let mut replay = has("replay").then(|| ReplayState { index: 0, count: Some(900), speed: 1.0, flow: Flow::Running });
+    let mut replay =
+        has("replay").then_some(ReplayState { index: 0, count: Some(900), speed: 1.0, flow: Flow::Running });
     let mut tick = 0;
     let mut settings = None;
     loop {

@@ -63,7 +63,7 @@ fn peers_with_names() {
 fn sockets_sorted_by_age() {
     insta::assert_snapshot!(scene(|stage| {
         watched(stage).keys("4o");
-        for _ in 0..9 {
+        for _ in 0..8 {
             stage.key(KeyCode::Down);
         }
         stage.key(KeyCode::Enter)

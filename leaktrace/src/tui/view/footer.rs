@@ -74,6 +74,9 @@ pub fn at(app: &App, area: Rect, x: u16) -> Option<Action> {
 /// Draws it; the place of the cursor where text is typed.
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let mut pen = Pen::new(app, buffer, area, 0);
+    if matches!(app.mode, Mode::Filter) {
+        return Some(filter(app, &mut pen, area));
+    }
     if let Some(notice) = &app.notice {
         let (sign, role) = match notice.kind {
             NoticeKind::Done => ("", Role::Strong),
@@ -81,9 +84,6 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
         };
         pen.put(sign, role).put(&clean(&notice.text, app.options.charset), role);
         return None;
-    }
-    if matches!(app.mode, Mode::Filter) {
-        return Some(filter(app, &mut pen, area));
     }
     for hint in hints(app, usize::from(area.width)) {
         pen.put(&hint.key, Role::Accent).skip(1).put(hint.word, Role::Faint).skip(2);

@@ -3,6 +3,7 @@
 use super::lines::{Lines, wrapped};
 use crate::snapshot::{Callsite, Group, Process, Socket};
 use crate::tui::app::App;
+use crate::tui::columns::processes::short_container;
 use crate::tui::figures::per_minute;
 use crate::tui::glyphs::Charset;
 use crate::tui::row_key::host_of;
@@ -70,7 +71,7 @@ fn process(row: &Process, charset: Charset) -> Vec<String> {
         ("cgroup ", &row.cgroup),
     ];
     for (kind, value) in words {
-        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(value, charset))));
+        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(short_container(value), charset))));
     }
     facts
 }
@@ -111,7 +112,7 @@ fn socket(app: &App, row: &Socket) -> Vec<String> {
     );
     facts.extend(row.cookie.map(|cookie| format!("cookie {cookie:x}")));
     facts.extend(row.netns.map(|netns| format!("netns {netns}")));
-    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(id, charset))));
+    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(short_container(id), charset))));
     facts.extend(name(app, &row.remote));
     facts
 }

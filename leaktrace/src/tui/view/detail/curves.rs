@@ -27,7 +27,9 @@ pub fn open_over_time(app: &App, cells: usize) -> Lines {
     let Some(points) = points(app) else { return Lines::new() };
     let (Some(first), Some(last)) = (points.points.first(), points.points.last()) else { return Lines::new() };
     let scale = curve::scale(points.points);
-    let axis = [short_count(u64::from(scale.high)), short_count(u64::from(scale.low))];
+    let reached = points.points.contains(&scale.high);
+    let top = if reached { short_count(u64::from(scale.high)) } else { String::new() };
+    let axis = [top, short_count(u64::from(scale.low))];
     let digits = axis[0].len().max(axis[1].len());
     let counts = points.columns(cells.saturating_sub(digits + 2).min(100));
     let title = format!(
