@@ -8,7 +8,7 @@ use crate::tui::frames::{culprit, culprit_name};
 use crate::tui::history::Whose;
 use crate::tui::names::Names;
 use crate::tui::row_key::host_of;
-use crate::tui::text::clean;
+use crate::tui::text::{clean, short_function};
 use crate::tui::theme::Role;
 use std::borrow::Cow;
 
@@ -250,7 +250,7 @@ static COLUMNS: &[Column<Callsite>] = &[
 ];
 
 fn function(row: &Callsite) -> &str {
-    culprit(row).and_then(|frame| frame.symbol.as_deref()).unwrap_or_default()
+    culprit(row).and_then(|frame| frame.symbol.as_deref()).map(short_function).unwrap_or_default()
 }
 
 fn site<'a>(row: &'a Callsite, around: &Around<'a>) -> Cell<'a> {
