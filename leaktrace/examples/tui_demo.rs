@@ -36,7 +36,8 @@ fn main() -> anyhow::Result<()> {
 
 fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::Receiver<Effect>) {
     let has = |mode: &str| modes.iter().any(|m| m == mode);
-    let mut replay = has("replay").then(|| ReplayState { index: 0, count: Some(900), speed: 1.0, flow: Flow::Running });
+    let mut replay =
+        has("replay").then_some(ReplayState { index: 0, count: Some(900), speed: 1.0, flow: Flow::Running });
     let mut tick = 0;
     let mut settings = None;
     loop {
@@ -59,7 +60,9 @@ fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::
         assert!(!(has("panic") && tick == 3), "a panic on another thread, as asked for");
         let pace = replay.as_ref().map_or(1.0, |state| state.speed);
         match inbox.recv_timeout(Duration::from_secs_f64(1.0 / pace)) {
-            Ok(Effect::ReplaySeek(to)) => replay.iter_mut().for_each(|state| state.index = to),
+            Ok(Effect::ReplaySeek { index, flow }) => {
+                replay.iter_mut().for_each(|state| (state.index, state.flow) = (index, flow));
+            }
             Ok(Effect::ReplaySpeed(speed)) => replay.iter_mut().for_each(|state| state.speed = speed),
             Ok(Effect::SetFlow(flow)) => replay.iter_mut().for_each(|state| state.flow = flow),
             Ok(Effect::SetThresholds(t)) => settings = Some((t.threshold_s, t.stall_s, t.idle_s)),

@@ -67,7 +67,7 @@ pub fn bench_frames(sockets: usize, callsites: usize, width: u16, height: u16) -
     let (mut frames, mut keys, mut snapshots, mut derivations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (nth, code) in sequence().into_iter().cycle().take(FRAMES).enumerate() {
         if nth % (FRAMES / 8) == 0 {
-            let now = if nth / (FRAMES / 8) % 2 == 0 { &first } else { &second };
+            let now = if (nth / (FRAMES / 8)).is_multiple_of(2) { &first } else { &second };
             let started = Instant::now();
             let data = Data::of(Arc::clone(now));
             derivations.push(started.elapsed());

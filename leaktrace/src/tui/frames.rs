@@ -2,69 +2,31 @@
 //!
 //! A matter of taste for the screen only: nothing is decided by it.
 
+use super::text::short_function;
+use crate::report::{frame_name, is_plumbing};
 use crate::snapshot::{Callsite, Frame};
 
-/// Modules whose frames say nothing about who forgot a socket.
-const SYSTEM_MODULES: [&str; 10] = [
-    "libc.so",
-    "libc-",
-    "libpthread",
-    "ld-linux",
-    "ld-musl",
-    "libstdc++",
-    "libgcc_s",
-    "[vdso]",
-    "libc.musl",
-    "libuv.so",
-];
-
-/// Beginnings of functions that belong to a language's runtime or standard library.
-const RUNTIME_SYMBOLS: [&str; 25] = [
-    "std::",
-    "core::",
-    "alloc::",
-    "<std::",
-    "<core::",
-    "<alloc::",
-    "__rust",
-    "rust_begin",
-    "std_sys_",
-    "tokio::",
-    "mio::",
-    "<tokio::",
-    "<mio::",
-    "socket2::",
-    "runtime.",
-    "internal/",
-    "syscall.",
-    "net.",
-    "net/http.",
-    "crypto/tls.",
-    "golang.org/x/",
-    "__libc_",
-    "_start",
-    "start_thread",
-    "clone",
-];
-
-/// Whether a frame belongs to a library or a runtime and not to the application.
+/// Whether a frame belongs to a library or a runtime and not to the application. A frame without a name may be either.
 pub fn is_library(frame: &Frame) -> bool {
-    let module = frame.module.as_deref().map(super::text::file_name).unwrap_or_default();
-    if SYSTEM_MODULES.iter().any(|name| module.starts_with(name)) {
-        return true;
-    }
-    let symbol = frame.symbol.as_deref().unwrap_or_default();
-    matches!(symbol, "connect" | "accept" | "accept4" | "__connect" | "__accept" | "clone3")
-        || RUNTIME_SYMBOLS.iter().any(|start| symbol.starts_with(start))
+    frame.symbol.is_some() && is_plumbing(frame)
 }
 
-/// The frame that names a call site: the innermost one of the application, else the innermost one with a name.
+/// The frame that names a call site: the innermost one of the application, else the innermost one outside the module
+/// that made the system call, else the innermost one with a name.
 pub fn culprit(site: &Callsite) -> Option<&Frame> {
-    let named = |frame: &&Frame| frame.symbol.is_some();
-    let own = site.stack.iter().find(|frame| frame.symbol.is_some() && !is_library(frame));
-    own.or_else(|| site.stack.iter().find(|frame| !is_library(frame)))
-        .or_else(|| site.stack.iter().find(named))
-        .or_else(|| site.stack.first())
+    let frames = || site.stack.iter();
+    let leaf = site.stack.first()?;
+    frames()
+        .find(|frame| !is_plumbing(frame))
+        .or_else(|| frames().find(|frame| frame.symbol.is_none() && frame.module != leaf.module))
+        .or_else(|| frames().find(|frame| frame.symbol.is_some()))
+        .or(Some(leaf))
+}
+
+/// The function that names a call site, in a few characters; `None` where no frame is known. Clean but for ASCII
+/// terminals.
+pub fn culprit_name(site: &Callsite) -> Option<String> {
+    culprit(site).map(|frame| short_function(&frame_name(frame)).to_owned())
 }
 
 /// A stack as it is listed.
@@ -121,7 +83,7 @@ mod tests {
             frame("__libc_start_main", "/usr/lib/libc.so.6"),
         ];
         let site = Callsite { stack, ..Callsite::default() };
-        assert_eq!(culprit(&site).and_then(|f| f.symbol.as_deref()), Some("api::pool::checkout"));
+        assert_eq!(culprit_name(&site).as_deref(), Some("pool::checkout"));
         let folded = lines(&site.stack, Folding::Folded);
         assert_eq!(folded.len(), 3);
         assert_eq!((folded[0], folded[2]), (Line::Folded(2), Line::Folded(2)));
@@ -133,5 +95,14 @@ mod tests {
         let site = Callsite { stack: vec![frame("connect", "libc.so.6")], ..Callsite::default() };
         assert_eq!(culprit(&site).and_then(|f| f.symbol.as_deref()), Some("connect"));
         assert_eq!(culprit(&Callsite::default()), None);
+    }
+
+    #[test]
+    fn a_stripped_program_is_named_rather_than_the_libc_it_called() {
+        let bare =
+            |module: &str, offset| Frame { module: Some(module.to_owned()), offset: Some(offset), ..Frame::default() };
+        let stack = vec![bare("/usr/lib/libc.so.6", 1), bare("/usr/lib/libc.so.6", 2), bare("/srv/app", 0x1f)];
+        let site = Callsite { stack, ..Callsite::default() };
+        assert_eq!(culprit_name(&site).as_deref(), Some("app+0x1f"));
     }
 }

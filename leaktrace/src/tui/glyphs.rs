@@ -2,6 +2,7 @@
 //!
 //! Every sign of a set takes the same number of cells everywhere it is used; nothing here knows colours.
 
+use crate::units::Glyphs;
 use leaktrace_common::Severity;
 
 /// Which characters the terminal can show.
@@ -20,6 +21,14 @@ impl Charset {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(lookup).find(|value| !value.is_empty());
         let name = locale.unwrap_or_default().to_ascii_lowercase();
         if name.contains("utf-8") || name.contains("utf8") { Self::Unicode } else { Self::Ascii }
+    }
+
+    /// The same choice, for [`crate::units`] and [`crate::report`].
+    pub const fn glyphs(self) -> Glyphs {
+        match self {
+            Self::Unicode => Glyphs::Unicode,
+            Self::Ascii => Glyphs::Ascii,
+        }
     }
 
     const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
@@ -102,7 +111,7 @@ impl Charset {
 
     /// More of them.
     pub const fn up(self) -> &'static str {
-        self.pick("↑", "+")
+        self.pick("↑", "^")
     }
 
     /// A horizontal rule, one cell.

@@ -7,7 +7,6 @@ mod app;
 pub mod bench;
 mod columns;
 mod data;
-mod evidence;
 mod facts;
 mod figures;
 mod filter;
@@ -42,9 +41,7 @@ pub use bench::bench_frames;
 pub use facts::Facts;
 pub use glyphs::Charset;
 pub use keys::manual;
-pub use msg::{
-    Effect, ExportFormat, Flow, KillTarget, MouseCapture, Msg, Notice, NoticeKind, ReplayState, Thresholds, Update,
-};
+pub use msg::{Effect, Flow, KillTarget, MouseCapture, Msg, Notice, NoticeKind, ReplayState, Thresholds, Update};
 pub use run::{Ended, TuiError, run};
 pub use scope::Shown;
 pub use terminal::{Unfit, check_terminal};

@@ -2,7 +2,8 @@
 
 use super::input::TextInput;
 use super::keys::Context;
-use super::msg::{ExportFormat, KillTarget};
+use super::msg::KillTarget;
+use crate::report::ReportFormat;
 use std::path::PathBuf;
 
 /// Who has the keyboard.
@@ -49,7 +50,7 @@ pub enum Page {
 #[derive(Clone, Debug)]
 pub struct Export {
     /// In this format.
-    pub format: ExportFormat,
+    pub format: ReportFormat,
     /// To this file.
     pub path: TextInput,
     /// What is exported, in words.
@@ -89,10 +90,10 @@ impl Mode {
 
 impl Export {
     /// Another format, and the ending of the path with it where it was the old one's.
-    pub fn set_format(&mut self, format: ExportFormat) {
-        let ending = format!(".{}", self.format.extension());
+    pub fn set_format(&mut self, format: ReportFormat) {
+        let ending = format!(".{}", extension(self.format));
         if let Some(stem) = self.path.text().strip_suffix(&ending) {
-            self.path = TextInput::new(&format!("{stem}.{}", format.extension()));
+            self.path = TextInput::new(&format!("{stem}.{}", extension(format)));
         }
         self.format = format;
     }
@@ -100,5 +101,18 @@ impl Export {
     /// The file.
     pub fn file(&self) -> PathBuf {
         PathBuf::from(self.path.text())
+    }
+}
+
+/// How files of a format end.
+pub const fn extension(format: ReportFormat) -> &'static str {
+    match format {
+        ReportFormat::Text => "txt",
+        ReportFormat::Json => "json",
+        ReportFormat::Csv => "csv",
+        ReportFormat::Html => "html",
+        ReportFormat::Pprof => "pb.gz",
+        ReportFormat::Folded => "folded",
+        ReportFormat::Svg => "svg",
     }
 }

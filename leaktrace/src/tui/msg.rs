@@ -5,6 +5,7 @@
 
 use super::facts::Facts;
 use super::scope::Shown;
+use crate::report::ReportFormat;
 use crate::snapshot::Snapshot;
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::path::PathBuf;
@@ -108,7 +109,7 @@ pub enum Effect {
     /// overwritten. Answer with [`Update::Notice`].
     Export {
         /// In this format.
-        format: ExportFormat,
+        format: ReportFormat,
         /// To this file.
         path: PathBuf,
         /// Of this.
@@ -134,8 +135,13 @@ pub enum Effect {
         /// IPv4 or IPv6, without port and brackets.
         addrs: Vec<String>,
     },
-    /// Go to this sample of the recording.
-    ReplaySeek(u64),
+    /// Go to a sample of the recording and show it.
+    ReplaySeek {
+        /// Which, from 0.
+        index: u64,
+        /// Whether the recording goes on from there.
+        flow: Flow,
+    },
     /// Play at this many times real time.
     ReplaySpeed(f64),
 }
@@ -170,68 +176,4 @@ pub struct Thresholds {
     pub stall_s: f64,
     /// How long without payload counts as idle.
     pub idle_s: f64,
-}
-
-/// A format of reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExportFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// The contract's report.
-    Json,
-    /// A row a socket.
-    Csv,
-    /// One page.
-    Html,
-    /// Gzip-compressed profile.
-    Pprof,
-    /// Folded stacks.
-    Folded,
-    /// A flame graph.
-    Svg,
-}
-
-impl ExportFormat {
-    /// All of them, as the command line orders them.
-    pub const ALL: [Self; 7] = [Self::Text, Self::Json, Self::Csv, Self::Html, Self::Pprof, Self::Folded, Self::Svg];
-
-    /// The name that `--format` takes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Html => "html",
-            Self::Pprof => "pprof",
-            Self::Folded => "folded",
-            Self::Svg => "svg",
-        }
-    }
-
-    /// How files of it end.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Text => "txt",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Html => "html",
-            Self::Pprof => "pb.gz",
-            Self::Folded => "folded",
-            Self::Svg => "svg",
-        }
-    }
-
-    /// What it is good for.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::Text => "for people and tickets",
-            Self::Json => "everything, for programs and leaktrace diff",
-            Self::Csv => "a row a socket, for spreadsheets",
-            Self::Html => "one page that opens anywhere",
-            Self::Pprof => "for go tool pprof",
-            Self::Folded => "stacks by open sockets, for flame graph tools",
-            Self::Svg => "a flame graph of open sockets",
-        }
-    }
 }

@@ -3,9 +3,10 @@
 //! Computed when the cursor moves or a snapshot comes, and only while the detail is open.
 
 use super::data::Data;
-use super::evidence::evidence;
 use super::facts::Counts;
+use super::glyphs::Charset;
 use super::row_key::RowKey;
+use crate::report::evidence;
 use crate::snapshot::Socket;
 use leaktrace_common::Verdict;
 use std::cmp::Reverse;
@@ -72,7 +73,7 @@ pub enum Counted {
 
 impl Subject {
     /// Looks closely at a row whose sockets have these verdicts.
-    pub fn of(key: RowKey, counts: &Counts, data: &Data) -> Self {
+    pub fn of(key: RowKey, counts: &Counts, data: &Data, charset: Charset) -> Self {
         let (sockets, listed, all_counted) = sockets_of(&key, data, LOOKED_AT);
         let all = &data.snapshot.sockets;
         let looked_at = || sockets.iter().filter_map(|at| all.get(*at as usize));
@@ -81,7 +82,11 @@ impl Subject {
                 .zip(&sockets)
                 .filter(|(_, at)| data.facts.verdicts.get(**at as usize).is_some_and(|set| set.contains(verdict)));
             let first = having.next().and_then(|(_, at)| all.get(*at as usize));
-            Reason { verdict, count: counts[verdict as usize], words: first.map(|socket| evidence(socket, verdict)) }
+            Reason {
+                verdict,
+                count: counts[verdict as usize],
+                words: first.and_then(|socket| words(socket, verdict, charset)),
+            }
         };
         Self {
             held: held(looked_at()),
@@ -93,6 +98,11 @@ impl Subject {
             key: Some(key),
         }
     }
+}
+
+/// The evidence of one verdict.
+fn words(socket: &Socket, verdict: Verdict, charset: Charset) -> Option<String> {
+    evidence(socket, charset.glyphs()).into_iter().find(|fact| fact.verdict == verdict).map(|fact| fact.words)
 }
 
 /// The first `most` sockets of a row, how many were found, and whether that is all.
@@ -164,7 +174,7 @@ mod tests {
         let data = Data::of(Arc::new(Snapshot { sockets, ..Snapshot::default() }));
         let mut counts = Counts::default();
         counts[Verdict::CloseWait as usize] = 2;
-        let subject = Subject::of(RowKey::Callsite(1), &counts, &data);
+        let subject = Subject::of(RowKey::Callsite(1), &counts, &data, Charset::Unicode);
         assert_eq!(subject.held.iter().map(|h| (h.pid, h.count)).collect::<Vec<_>>(), [(3, 2), (2, 1)]);
         assert_eq!(subject.reasons.len(), 1);
         assert!(subject.reasons[0].words.as_deref().unwrap().contains("10m"), "{:?}", subject.reasons);

@@ -232,7 +232,7 @@ fn callsite(size: Size, nth: usize, tick: u64) -> Callsite {
         } else {
             0.2 * (nth % 3) as f64
         }),
-        lifetime_s: (closed > 0).then(|| Lifetimes { count: closed, p50: 0.012, p90: 0.35, p99: 4.2, max: 61.0 }),
+        lifetime_s: (closed > 0).then_some(Lifetimes { count: closed, p50: 0.012, p90: 0.35, p99: 4.2, max: 61.0 }),
         peers: (0..3)
             .map(|p| PeerCount { peer: peer((nth + p) % size.peers.max(1)), open: 9 - 3 * p as u64 })
             .collect(),
@@ -298,7 +298,7 @@ fn socket(size: Size, nth: usize, tick: u64) -> Socket {
         state_s: Some(age_s / 2.0),
         keepalive: Some(!has("idle-unguarded")),
         user_timeout_ms: None,
-        waiters: Some(nth % 2 == 0),
+        waiters: Some(nth.is_multiple_of(2)),
         memory_bytes: 4_352 + rx + tx,
         netns: Some(4_026_531_840),
         container: container(holder),

@@ -9,31 +9,27 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// More than this of one piece of text is never looked at, in bytes.
 const LONGEST: usize = 2048;
 
-/// `text` without anything that a terminal would act on or that would hide or reorder what follows.
+/// `text` without anything that a terminal would act on or that would hide or reorder what follows, see
+/// [`crate::report::clean`]; on ASCII terminals without anything else, either.
 pub fn clean(text: &str, charset: Charset) -> Cow<'_, str> {
     let text = head(text, LONGEST);
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Cow::Borrowed(text);
     }
-    let replacement = match charset {
-        Charset::Unicode => '\u{fffd}',
-        Charset::Ascii => '?',
-    };
-    let shown = |c: char| !is_harmful(c) && (charset == Charset::Unicode || c.is_ascii());
-    if text.chars().all(shown) {
-        return Cow::Borrowed(text);
+    let safe = crate::report::clean(text);
+    match charset {
+        // Marks that pile up on one cell reach into its neighbours on some terminals.
+        Charset::Unicode if safe.chars().any(is_mark) => Cow::Owned(safe.chars().filter(|c| !is_mark(*c)).collect()),
+        Charset::Ascii if !safe.is_ascii() => {
+            Cow::Owned(safe.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect())
+        }
+        _ => safe,
     }
-    Cow::Owned(text.chars().map(|c| if shown(c) { c } else { replacement }).collect())
 }
 
-/// Controls, and format characters that are invisible or change the direction of text.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-        || c.width() == Some(0)
+/// Whether a character takes no cell of its own.
+fn is_mark(c: char) -> bool {
+    c.width().unwrap_or(0) == 0
 }
 
 /// At most `bytes` of the beginning, ending at a character.
@@ -120,30 +116,19 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
-/// A symbol without what tells nobody anything: Rust's hash suffix and the paths in front of the last two names.
+/// A function without the paths in front of its last two names.
 ///
-/// `leaky::pool::PoolClient::checkout::h0123456789abcdef` reads `PoolClient::checkout`,
-/// `net/http.(*Transport).dialConn` reads `http.(*Transport).dialConn`. Generic arguments are left alone.
-pub fn short_symbol(symbol: &str) -> &str {
-    let symbol = head(symbol, LONGEST);
-    let symbol = match symbol.rfind("::h") {
-        Some(at) if symbol.len() - at == 19 && symbol[at + 3..].bytes().all(|b| b.is_ascii_hexdigit()) => &symbol[..at],
-        _ => symbol,
-    };
-    if symbol.contains(['<', '(', ' ']) && !symbol.contains("/") {
-        return symbol;
+/// `leaky::pool::PoolClient::checkout` reads `PoolClient::checkout`, `net/http.(*Transport).dialConn` reads
+/// `http.(*Transport).dialConn`. Names with generic arguments are left alone.
+pub fn short_function(name: &str) -> &str {
+    if let Some(slash) = name.split(['(', '<', '[', ' ']).next().and_then(|plain| plain.rfind('/')) {
+        return &name[slash + 1..];
     }
-    if let Some(slash) = symbol.split(['(', '<', '[', ' ']).next().and_then(|plain| plain.rfind('/')) {
-        return &symbol[slash + 1..];
+    if name.contains(['<', '(', ' ']) {
+        return name;
     }
-    let mut parts = symbol.rmatch_indices("::").skip(1);
-    parts.next().map_or(symbol, |(at, _)| &symbol[at + 2..])
-}
-
-/// The last part of a path.
-pub fn file_name(path: &str) -> &str {
-    let path = path.trim_end_matches('/');
-    path.rsplit('/').next().unwrap_or(path)
+    let mut parts = name.rmatch_indices("::").skip(1);
+    parts.next().map_or(name, |(at, _)| &name[at + 2..])
 }
 
 #[cfg(test)]
@@ -152,11 +137,12 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_acts_on_is_left() {
-        let hostile = "a\x1b[2J\u{9b}31m\r\n\u{202e}b\u{200b}\u{7f}é";
+        let hostile = "a\x1b[2J\u{9b}31m\r\n\u{202e}b\u{200b}\u{7f}e\u{301}\u{301}漢";
         let cleaned = clean(hostile, Charset::Unicode);
-        assert!(cleaned.chars().all(|c| !is_harmful(c)), "{cleaned:?}");
-        assert!(cleaned.ends_with('é'));
+        assert!(!cleaned.chars().any(|c| c.is_control() || is_mark(c)), "{cleaned:?}");
+        assert!(cleaned.ends_with("e漢"));
         assert!(clean(hostile, Charset::Ascii).is_ascii());
+        assert!(clean(&"x\u{1b}".repeat(100_000), Charset::Unicode).len() < 10_000);
     }
 
     #[test]
@@ -176,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn symbols_lose_their_hash_and_their_outer_paths() {
-        assert_eq!(short_symbol("leaky::pool::PoolClient::checkout::h0123456789abcdef"), "PoolClient::checkout");
-        assert_eq!(short_symbol("net/http.(*Transport).dialConn"), "http.(*Transport).dialConn");
-        assert_eq!(short_symbol("main"), "main");
-        assert_eq!(short_symbol("std::map<a::b, c::d>::find(int)"), "std::map<a::b, c::d>::find(int)");
+    fn functions_lose_their_outer_paths() {
+        assert_eq!(short_function("leaky::pool::PoolClient::checkout"), "PoolClient::checkout");
+        assert_eq!(short_function("net/http.(*Transport).dialConn"), "http.(*Transport).dialConn");
+        assert_eq!(short_function("main"), "main");
+        assert_eq!(short_function("std::map<a::b, c::d>::find(int)"), "std::map<a::b, c::d>::find(int)");
     }
 }

@@ -36,8 +36,6 @@ pub enum Role {
     Warning,
     /// The row that the cursor is on.
     Selected,
-    /// The row that the cursor is on while something else has the keyboard.
-    Resting,
     /// A curve.
     Curve,
 }
@@ -54,7 +52,6 @@ impl Colour {
             Role::Bad(Severity::Suspect) => Style::new(),
             Role::Warning => Style::new().add_modifier(Modifier::BOLD),
             Role::Selected => Style::new().add_modifier(Modifier::REVERSED),
-            Role::Resting => Style::new().add_modifier(Modifier::UNDERLINED),
         };
         if self == Self::Plain {
             return plain;
@@ -68,6 +65,12 @@ impl Colour {
             Role::Curve => plain.fg(Color::Cyan),
             _ => plain,
         }
+    }
+
+    /// What the row that the cursor is on adds to the styles of its cells: one bar, readable on any palette.
+    pub fn bar(self) -> Style {
+        let bar = self.style(Role::Selected).remove_modifier(Modifier::DIM);
+        if self == Self::Plain { bar } else { bar.fg(Color::Reset) }
     }
 
     /// The style of a severity, or of what has none.

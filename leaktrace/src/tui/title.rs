@@ -2,9 +2,9 @@
 
 use super::app::App;
 use super::columns::processes::short_container;
-use super::frames::culprit;
+use super::frames::culprit_name;
 use super::table::AnyTable;
-use super::text::{clean, short_symbol};
+use super::text::clean;
 use super::view_kind::Grouping;
 use crate::snapshot::{Callsite, Process, Socket};
 
@@ -23,8 +23,8 @@ pub fn row_title(app: &App, position: usize) -> String {
 }
 
 fn of_callsite(site: &Callsite) -> String {
-    match culprit(site).and_then(|frame| frame.symbol.as_deref()) {
-        Some(function) => format!("{} {}", site.comm, short_symbol(function)),
+    match culprit_name(site) {
+        Some(function) => format!("{} {function}", site.comm),
         None => site.comm.clone(),
     }
 }

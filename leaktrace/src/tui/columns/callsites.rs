@@ -2,12 +2,13 @@
 
 use super::cells::{self, verdict_column};
 use super::{Align, Around, Cell, Column, Sort, Tabular, When};
-use crate::snapshot::{Callsite, Frame};
-use crate::tui::frames::culprit;
+use crate::report::base_name;
+use crate::snapshot::Callsite;
+use crate::tui::frames::{culprit, culprit_name};
 use crate::tui::history::Whose;
 use crate::tui::names::Names;
 use crate::tui::row_key::host_of;
-use crate::tui::text::{clean, file_name, short_symbol};
+use crate::tui::text::{clean, short_function};
 use crate::tui::theme::Role;
 use std::borrow::Cow;
 
@@ -45,7 +46,7 @@ static COLUMNS: &[Column<Callsite>] = &[
     Column {
         name: "CALL SITE",
         about: "the function that opened the sockets",
-        least: 18,
+        least: 14,
         good: 30,
         most: 48,
         rank: 0,
@@ -249,7 +250,7 @@ static COLUMNS: &[Column<Callsite>] = &[
 ];
 
 fn function(row: &Callsite) -> &str {
-    culprit(row).and_then(|frame| frame.symbol.as_deref()).unwrap_or_default()
+    culprit(row).and_then(|frame| frame.symbol.as_deref()).map(short_function).unwrap_or_default()
 }
 
 fn site<'a>(row: &'a Callsite, around: &Around<'a>) -> Cell<'a> {
@@ -257,21 +258,13 @@ fn site<'a>(row: &'a Callsite, around: &Around<'a>) -> Cell<'a> {
         let noun = if extra.members == 1 { "call site" } else { "call sites" };
         return cells::own(format!("{} {noun}", extra.members), around, Role::Faint);
     }
-    let Some(frame) = culprit(row) else {
-        return cells::own("stack unknown", around, Role::Faint);
-    };
-    match &frame.symbol {
-        Some(symbol) => cells::foreign(short_symbol(symbol), around, Role::Strong),
-        None => cells::own(unresolved(frame, around), around, Role::Text),
-    }
-}
-
-/// `module+0x1234`, or the address where the module is not known either.
-fn unresolved(frame: &Frame, around: &Around<'_>) -> String {
-    match (&frame.module, frame.offset) {
-        (Some(module), Some(offset)) => format!("{}+{offset:#x}", clean(file_name(module), around.charset)),
-        (Some(module), None) => clean(file_name(module), around.charset).into_owned(),
-        (None, _) => format!("{:#x}", frame.address),
+    match culprit_name(row) {
+        Some(name) => {
+            let resolved = culprit(row).is_some_and(|frame| frame.symbol.is_some());
+            let role = if resolved { Role::Strong } else { Role::Text };
+            cells::own(clean(&name, around.charset).into_owned(), around, role)
+        }
+        None => cells::own("stack unknown", around, Role::Faint),
     }
 }
 
@@ -279,7 +272,7 @@ fn source<'a>(row: &'a Callsite, around: &Around<'a>) -> Cell<'a> {
     let Some((file, line)) = culprit(row).and_then(|frame| Some((frame.file.as_deref()?, frame.line))) else {
         return cells::absent(around);
     };
-    let file = clean(file_name(file), around.charset);
+    let file = clean(base_name(file), around.charset);
     let text = match line {
         Some(line) => Cow::Owned(format!("{file}:{line}")),
         None => file,

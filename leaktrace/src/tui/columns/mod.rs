@@ -140,31 +140,44 @@ pub fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
     let columns = T::columns();
     let seen = |verdict: Verdict| fitting.seen[verdict as usize] > 0;
     let cost = |column: &Column<T>| usize::from(column.least) + 1;
-    let in_columns: usize = columns
+    // Verdicts stand in columns of their own where all of them do, beside comfortable columns of what is needed.
+    let apart: usize = columns
         .iter()
         .filter(|column| match column.when {
             When::Seen(verdict) => seen(verdict),
-            When::Always => column.rank <= 1,
+            When::Always => column.rank <= NEEDED,
             _ => false,
         })
-        .map(cost)
+        .map(|column| usize::from(column.good) + 1)
         .sum();
     let any_seen = fitting.seen.iter().any(|count| *count > 0);
-    let verdicts_apart = any_seen && in_columns <= usize::from(fitting.width) + 1;
-    let may = |at: usize, column: &Column<T>| match column.when {
-        When::Always => true,
-        When::Seen(verdict) => (verdicts_apart && seen(verdict)) || fitting.sorting == Some(at),
-        When::Otherwise => !verdicts_apart,
-        When::Named => fitting.naming == super::names::Naming::On,
+    let verdicts_apart = any_seen && apart <= usize::from(fitting.width) + 1;
+    let may = |at: usize, column: &Column<T>| {
+        let usual = match column.when {
+            When::Always => true,
+            When::Seen(verdict) => verdicts_apart && seen(verdict),
+            When::Otherwise => !verdicts_apart,
+            When::Named => fitting.naming == super::names::Naming::On,
+        };
+        usual || fitting.sorting == Some(at)
     };
-    let rank = |at: usize| if fitting.sorting == Some(at) { 0 } else { columns[at].rank };
-    let mut wanted: Vec<(u8, usize)> =
-        columns.iter().enumerate().filter(|(at, column)| may(*at, column)).map(|(at, _)| (rank(at), at)).collect();
+    let rank = |at: usize| match columns[at].when {
+        // The column that sorts comes before all others.
+        _ if fitting.sorting == Some(at) => 0,
+        When::Seen(_) => NEEDED,
+        _ => columns[at].rank,
+    };
+    let mut wanted: Vec<(u8, bool, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter(|(at, column)| may(*at, column))
+        .map(|(at, _)| (rank(at), fitting.sorting != Some(at), at))
+        .collect();
     wanted.sort_unstable();
     let mut left = usize::from(fitting.width) + 1;
     let mut chosen: Vec<(usize, u16)> = Vec::with_capacity(wanted.len());
-    let needed = wanted.partition_point(|(rank, _)| *rank <= NEEDED);
-    for (_, at) in &wanted[..needed] {
+    let needed = wanted.partition_point(|(rank, ..)| *rank <= NEEDED);
+    for (.., at) in &wanted[..needed] {
         let cells = cost(&columns[*at]);
         if cells <= left {
             left -= cells;
@@ -177,7 +190,7 @@ pub fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
     }
     chosen.sort_unstable();
     left = widen(&mut chosen, left, |at| columns[at].good);
-    for (_, at) in &wanted[needed..] {
+    for (.., at) in &wanted[needed..] {
         let cells = usize::from(columns[*at].good) + 1;
         if cells <= left {
             left -= cells;
@@ -229,7 +242,7 @@ mod tests {
                 let end = places.last().map_or(0, |place| place.x + place.width);
                 assert!(end <= width, "{width}: {places:?}");
                 assert!(places.windows(2).all(|pair| pair[0].x + pair[0].width < pair[1].x));
-                if width >= 80 {
+                if width >= 24 {
                     assert!(sorting.is_none_or(|at| places.iter().any(|place| place.column == at)));
                 }
             }

@@ -4,9 +4,9 @@ use super::cells;
 use super::processes::short_container;
 use super::{Align, Around, Cell, Column, Sort, Tabular, When};
 use crate::snapshot::Socket;
-use crate::tui::frames::culprit;
+use crate::tui::frames::culprit_name;
 use crate::tui::row_key::host_of;
-use crate::tui::text::{clean, short_symbol};
+use crate::tui::text::clean;
 use crate::tui::theme::Role;
 
 impl Tabular for Socket {
@@ -298,8 +298,8 @@ fn site<'a>(row: &'a Socket, around: &Around<'a>) -> Cell<'a> {
         .callsite
         .and_then(|id| around.lens.facts.callsite(id))
         .and_then(|at| around.lens.snapshot.callsites.get(at));
-    match site.and_then(culprit).and_then(|frame| frame.symbol.as_deref()) {
-        Some(symbol) => cells::foreign(short_symbol(symbol), around, Role::Text),
+    match site.and_then(culprit_name) {
+        Some(name) => cells::own(clean(&name, around.charset).into_owned(), around, Role::Text),
         None => cells::absent(around),
     }
 }

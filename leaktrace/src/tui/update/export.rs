@@ -1,12 +1,13 @@
 //! Preparing and asking for an export of what is shown.
 
 use super::say;
+use crate::report::ReportFormat;
 use crate::tui::app::App;
 use crate::tui::input::TextInput;
 use crate::tui::item::Item;
 use crate::tui::keys::Action;
-use crate::tui::mode::{Export, Mode};
-use crate::tui::msg::{Effect, ExportFormat, NoticeKind};
+use crate::tui::mode::{Export, Mode, extension};
+use crate::tui::msg::{Effect, NoticeKind};
 use crate::tui::scope::Shown;
 use crate::tui::table::with_table;
 use crate::tui::text::clean;
@@ -22,8 +23,8 @@ pub fn open(app: &mut App) {
     let plain = |text: &str| -> String { text.chars().filter(|c| c.is_ascii_alphanumeric()).take(32).collect() };
     let host = plain(snapshot.host.hostname.as_deref().unwrap_or("host"));
     let end = plain(snapshot.window.end.split(['.', 'Z', '+']).next().unwrap_or_default());
-    let format = ExportFormat::default();
-    let path = TextInput::new(&format!("leaktrace-{host}-{end}.{}", format.extension()));
+    let format = ReportFormat::default();
+    let path = TextInput::new(&format!("leaktrace-{host}-{end}.{}", extension(format)));
     let noun = app.view.title().to_lowercase();
     let what = if app.is_narrowed() {
         format!("the {} {noun} shown, and their sockets", format_count(app.rows.len() as u64))
@@ -36,7 +37,7 @@ pub fn open(app: &mut App) {
 /// What an action does in the dialog.
 pub fn act(app: &mut App, action: Action) -> Option<Effect> {
     let Mode::Export(export) = &mut app.mode else { return None };
-    let all = ExportFormat::ALL;
+    let all = ReportFormat::ALL;
     let at = all.iter().position(|format| *format == export.format).unwrap_or(0);
     match action {
         Action::Up => export.set_format(all[(at + all.len() - 1) % all.len()]),

@@ -1,5 +1,6 @@
 //! Closing sockets: what would be closed is named first, by cookie and namespace, and frozen while it is asked.
 
+use super::list::open_sockets;
 use super::say;
 use crate::snapshot::Socket;
 use crate::tui::app::App;
@@ -9,7 +10,7 @@ use crate::tui::mode::{Confirm, Mode};
 use crate::tui::msg::{Effect, KillTarget, NoticeKind};
 use crate::tui::row_key::RowKey;
 use crate::tui::subject::all_sockets_of;
-use crate::tui::table::{AnyTable, with_table};
+use crate::tui::table::with_table;
 use crate::tui::text::clean;
 use crate::tui::title::row_title;
 use crate::units::format_counted;
@@ -50,13 +51,7 @@ fn prepare(app: &App) -> Result<Confirm, &'static str> {
 /// The row the cursor is on and how many sockets it has open.
 fn selected(app: &App) -> Option<(RowKey, u64)> {
     let (at, table) = (app.selected_row()?, app.table()?);
-    let open = match table {
-        AnyTable::Callsites(table) => table.items.get(at)?.open,
-        AnyTable::Processes(table) => table.items.get(at)?.open,
-        AnyTable::Peers(table) => table.items.get(at)?.open,
-        AnyTable::Sockets(_) => 1,
-    };
-    Some((with_table!(table, table => table.items.get(at)?.key(table.grouping)), open))
+    Some((with_table!(table, table => table.items.get(at)?.key(table.grouping)), open_sockets(app)?))
 }
 
 fn ends(socket: &Socket, charset: Charset) -> String {

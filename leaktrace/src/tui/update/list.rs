@@ -11,9 +11,10 @@ use crate::tui::layout::{areas, places};
 use crate::tui::msg::NoticeKind;
 use crate::tui::row_key::RowKey;
 use crate::tui::subject::Subject;
-use crate::tui::table::{Table, with_table};
+use crate::tui::table::{AnyTable, Table, with_table};
 use crate::tui::title::row_title;
 use crate::tui::view_kind::View;
+use crate::units::{format_count, format_counted};
 use leaktrace_common::Severity;
 
 /// Which way.
@@ -124,7 +125,18 @@ pub fn settle(app: &mut App) {
 fn look_closely(app: &App, key: RowKey) -> Option<Subject> {
     let at = app.selected_row()?;
     let counts = with_table!(app.table()?, table => table.counts(at));
-    Some(Subject::of(key, &counts, app.data.as_ref()?))
+    Some(Subject::of(key, &counts, app.data.as_ref()?, app.options.charset))
+}
+
+/// How many sockets the row the cursor is on has open.
+pub fn open_sockets(app: &App) -> Option<u64> {
+    let at = app.selected_row()?;
+    Some(match app.table()? {
+        AnyTable::Callsites(table) => table.items.get(at)?.open,
+        AnyTable::Processes(table) => table.items.get(at)?.open,
+        AnyTable::Peers(table) => table.items.get(at)?.open,
+        AnyTable::Sockets(_) => 1,
+    })
 }
 
 /// Shows another view.
@@ -149,7 +161,7 @@ pub fn enter_sockets(app: &mut App) {
         return;
     }
     let Some(key) = key_at(app, position) else { return };
-    let title = row_title(app, position);
+    let (title, open) = (row_title(app, position), open_sockets(app).unwrap_or(0));
     app.panel = Panel::Closed;
     app.list_mut().selected = Some(key.clone());
     app.view = View::Sockets;
@@ -157,6 +169,11 @@ pub fn enter_sockets(app: &mut App) {
     app.scope_from = Some((title, from));
     follow_top(app);
     rebuild(app);
+    let listed = app.rows.len() as u64;
+    if open > listed {
+        let of = format_counted(open, "open socket");
+        say(app, NoticeKind::Done, format!("{} of {of} are flagged and listed one by one", format_count(listed)));
+    }
 }
 
 /// Goes back from the sockets of a row to the row.

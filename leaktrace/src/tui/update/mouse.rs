@@ -50,11 +50,10 @@ fn click(app: &mut App, at: Position) -> Option<Effect> {
     } else if areas.footer.contains(at) {
         return footer::at(app, areas.footer, at.x).and_then(|action| act(app, action));
     } else if areas.replay.contains(at) {
-        let to = replay::at(app, areas.replay, at.x)?;
-        if let Some(replay) = &mut app.replay {
-            replay.index = to;
-        }
-        return Some(Effect::ReplaySeek(to));
+        let index = replay::at(app, areas.replay, at.x)?;
+        let replay = app.replay.as_mut()?;
+        replay.index = index;
+        return Some(Effect::ReplaySeek { index, flow: replay.flow });
     } else if areas.heading.contains(at) {
         let hit = |x: u16, width: u16| (x..=x.saturating_add(width)).contains(&at.x);
         let place = places(app, areas.body.width).into_iter().find(|place| hit(place.x, place.width));

@@ -39,11 +39,10 @@ pub fn step(app: &mut App, action: Action) -> Option<Effect> {
         _ => replay.index.saturating_add(tenth),
     };
     replay.index = to.min(last);
-    let seek = Effect::ReplaySeek(replay.index);
     if matches!(action, Action::StepBack | Action::StepForward) {
         replay.flow = Flow::Paused;
     }
-    Some(seek)
+    Some(Effect::ReplaySeek { index: replay.index, flow: replay.flow })
 }
 
 /// Half the speed, or twice.

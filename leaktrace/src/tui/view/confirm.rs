@@ -21,7 +21,7 @@ pub fn draw(app: &App, dialog: &Confirm, buffer: &mut Buffer) {
     let head = wrap(&question(dialog), cells);
     let named: Vec<String> = dialog.named.iter().flat_map(|named| lines(named, cells)).collect();
     let tail = wrap(WARNING, cells);
-    let wanted = (head.len() + named.len() + tail.len() + 4).min(usize::from(u16::MAX)) as u16;
+    let wanted = (head.len() + named.len() + tail.len() + 3).min(usize::from(u16::MAX)) as u16;
     let area = dialog::open(app, &title, widest as u16, wanted, buffer);
     // The answer is always there; the warning goes first where there is little room.
     let mut bottom = area.height.saturating_sub(1);
@@ -30,7 +30,7 @@ pub fn draw(app: &App, dialog: &Confirm, buffer: &mut Buffer) {
         .put(" close   ", Role::Bad(Severity::Leak))
         .put("n", Role::Accent)
         .put(" keep", Role::Text);
-    if usize::from(bottom) > head.len() + tail.len() + 4 {
+    if usize::from(bottom) > head.len() + tail.len() + 3 {
         bottom -= tail.len() as u16 + 1;
         for (row, line) in (bottom..).zip(&tail) {
             Pen::new(app, buffer, area, row).put(line, Role::Faint);

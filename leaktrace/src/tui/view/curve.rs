@@ -2,18 +2,43 @@
 
 use crate::tui::glyphs::Charset;
 
-/// One line: each count as one of eight heights between nothing and the highest.
+/// What the lowest and the highest step of a curve stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Bottom.
+    pub low: u32,
+    /// Top.
+    pub high: u32,
+}
+
+/// A scale that shows the shape: from nothing where counts go far down, else from the lowest one. Counts that hardly
+/// move, by less than a fiftieth, stay at the bottom rather than look like an alarm.
+pub fn scale(counts: &[u32]) -> Scale {
+    let high = counts.iter().copied().max().unwrap_or(0);
+    let low = counts.iter().copied().min().unwrap_or(0);
+    let spread = u64::from(high - low);
+    if u64::from(low) * 2 <= u64::from(high) {
+        Scale { low: 0, high }
+    } else if spread * 50 < u64::from(high) {
+        Scale { low, high: low.saturating_mul(2) }
+    } else {
+        Scale { low, high }
+    }
+}
+
+/// One line: each count as one of eight heights.
 pub fn line(counts: &[u32], charset: Charset) -> String {
     rows(counts, 1, charset).pop().unwrap_or_default()
 }
 
-/// Several lines, the top one first; the highest count reaches the top.
+/// Several lines, the top one first.
 pub fn rows(counts: &[u32], height: usize, charset: Charset) -> Vec<String> {
     let bars = charset.bars();
-    let highest = u64::from(counts.iter().copied().max().unwrap_or(0)).max(1);
+    let Scale { low, high } = scale(counts);
+    let range = u64::from(high - low).max(1);
     let steps = 8 * height as u64;
     let reach = |count: u32| {
-        let step = u64::from(count) * steps / highest;
+        let step = u64::from(count.saturating_sub(low)) * steps / range;
         if count > 0 { step.max(1) } else { 0 }
     };
     (0..height)
@@ -38,5 +63,12 @@ mod tests {
         assert_eq!(line(&[0, 1, 500, 1000], Charset::Unicode), " ▁▄█");
         assert_eq!(rows(&[1, 16], 2, Charset::Unicode), [" █", "▁█"]);
         assert_eq!(rows(&[], 2, Charset::Ascii), ["", ""]);
+    }
+
+    #[test]
+    fn a_slope_on_a_high_level_is_seen_and_noise_is_not() {
+        assert_eq!(line(&[800, 850, 900], Charset::Unicode), "▁▄█");
+        assert_eq!(line(&[1000, 1003, 1001], Charset::Unicode), "▁▁▁");
+        assert_eq!(scale(&[u32::MAX, u32::MAX]), Scale { low: u32::MAX, high: u32::MAX });
     }
 }

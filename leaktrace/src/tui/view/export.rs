@@ -2,9 +2,9 @@
 
 use super::dialog;
 use super::pen::Pen;
+use crate::report::ReportFormat;
 use crate::tui::app::App;
 use crate::tui::mode::Export;
-use crate::tui::msg::ExportFormat;
 use crate::tui::text::{clean, fit_end, width};
 use crate::tui::theme::Role;
 use ratatui::buffer::Buffer;
@@ -13,7 +13,7 @@ use ratatui::layout::Position;
 /// Draws it; the place of the cursor.
 pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position> {
     let charset = app.options.charset;
-    let formats = ExportFormat::ALL;
+    let formats = ReportFormat::ALL;
     let area = dialog::open(app, "Export", 66, formats.len() as u16 + 5, buffer);
     // Where there is little room the chosen format is what is left of the list.
     let room = usize::from(area.height).saturating_sub(3);
@@ -30,7 +30,7 @@ pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position>
         pen.put(pointer, Role::Accent)
             .skip(1)
             .put(&format!("{:<8}", format.name()), role)
-            .put(format.about(), Role::Faint);
+            .put(about(*format), Role::Faint);
         row += 1;
     }
     row += u16::from(room > formats.len());
@@ -42,4 +42,17 @@ pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position>
     let after = dialog.path.text().get(dialog.path.before_cursor().len()..).unwrap_or_default();
     pen.put(&clean(after, charset), Role::Strong);
     (row < area.height && cursor.x < area.right()).then_some(cursor)
+}
+
+/// What a format is good for.
+const fn about(format: ReportFormat) -> &'static str {
+    match format {
+        ReportFormat::Text => "for people and tickets",
+        ReportFormat::Json => "everything, for programs and leaktrace diff",
+        ReportFormat::Csv => "a row a socket, for spreadsheets",
+        ReportFormat::Html => "one page that opens anywhere",
+        ReportFormat::Pprof => "for go tool pprof",
+        ReportFormat::Folded => "stacks by open sockets, for flame graph tools",
+        ReportFormat::Svg => "a flame graph of open sockets",
+    }
 }

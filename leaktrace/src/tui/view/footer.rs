@@ -7,7 +7,7 @@ use crate::tui::mode::Mode;
 use crate::tui::msg::NoticeKind;
 use crate::tui::text::{clean, fit_end, width};
 use crate::tui::theme::Role;
-use crate::units::format_count;
+use crate::units::format_counted;
 use leaktrace_common::Severity;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -35,7 +35,11 @@ fn hints(app: &App, room: usize) -> Vec<Hint> {
     for row in rows {
         let Some(key) = row.keys.first().map(|key| key.sign(app.options.charset)) else { continue };
         match all.last_mut() {
-            Some(before) if before.word == row.short => before.key.push_str(&key),
+            Some(before) if before.word == row.short => {
+                // Words would run together, signs do not.
+                before.key.push_str(if width(&key) > 1 { "/" } else { "" });
+                before.key.push_str(&key);
+            }
             _ => all.push(Hint { key, word: row.short, action: row.action }),
         }
     }
@@ -70,6 +74,9 @@ pub fn at(app: &App, area: Rect, x: u16) -> Option<Action> {
 /// Draws it; the place of the cursor where text is typed.
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let mut pen = Pen::new(app, buffer, area, 0);
+    if matches!(app.mode, Mode::Filter) {
+        return Some(filter(app, &mut pen, area));
+    }
     if let Some(notice) = &app.notice {
         let (sign, role) = match notice.kind {
             NoticeKind::Done => ("", Role::Strong),
@@ -77,9 +84,6 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
         };
         pen.put(sign, role).put(&clean(&notice.text, app.options.charset), role);
         return None;
-    }
-    if matches!(app.mode, Mode::Filter) {
-        return Some(filter(app, &mut pen, area));
     }
     for hint in hints(app, usize::from(area.width)) {
         pen.put(&hint.key, Role::Accent).skip(1).put(hint.word, Role::Faint).skip(2);
@@ -89,7 +93,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
 
 fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Position {
     let charset = app.options.charset;
-    let found = format!("{} rows", format_count(app.rows.len() as u64));
+    let found = format_counted(app.rows.len() as u64, "row");
     if pen.left() >= 60 {
         pen.at_right("Enter keep  Esc clear", Role::Faint);
     }

@@ -6,7 +6,7 @@ use super::severities::{self, Words};
 use crate::snapshot::Snapshot;
 use crate::tui::app::App;
 use crate::tui::figures::{rate, short_count, time_of_day};
-use crate::tui::text::clean;
+use crate::tui::text::{clean, width};
 use crate::tui::theme::Role;
 use crate::units::{format_count, format_counted, format_duration, format_size};
 use ratatui::buffer::Buffer;
@@ -71,7 +71,7 @@ fn place(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     let kernel = host.kernel.as_deref().map(|kernel| format!("Linux {}", clean(kernel, charset)));
     let every = format!("every {}", format_duration(snapshot.settings.interval_s));
     for text in kernel.into_iter().chain([clean(&health.hooks, charset).into_owned(), every]) {
-        if !text.is_empty() {
+        if !text.is_empty() && pen.left() >= width(&text) + 3 {
             pen.put(charset.dot(), Role::Faint).put(&text, Role::Text);
         }
     }
@@ -92,7 +92,7 @@ fn flow(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     rates(app, pen);
     let covered = format_duration(app.history.seconds());
     let room = pen.left().saturating_sub(covered.len() + 3).min(64);
-    if room >= 8 {
+    if room >= 8 && app.history.seconds() > 0.0 {
         let counts = app.history.total().columns(room);
         pen.skip(1).put(&curve::line(&counts, app.options.charset), Role::Curve);
         pen.put(" ", Role::Text).put(&covered, Role::Faint);

@@ -35,9 +35,12 @@ fn draw_table<T: Tabular>(app: &App, table: &Table<'_, T>, areas: &Areas, buffer
         let line = Rect { y: areas.body.y + row, height: 1, ..areas.body };
         draw_row(app, table, item, at, &places, line, buffer);
         if position == app.list().position {
-            let role = Role::Selected;
-            let whole = Rect { width: areas.body.width, ..line }.intersection(buffer.area);
-            buffer.set_style(whole, app.options.colour.style(role));
+            // The sign of the severity keeps its colour in the first cell.
+            let colour = app.options.colour;
+            let sign = Rect { width: line.width.min(1), ..line }.intersection(buffer.area);
+            let rest = Rect { x: line.x + 1, width: line.width.saturating_sub(1), ..line }.intersection(buffer.area);
+            buffer.set_style(sign, colour.style(Role::Selected));
+            buffer.set_style(rest, colour.bar());
         }
     }
     scrollbar(app, areas.scrollbar, buffer);

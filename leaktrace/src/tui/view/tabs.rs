@@ -2,7 +2,8 @@
 
 use super::pen::Pen;
 use crate::tui::app::App;
-use crate::tui::figures::short_count;
+use crate::tui::data::Data;
+use crate::tui::figures::{short_count, span};
 use crate::tui::msg::Flow;
 use crate::tui::text::{clean, width};
 use crate::tui::theme::Role;
@@ -63,8 +64,10 @@ fn chips(app: &App) -> Vec<(String, Role)> {
     let charset = app.options.charset;
     let mut chips = Vec::new();
     if app.flow == Flow::Paused {
-        let behind = if app.held.is_some() { "PAUSED, newer data waits" } else { "PAUSED" };
-        chips.push((behind.to_owned(), Role::Warning));
+        let seconds = |data: &Data| data.snapshot.window.seconds;
+        let behind = app.held.as_ref().zip(app.data.as_ref()).map(|(held, shown)| seconds(held) - seconds(shown));
+        let behind = behind.filter(|behind| *behind > 0.0).map(|behind| format!(", {} behind", span(behind)));
+        chips.push((format!("PAUSED{}", behind.unwrap_or_default()), Role::Warning));
     }
     if !app.filter_text.text().is_empty() {
         chips.push((format!("/{}", clean(app.filter_text.text(), charset)), Role::Accent));

@@ -3,13 +3,14 @@
 use super::lines::{Lines, wrapped};
 use crate::snapshot::{Callsite, Group, Process, Socket};
 use crate::tui::app::App;
+use crate::tui::columns::processes::short_container;
 use crate::tui::figures::per_minute;
 use crate::tui::glyphs::Charset;
 use crate::tui::row_key::host_of;
 use crate::tui::table::AnyTable;
 use crate::tui::text::clean;
 use crate::tui::theme::Role;
-use crate::units::{Age, Glyphs, format_age, format_count, format_duration, format_size};
+use crate::units::{Age, format_age, format_count, format_duration, format_size};
 
 /// The facts of the row the cursor is on.
 pub fn of_row(app: &App, cells: usize) -> Lines {
@@ -25,12 +26,8 @@ pub fn of_row(app: &App, cells: usize) -> Lines {
     wrapped(&facts.join(charset.dot()), 0, cells, Role::Text).collect()
 }
 
-fn glyphs(charset: Charset) -> Glyphs {
-    if charset == Charset::Unicode { Glyphs::Unicode } else { Glyphs::Ascii }
-}
-
 fn age(seconds: f64, exact: bool, charset: Charset) -> String {
-    format_age(Age { seconds, exact }, glyphs(charset))
+    format_age(Age { seconds, exact }, charset.glyphs())
 }
 
 fn growth(growing: Option<bool>, per_min: Option<f64>) -> Option<String> {
@@ -74,7 +71,7 @@ fn process(row: &Process, charset: Charset) -> Vec<String> {
         ("cgroup ", &row.cgroup),
     ];
     for (kind, value) in words {
-        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(value, charset))));
+        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(short_container(value), charset))));
     }
     facts
 }
@@ -115,7 +112,7 @@ fn socket(app: &App, row: &Socket) -> Vec<String> {
     );
     facts.extend(row.cookie.map(|cookie| format!("cookie {cookie:x}")));
     facts.extend(row.netns.map(|netns| format!("netns {netns}")));
-    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(id, charset))));
+    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(short_container(id), charset))));
     facts.extend(name(app, &row.remote));
     facts
 }

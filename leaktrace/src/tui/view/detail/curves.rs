@@ -1,6 +1,6 @@
 //! Open sockets over time, and how long closed ones had lived.
 
-use super::lines::{Lines, line};
+use super::lines::{Lines, line, wrapped};
 use crate::snapshot::Callsite;
 use crate::tui::app::App;
 use crate::tui::figures::short_count;
@@ -26,10 +26,12 @@ fn points(app: &App) -> Option<Points<'_>> {
 pub fn open_over_time(app: &App, cells: usize) -> Lines {
     let Some(points) = points(app) else { return Lines::new() };
     let (Some(first), Some(last)) = (points.points.first(), points.points.last()) else { return Lines::new() };
-    let highest = points.points.iter().max().copied().unwrap_or(0);
-    let axis = short_count(u64::from(highest));
-    let room = cells.saturating_sub(axis.len() + 2).min(100);
-    let counts = points.columns(room);
+    let scale = curve::scale(points.points);
+    let reached = points.points.contains(&scale.high);
+    let top = if reached { short_count(u64::from(scale.high)) } else { String::new() };
+    let axis = [top, short_count(u64::from(scale.low))];
+    let digits = axis[0].len().max(axis[1].len());
+    let counts = points.columns(cells.saturating_sub(digits + 2).min(100));
     let title = format!(
         "Open over {}: {} {} {}",
         format_duration(app.history.seconds()),
@@ -40,11 +42,11 @@ pub fn open_over_time(app: &App, cells: usize) -> Lines {
     let mut lines = vec![line(title, Role::Strong)];
     for (nth, row) in curve::rows(&counts, HEIGHT, app.options.charset).into_iter().enumerate() {
         let label = match nth {
-            0 => axis.as_str(),
-            n if n + 1 == HEIGHT => "0",
+            0 => axis[0].as_str(),
+            n if n + 1 == HEIGHT => axis[1].as_str(),
             _ => "",
         };
-        lines.push(vec![(format!("{label:>width$} ", width = axis.len()), Role::Faint), (row, Role::Curve)]);
+        lines.push(vec![(format!("{label:>width$} ", width = digits), Role::Faint), (row, Role::Curve)]);
     }
     lines
 }
@@ -74,7 +76,7 @@ pub fn lifetimes(app: &App, site: &Callsite, cells: usize) -> Lines {
     {
         let bound = if site.oldest_exact { "" } else { "at least " };
         let text = format!("the oldest open one is {bound}{} times as old as 99% ever got", format_count(times as u64));
-        lines.push(line(text, Role::Warning));
+        lines.extend(wrapped(&text, 0, cells, Role::Warning));
     }
     lines
 }

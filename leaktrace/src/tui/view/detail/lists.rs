@@ -1,14 +1,14 @@
 //! Who holds the row's sockets, its peers, its call sites, its sockets.
 
 use super::lines::{Line, Lines, line};
+use crate::report::evidence;
 use crate::snapshot::{Callsite, Socket};
 use crate::tui::app::App;
 use crate::tui::columns::callsites::named;
-use crate::tui::evidence::evidence;
 use crate::tui::figures::age;
-use crate::tui::frames::culprit;
+use crate::tui::frames::culprit_name;
 use crate::tui::subject::Counted;
-use crate::tui::text::{clean, short_symbol};
+use crate::tui::text::clean;
 use crate::tui::theme::Role;
 use crate::tui::view_kind::View;
 use crate::units::{format_count, format_counted};
@@ -70,8 +70,8 @@ pub fn callsites(app: &App) -> Lines {
     let mut lines = vec![line("Opened by", Role::Strong)];
     for (id, count) in subject.sites.iter().take(8) {
         let Some(site) = data.facts.callsite(*id).and_then(|at| data.snapshot.callsites.get(at)) else { continue };
-        let function = culprit(site).and_then(|frame| frame.symbol.as_deref()).unwrap_or("stack unknown");
-        let text = format!("{} {}", clean(&site.comm, charset), clean(short_symbol(function), charset));
+        let function = culprit_name(site).unwrap_or_else(|| "stack unknown".to_owned());
+        let text = format!("{} {}", clean(&site.comm, charset), clean(&function, charset));
         lines.push(vec![(format!("{:>7} ", format_count(*count)), Role::Text), (text, Role::Text)]);
     }
     lines
@@ -110,10 +110,10 @@ fn socket_line(app: &App, socket: &Socket, cells: usize) -> Line {
         parts.push((format!("{:<12} ", clean(&socket.state, charset)), Role::Faint));
     }
     let words = match worst {
-        Some(verdict) if cells >= 90 => evidence(socket, verdict),
-        Some(verdict) => verdict.name().to_owned(),
-        None => String::new(),
+        Some(_) if cells >= 90 => evidence(socket, charset.glyphs()).into_iter().next().map(|fact| fact.words),
+        worst => worst.map(|verdict| verdict.name().to_owned()),
     };
+    let words = words.unwrap_or_default();
     parts.push((clean(&words, charset).into_owned(), role));
     parts
 }

@@ -66,10 +66,10 @@ fn title(app: &App, below: usize, area: Rect, buffer: &mut Buffer) {
     pen.put(&charset.rule().repeat(rest), Role::Accent);
 }
 
-/// What it is, what is wrong with it, where in the code.
+/// What is wrong with it, what it is, where in the code.
 fn main_column(app: &App, cells: usize) -> Lines {
-    let mut all = about::of_row(app, cells);
-    lines::join(&mut all, verdicts::reasons(app, cells));
+    let mut all = verdicts::reasons(app, cells);
+    lines::join(&mut all, about::of_row(app, cells));
     lines::join(&mut all, stack::of_row(app, cells));
     all
 }

@@ -1,12 +1,13 @@
 //! The stack of a call site, leaf first, with file and line.
 
 use super::lines::{Line, Lines, line, wrapped};
+use crate::report::{base_name, frame_name};
 use crate::snapshot::{Callsite, Frame, StackQuality};
 use crate::tui::app::App;
 use crate::tui::frames::{self, is_library};
 use crate::tui::glyphs::Charset;
 use crate::tui::table::AnyTable;
-use crate::tui::text::{clean, file_name, fit, fit_end, width};
+use crate::tui::text::{clean, fit, fit_end, width};
 use crate::tui::theme::Role;
 
 /// The stack of the row, or of the call site that opened the socket.
@@ -49,12 +50,13 @@ fn stack(app: &App, site: &Callsite, cells: usize) -> Lines {
 }
 
 fn frame_lines(nth: usize, frame: &Frame, cells: usize, charset: Charset) -> Vec<Line> {
-    let role = if is_library(frame) { Role::Faint } else { Role::Strong };
-    let number = format!("{nth:>3}  ");
-    let mut name = match &frame.symbol {
-        Some(symbol) => clean(symbol, charset).into_owned(),
-        None => format!("{:#x}", frame.address),
+    let role = match frame.symbol {
+        _ if is_library(frame) => Role::Faint,
+        Some(_) => Role::Strong,
+        None => Role::Text,
     };
+    let number = format!("{nth:>3}  ");
+    let mut name = clean(&frame_name(frame), charset).into_owned();
     if frame.inlined {
         name.push_str(" (inlined)");
     }
@@ -70,13 +72,12 @@ fn frame_lines(nth: usize, frame: &Frame, cells: usize, charset: Charset) -> Vec
     vec![vec![(number, Role::Faint), (name, role)], vec![("       ".to_owned(), role), (place, Role::Faint)]]
 }
 
-/// `src/pool.rs:88`, else `module+0x1234`.
+/// `src/pool.rs:88`, else the module of a function; the name of a frame without a function says that already.
 fn place(frame: &Frame, charset: Charset) -> String {
-    match (&frame.file, frame.line, &frame.module, frame.offset) {
-        (Some(file), Some(line), ..) => format!("{}:{line}", clean(file, charset)),
-        (Some(file), None, ..) => clean(file, charset).into_owned(),
-        (None, _, Some(module), Some(offset)) => format!("{}+{offset:#x}", clean(file_name(module), charset)),
-        (None, _, Some(module), None) => clean(file_name(module), charset).into_owned(),
-        (None, _, None, _) => String::new(),
+    match (&frame.file, frame.line, &frame.module) {
+        (Some(file), Some(line), _) => format!("{}:{line}", clean(file, charset)),
+        (Some(file), None, _) => clean(file, charset).into_owned(),
+        (None, _, Some(module)) if frame.symbol.is_some() => clean(base_name(module), charset).into_owned(),
+        (None, ..) => String::new(),
     }
 }
