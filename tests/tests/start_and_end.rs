@@ -132,7 +132,7 @@ fn what_fail_on_names_decides_the_status() {
     let pid = zoo.listen().unwrap().pid.to_string();
     let status = |list: &str, pid: &str| {
         let words =
-            ["report", "--duration", "2500ms", "--stall", "1s", "--format", "json", "--pid", pid, "--fail-on", list];
+            ["report", "--duration", "4s", "--stall", "1s", "--format", "json", "--pid", pid, "--fail-on", list];
         run(&leaktrace, &words).status.code()
     };
     assert_eq!(status("leak", &pid), Some(1));
@@ -148,7 +148,7 @@ fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
     let Some(leaktrace): Option<PathBuf> = leaktrace("without_a_command_and_without_a_terminal") else { return };
     let words = ["top", "--interval", "200ms"];
     let tracer = Tracer::start(&leaktrace, &words).unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(6));
     tracer.signal(Signal::SIGTERM).unwrap();
     let outcome = tracer.wait().unwrap();
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);

@@ -10,6 +10,7 @@ use leaktrace_tests::suite::check::Symbols;
 use leaktrace_tests::suite::run::{Suite, Whole};
 use leaktrace_tests::suite::skips::Place;
 use leaktrace_tests::suite::{scenario, tracer};
+use leaktrace_tests::zoo::stage::LIFE_VARIABLE;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -71,6 +72,10 @@ fn run() -> Result<bool> {
     let leaktrace = tracer::find().context("no leaktrace: set LEAKTRACE to the program under test")?;
     let zoo = std::env::current_exe().context("which program is this?")?.with_file_name("zoo");
     anyhow::ensure!(zoo.is_file(), "{} is missing", zoo.display());
+    if options.place == Place::Vm {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::set_var(LIFE_VARIABLE, "400") };
+    }
     let whole = if options.only.is_empty() { Whole::Run } else { Whole::Leave };
     let Options { place, symbols, keep, .. } = options;
     let suite = Suite { leaktrace, zoo, place, symbols, scenarios, whole, keep };
