@@ -1,5 +1,6 @@
 //! Which kernels the matrix has, and where their images are. Kept between runs and clones in the user's cache.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,19 @@ enum Row {
     Newest,
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Series(series) => write!(f, "kernel {series}"),
+            Self::Suite(suite) => write!(f, "kernel in {suite}"),
+            Self::Newest => f.write_str("kernel at all"),
+        }
+    }
+}
+
+/// How many kernels of a row are asked for before it counts as empty.
+const TRIES: usize = 6;
+
 const MATRIX: &[Row] =
     &[Row::Series("5.10"), Row::Series("6.1"), Row::Series("6.12"), Row::Suite("unstable"), Row::Newest];
 
@@ -66,10 +80,7 @@ pub fn matrix(index: Index) -> Result<Vec<Kernel>> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mirror = Mirror::read(cache.join("apt"))?;
     let offers = mirror.offers(PACKAGES)?;
-    let packages = choose(&offers)?;
-    for package in &packages {
-        fetch(&mirror, package, &folder)?;
-    }
+    let packages = choose(&offers, |package| fetch(&mirror, package, &folder))?;
     fs::write(&list, packages.join("\n"))?;
     read(&folder, &list).context("a kernel that was just fetched is not in the cache")
 }
@@ -81,8 +92,9 @@ fn read(folder: &Path, list: &Path) -> Option<Vec<Kernel>> {
     (!kernels.is_empty() && kernels.iter().all(|kernel| kernel.image.is_file())).then_some(kernels)
 }
 
-/// One package for each row, without repeating one. A row that no package fills is an error: the matrix has no holes.
-fn choose(offers: &[Offer]) -> Result<Vec<String>> {
+/// One package for each row, the last that can be had, without repeating one: a mirror may list what it no longer holds.
+/// A row that no package fills is an error: the matrix has no holes.
+fn choose(offers: &[Offer], mut fetch: impl FnMut(&str) -> Result<()>) -> Result<Vec<String>> {
     let mut chosen: Vec<String> = Vec::new();
     for row in MATRIX {
         let fits = |offer: &&Offer| match row {
@@ -90,17 +102,21 @@ fn choose(offers: &[Offer]) -> Result<Vec<String>> {
             Row::Suite(suite) => offer.suite == *suite,
             Row::Newest => true,
         };
-        let best = offers.iter().filter(fits).max_by_key(|offer| numbers(version(&offer.package)));
-        let Some(best) = best else {
-            let wanted = match row {
-                Row::Series(series) => format!("kernel {series}"),
-                Row::Suite(suite) => format!("kernel in {suite}"),
-                Row::Newest => "kernel at all".to_owned(),
-            };
-            bail!("this machine's mirror has no {wanted}; name images with `cargo xtask vm --kernel FILE`");
+        let mut candidates: Vec<&str> = offers.iter().filter(fits).map(|offer| offer.package.as_str()).collect();
+        candidates.sort_by_key(|package| std::cmp::Reverse(numbers(version(package))));
+        candidates.dedup();
+        let fetched = candidates.into_iter().take(TRIES).find(|package| match fetch(package) {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("vm: {package}: {error:#}; trying the one before it");
+                false
+            }
+        });
+        let Some(package) = fetched else {
+            bail!("this machine's mirror gives no {row}; name images with `cargo xtask vm --kernel FILE`");
         };
-        if !chosen.contains(&best.package) {
-            chosen.push(best.package.clone());
+        if !chosen.iter().any(|known| known == package) {
+            chosen.push(package.to_owned());
         }
     }
     Ok(chosen)
@@ -151,16 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn each_row_takes_the_last_of_its_kind_and_none_twice() -> Result<()> {
+    fn each_row_takes_the_last_that_can_be_had_and_none_twice() -> Result<()> {
         let offers = [
             offer("linux-image-5.10.0-9-cloud-amd64-unsigned", "bullseye"),
             offer("linux-image-5.10.0-46-cloud-amd64-unsigned", "bullseye-security"),
             offer("linux-image-6.1.0-0.deb11.52-cloud-amd64-unsigned", "bullseye-security"),
+            offer("linux-image-6.1.0-57-cloud-amd64-unsigned", "bookworm-security"),
             offer("linux-image-6.1.0-56-cloud-amd64-unsigned", "bookworm-security"),
             offer("linux-image-6.12.117+deb12-cloud-amd64-unsigned", "bookworm-security"),
             offer("linux-binary-7.2.13+deb14-cloud-amd64", "unstable"),
         ];
-        let chosen = choose(&offers)?;
+        let chosen = choose(&offers, |package| {
+            anyhow::ensure!(!package.contains("6.1.0-57"), "404 not found");
+            Ok(())
+        })?;
         let versions: Vec<&str> = chosen.iter().map(|package| version(package)).collect();
         assert_eq!(versions, ["5.10.0-46", "6.1.0-56", "6.12.117+deb12", "7.2.13+deb14"]);
         Ok(())
@@ -168,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_row_without_a_kernel_is_an_error_that_names_it() {
-        let error = choose(&[offer("linux-image-6.1.0-56-cloud-amd64-unsigned", "bookworm")]).err();
+        let error = choose(&[offer("linux-image-6.1.0-56-cloud-amd64-unsigned", "bookworm")], |_| Ok(())).err();
         assert!(error.is_some_and(|error| error.to_string().contains("no kernel 5.10")));
     }
 }

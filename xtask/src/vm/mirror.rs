@@ -36,6 +36,7 @@ impl Mirror {
         }
         fs::write(folder.join("status"), "")?;
         fs::write(folder.join("sources.list"), sources()?)?;
+        fs::write(folder.join("apt.conf"), configuration(&folder))?;
         let mirror = Self { folder };
         // A suite that has left the mirror is no reason to do without the others; what is then missing is said later.
         let status = project::show_and_run(mirror.apt("apt-get").args(["--quiet=2", "update"]))?;
@@ -71,25 +72,29 @@ impl Mirror {
 
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let mut option = |text: String| {
-            command.arg("-o").arg(text);
-        };
-        let folder = self.folder.display();
-        option(format!("Dir::State={folder}"));
-        option(format!("Dir::State::lists={folder}/lists"));
-        option(format!("Dir::State::status={folder}/status"));
-        option(format!("Dir::Cache={folder}"));
-        option(format!("Dir::Etc::sourcelist={folder}/sources.list"));
-        option("Dir::Etc::sourceparts=-".into());
-        option("Acquire::Languages=none".into());
-        option("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into());
-        // Old suites are signed, but no longer every week.
-        option("Acquire::Check-Valid-Until=false".into());
-        // The folder is in a home, where apt's own user cannot go.
-        option("APT::Sandbox::User=root".into());
-        command.env("LC_ALL", "C");
+        command.env("APT_CONFIG", self.folder.join("apt.conf")).env("LC_ALL", "C");
         command
     }
+}
+
+/// Sends apt to a folder, and spares it what nobody reads here. The machine's proxies and keys stay in force.
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "Dir::State \"{folder}\";
+Dir::State::lists \"{folder}/lists\";
+Dir::State::status \"{folder}/status\";
+Dir::Cache \"{folder}\";
+Dir::Etc::sourcelist \"{folder}/sources.list\";
+Dir::Etc::sourceparts \"-\";
+Acquire::Languages \"none\";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";
+// Old suites are signed, but no longer every week.
+Acquire::Check-Valid-Until \"false\";
+// The folder is in a home, where apt's own user cannot go.
+APT::Sandbox::User \"root\";
+"
+    )
 }
 
 /// `name | version | URI suite/component arch Packages`
