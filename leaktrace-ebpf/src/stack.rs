@@ -5,6 +5,7 @@ use crate::{
     maps::{SCAN_SCRATCH, setup},
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
+use core::hint::black_box;
 use leaktrace_common::{MAX_FRAMES, StackEntry, capture};
 
 /// Room for the words that [`mix_return_addresses`] looks at.
@@ -78,14 +79,8 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> u64 {
 /// Words of the stack that tell callers apart where frame pointers do not: 1 KiB.
 const SCANNED_WORDS: usize = 128;
 
-/// How far from the leaf's code other libraries are looked for.
-const LIBRARY_REACH: u64 = 64 << 20;
-
-/// Words this near the stack pointer point into the stack.
-const STACK_REACH: u64 = 8 << 20;
-
-/// Mixes in what looks like return addresses: words that point into the executable's code, or behind a call in a library
-/// near the leaf. Stale ones among them make one call site into a few, which user space puts together again.
+/// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
+/// one call site into a few, which user space puts together again.
 #[inline(always)]
 fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
     let Some(scratch) = SCAN_SCRATCH.get_ptr_mut(0) else {
@@ -97,30 +92,17 @@ fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
     if unsafe { bpf_probe_read_user_buf(regs.sp as *const u8, words.as_mut_bytes()) }.is_err() {
         return hash;
     }
-    let code = executable_code();
+    let (start, end) = executable_code();
+    let length = end.wrapping_sub(start);
     let mut at = 0;
     while at < SCANNED_WORDS {
         let word = words.0[at];
         at += 1;
-        let in_executable = word >= code.0 && word < code.1;
-        if in_executable || is_near_call(word, regs) {
-            hash = mix(hash, word);
-        }
+        // All bits set if the word lies in the code, without a branch: the verifier follows every path.
+        let outside = black_box(length.wrapping_sub(word.wrapping_sub(start)) >> 63);
+        hash = mix(hash, word & outside.wrapping_sub(1));
     }
     hash
-}
-
-#[inline(always)]
-fn is_near_call(word: u64, regs: &UserRegisters) -> bool {
-    let near = |other: u64, reach: u64| word.wrapping_sub(other.wrapping_sub(reach)) < 2 * reach;
-    if !near(regs.ip, LIBRARY_REACH) || near(regs.sp, STACK_REACH) {
-        return false;
-    }
-    // SAFETY: the helper checks the address itself.
-    match unsafe { bpf_probe_read_user((word - 8) as *const u64) } {
-        Ok(code) => ends_in_call(code),
-        Err(_) => false,
-    }
 }
 
 /// The word at the stack pointer, if the bytes before what it points to can be a call instruction.

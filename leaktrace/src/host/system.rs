@@ -78,6 +78,11 @@ pub fn own_cpu() -> Duration {
     Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))
 }
 
+/// Processor time of the calling thread: what its work costs, however busy the machine is.
+pub fn thread_cpu() -> Duration {
+    Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID))
+}
+
 /// Resident memory of this process.
 pub fn own_rss_bytes() -> u64 {
     const PAGE: u64 = 4096;

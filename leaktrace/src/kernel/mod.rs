@@ -236,8 +236,9 @@ impl Tracer {
     fn search_namespaces(&mut self, holders: HoldersPass) {
         let now = Instant::now();
         if now >= self.next_search || holders == HoldersPass::Run {
+            let before = host::thread_cpu();
             self.namespaces = Namespaces::find();
-            self.next_search = now + now.elapsed() * NAMESPACE_SEARCH_SHARE;
+            self.next_search = now + (host::thread_cpu() - before) * NAMESPACE_SEARCH_SHARE;
         }
     }
 
@@ -297,12 +298,12 @@ impl Tracer {
     }
 
     fn pass_holders(&mut self, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
-        let started = Instant::now();
+        let before = host::thread_cpu();
         self.holding.set(0, HoldersProgress::default());
         passes::run(&mut self.ebpf, "pass_holders", &mut self.buffer, rows)?;
         let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
         sample.holders = Some(Holders { descriptors, ..Holders::default() });
-        sample.cost.holders = started.elapsed();
+        sample.cost.holders = host::thread_cpu() - before;
         if self.held_pass.is_multiple_of(SWEEP_EVERY) {
             self.sweep()?;
         }

@@ -52,8 +52,9 @@ pub enum Picture {
 /// A host with at most this many open sockets is shown whole: a few megabytes and milliseconds.
 const FEW_SOCKETS: u64 = 20_000;
 
-/// Least time between holders passes, and how many times their own length apart they are.
-const HOLDERS_REST: (Duration, u32) = (Duration::from_secs(5), 100);
+/// Holders passes take about this share of a processor, within these bounds.
+const HOLDERS_SHARE: u32 = 100;
+const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
 /// One watch.
 pub struct Session {
@@ -130,8 +131,10 @@ impl Session {
             holders,
         })?;
         if holders == HoldersPass::Run {
-            let (least, times) = HOLDERS_REST;
-            self.next_holders = now + least.max(sample.cost.holders * times);
+            // A verdict that a holders pass must find needs two of them within its time.
+            let (least, most) = HOLDERS_REST;
+            let least = least.min(self.config.stall / 2);
+            self.next_holders = now + (sample.cost.holders * HOLDERS_SHARE).clamp(least, most);
         }
         self.tracker.ingest(sample);
         self.tracker.unite_by_name(|stack| self.namer.identity(stack));
