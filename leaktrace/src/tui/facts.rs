@@ -1,8 +1,10 @@
 //! What follows from a snapshot and is needed again and again: counted once per snapshot, aside from the keyboard.
 
+use super::row_key::host_of;
 use crate::snapshot::{Snapshot, Socket, VerdictCounts};
 use leaktrace_common::{Severity, Verdict, Verdicts};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 /// Sockets by verdict, in the order of [`Verdict::ALL`].
@@ -37,12 +39,47 @@ pub struct Facts {
     pub process_verdicts: Vec<Counts>,
     processes: HashMap<u32, u32>,
     callsites: HashMap<u64, u32>,
-    grouped: Vec<u32>,
-    groups: HashMap<u64, Range<u32>>,
+    by_callsite: Lists,
+    by_process: Lists,
+    by_host: Lists,
+}
+
+/// Sockets by something they share: one list of indices, and where in it each one's are.
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    indices: Vec<u32>,
+    ranges: HashMap<u64, Range<u32>>,
+}
+
+impl Lists {
+    fn of(mut pairs: Vec<(u64, u32)>) -> Self {
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut ranges = HashMap::new();
+        let mut start = 0u32;
+        for chunk in pairs.chunk_by(|a, b| a.0 == b.0) {
+            let end = start + chunk.len() as u32;
+            ranges.extend(chunk.first().map(|pair| (pair.0, start..end)));
+            start = end;
+        }
+        Self { indices: pairs.into_iter().map(|pair| pair.1).collect(), ranges }
+    }
+
+    /// In the snapshot's order.
+    fn get(&self, shared: u64) -> &[u32] {
+        let range = self.ranges.get(&shared).cloned().unwrap_or(0..0);
+        self.indices.get(range.start as usize..range.end as usize).unwrap_or(&[])
+    }
+}
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Facts {
-    /// One pass over everything: about 0.2 s for a million listed sockets, so not where keys are read.
+    /// Several passes over everything, so not where keys are read.
     pub fn of(snapshot: &Snapshot) -> Self {
         let processes = (0u32..).zip(&snapshot.processes).map(|(at, process)| (process.pid, at)).collect();
         let callsites = (0u32..).zip(&snapshot.callsites).map(|(at, site)| (site.id, at)).collect();
@@ -72,29 +109,27 @@ impl Facts {
                 }
             }
         }
-        facts.group_by_callsite(snapshot);
+        let sockets = || (0u32..).zip(&snapshot.sockets);
+        facts.by_callsite = Lists::of(sockets().filter_map(|(at, socket)| Some((socket.callsite?, at))).collect());
+        let held = |(at, socket)| holding_pids(socket).map(move |pid| (u64::from(pid), at));
+        facts.by_process = Lists::of(sockets().flat_map(held).collect());
+        facts.by_host = Lists::of(sockets().map(|(at, socket)| (hash_of(host_of(&socket.remote)), at)).collect());
         facts
-    }
-
-    fn group_by_callsite(&mut self, snapshot: &Snapshot) {
-        let mut pairs: Vec<(u64, u32)> =
-            (0u32..).zip(&snapshot.sockets).filter_map(|(at, socket)| Some((socket.callsite?, at))).collect();
-        pairs.sort_unstable();
-        let mut start = 0u32;
-        for chunk in pairs.chunk_by(|a, b| a.0 == b.0) {
-            let end = start + chunk.len() as u32;
-            if let Some((id, _)) = chunk.first() {
-                self.groups.insert(*id, start..end);
-            }
-            start = end;
-        }
-        self.grouped = pairs.into_iter().map(|pair| pair.1).collect();
     }
 
     /// Indices of the listed sockets of a call site, worst first.
     pub fn sockets_of(&self, callsite: u64) -> &[u32] {
-        let range = self.groups.get(&callsite).cloned().unwrap_or(0..0);
-        self.grouped.get(range.start as usize..range.end as usize).unwrap_or(&[])
+        self.by_callsite.get(callsite)
+    }
+
+    /// Indices of the listed sockets that a process holds, worst first.
+    pub fn sockets_held_by(&self, pid: u32) -> &[u32] {
+        self.by_process.get(u64::from(pid))
+    }
+
+    /// Indices of the listed sockets whose remote address that may be, worst first; names that hash alike come too.
+    pub fn sockets_with(&self, peer: &str) -> &[u32] {
+        self.by_host.get(hash_of(host_of(peer)))
     }
 
     /// Index of the process of that id.
@@ -146,5 +181,8 @@ mod tests {
         assert_eq!(facts.sockets_of(2), [0, 2]);
         assert_eq!(facts.sockets_of(5), [0u32; 0]);
         assert_eq!(facts.callsite(2), Some(0));
+        assert_eq!(facts.sockets_held_by(7), [0, 2], "twice held, once listed");
+        assert_eq!(facts.sockets_with(":80"), [0, 1, 2]);
+        assert_eq!(facts.sockets_with("10.0.0.1"), [0u32; 0]);
     }
 }

@@ -105,25 +105,33 @@ fn words(socket: &Socket, verdict: Verdict, charset: Charset) -> Option<String> 
     evidence(socket, charset.glyphs()).into_iter().find(|fact| fact.verdict == verdict).map(|fact| fact.words)
 }
 
-/// The first `most` sockets of a row, how many were found, and whether that is all.
+/// The first `most` sockets of a row, how many were found, and whether that is all. Rows that no list is kept for are
+/// looked for among the worst sockets only.
 fn sockets_of(key: &RowKey, data: &Data, most: usize) -> (Vec<u32>, u64, Counted) {
-    if let RowKey::Callsite(id) = key {
-        let all = data.facts.sockets_of(*id);
-        return (all.iter().copied().take(most).collect(), all.len() as u64, Counted::All);
-    }
-    let lens = data.lens();
-    let owned = |socket: &Socket| key.owns(socket, lens);
-    let mut found: Vec<u32> =
-        (0u32..).zip(&data.snapshot.sockets).filter(|pair| owned(pair.1)).map(|pair| pair.0).take(most + 1).collect();
-    let counted = if found.len() > most { Counted::Some } else { Counted::All };
-    found.truncate(most);
+    let (lens, facts) = (data.lens(), &data.facts);
+    let owned = |at: &u32| data.snapshot.sockets.get(*at as usize).is_some_and(|socket| key.owns(socket, lens));
+    let mut counted = Counted::All;
+    let found: Vec<u32> = match key {
+        RowKey::Callsite(id) => facts.sockets_of(*id).to_vec(),
+        RowKey::Process(pid) => facts.sockets_held_by(*pid).to_vec(),
+        RowKey::Peer(name) | RowKey::Host(name) => facts.sockets_with(name).iter().copied().filter(owned).collect(),
+        _ => {
+            let all = data.snapshot.sockets.len();
+            let searched = all.min(most.saturating_mul(50));
+            let found: Vec<u32> = (0..searched as u32).filter(owned).take(most.saturating_add(1)).collect();
+            if searched < all || found.len() > most {
+                counted = Counted::Some;
+            }
+            found
+        }
+    };
     let count = found.len() as u64;
-    (found, count, counted)
+    (found.into_iter().take(most).collect(), count, counted)
 }
 
 /// Every socket of a row, worst first.
 pub fn all_sockets_of<'a>(key: &RowKey, data: &'a Data) -> Vec<&'a Socket> {
-    let (found, _, _) = sockets_of(key, data, usize::MAX - 1);
+    let (found, _, _) = sockets_of(key, data, usize::MAX);
     found.into_iter().filter_map(|at| data.snapshot.sockets.get(at as usize)).collect()
 }
 
