@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use leaktrace::{
     cli::{Cli, Command},
     command::{self, Outcome},
+    config::WatchConfig,
 };
 use std::{io::Write, process::ExitCode};
 
@@ -21,13 +22,22 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match cli.command {
-        None => runtime.block_on(command::top(cli.top.watch.try_into()?)),
-        Some(Command::Top(args)) => runtime.block_on(command::top(args.watch.try_into()?)),
+        None => top(&runtime, cli.top.watch.try_into()?),
+        Some(Command::Top(args)) => top(&runtime, args.watch.try_into()?),
+        Some(Command::Diff(args)) => command::diff(&args),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
         Some(Command::Doctor(args)) => command::doctor(args.json),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut std::io::stdout());
             Ok(Outcome::Done)
         }
+    }
+}
+
+/// On a terminal the live view, elsewhere a plain table.
+fn top(runtime: &tokio::runtime::Runtime, config: WatchConfig) -> anyhow::Result<Outcome> {
+    match leaktrace::tui::check_terminal() {
+        Ok(()) => command::live(config),
+        Err(_) => runtime.block_on(command::top(config)),
     }
 }

@@ -5,7 +5,7 @@ mod watch;
 
 pub use watch::WatchArgs;
 
-use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
+use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
 use clap::{
     Args, Parser, Subcommand, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -43,6 +43,8 @@ pub enum Command {
     Top(TopArgs),
     /// Watch for a while, then print one report
     Report(Box<ReportArgs>),
+    /// Compare two JSON reports by call site: a canary against its baseline
+    Diff(DiffArgs),
     /// Say what this host supports, what is missing, and what to do about it
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -88,6 +90,33 @@ pub struct ReportArgs {
     /// Exit with 1 if one of these is found: verdicts, or severities (leak, suspect, info), or any
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
     pub fail_on: Vec<Verdicts>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  leaktrace diff baseline.json canary.json
+  leaktrace diff --fail-on grown,new baseline.json canary.json
+Call sites are matched by the names of their functions, across restarts, hosts and rebuilds.")]
+pub struct DiffArgs {
+    /// The report to compare with
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+    pub old: PathBuf,
+    /// The report that is compared
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 if there is such a change: new, gone, grown, shrunk
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_change)]
+    pub fail_on: Vec<ChangeKind>,
+}
+
+/// A kind of change by its name.
+fn parse_change(text: &str) -> Result<ChangeKind, String> {
+    ChangeKind::from_name(text).ok_or_else(|| "expected new, gone, grown or shrunk".to_owned())
 }
 
 /// Arguments of `doctor`.

@@ -1,10 +1,14 @@
 //! The commands, one file each: what they do with a checked configuration.
 
+mod diff;
 mod doctor;
+mod live;
 mod report;
 mod top;
 
+pub use diff::diff;
 pub use doctor::doctor;
+pub use live::live;
 pub use report::report;
 pub use top::top;
 

@@ -48,7 +48,7 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
                 finishing = true;
                 watch.tell(Control::Finish(picture));
             }
-            update = watch.updates.recv() => match update {
+            update = watch.updates_mut().recv() => match update {
                 Some(Update::Last(snapshot)) => return Ok(*snapshot),
                 Some(Update::Failed(error)) => return Err(error.into()),
                 Some(Update::Started(hooks)) => {

@@ -21,7 +21,7 @@ pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
                 asked?;
                 return Ok(Outcome::Done);
             }
-            update = watch.updates.recv() => match update {
+            update = watch.updates_mut().recv() => match update {
                 Some(Update::Snapshot(snapshot)) => {
                     let mut text = Vec::new();
                     PlainTable::default().write(&snapshot, &mut text)?;

@@ -29,8 +29,33 @@ const ATTEND_EVERY: Duration = Duration::from_millis(25);
 pub enum Control {
     /// Take a last sample with everything in it, and end.
     Finish(Picture),
+    /// Judge by these from the next look on.
+    SetLimits(Limits),
     /// End without one.
     Stop,
+}
+
+/// The thresholds that may change while watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Age from which an open socket is `long-lived`.
+    pub threshold: Duration,
+    /// How long a stuck state must last.
+    pub stall: Duration,
+    /// How long without payload counts as idle.
+    pub idle: Duration,
+}
+
+/// A way to tell a watcher something, from wherever.
+#[derive(Clone, Debug)]
+pub struct Teller(mpsc::Sender<Control>);
+
+impl Teller {
+    /// Tells it something. It is done with what it is at first.
+    pub fn tell(&self, control: Control) {
+        // A watcher that has ended needs no orders.
+        let _ = self.0.send(control);
+    }
 }
 
 /// What a watcher tells.
@@ -57,9 +82,8 @@ pub enum Each {
 
 /// A running watcher.
 pub struct Watch {
-    /// What it tells.
-    pub updates: UnboundedReceiver<Update>,
-    control: mpsc::Sender<Control>,
+    updates: UnboundedReceiver<Update>,
+    control: Teller,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -77,13 +101,27 @@ impl Watch {
                 let _ = tell.send(Update::Failed(error));
             }
         });
-        Self { updates, control, thread: thread.ok() }
+        Self { updates, control: Teller(control), thread: thread.ok() }
     }
 
-    /// Tells it something. It is done with what it is at first.
+    /// Tells it something.
     pub fn tell(&self, control: Control) {
-        // A watcher that has ended needs no orders.
-        let _ = self.control.send(control);
+        self.control.tell(control);
+    }
+
+    /// A way to tell it something from elsewhere.
+    pub fn teller(&self) -> Teller {
+        self.control.clone()
+    }
+
+    /// What it tells.
+    pub fn updates_mut(&mut self) -> &mut UnboundedReceiver<Update> {
+        &mut self.updates
+    }
+
+    /// What it tells, for another thread to listen to; nothing more comes here.
+    pub fn take_updates(&mut self) -> UnboundedReceiver<Update> {
+        std::mem::replace(&mut self.updates, tokio::sync::mpsc::unbounded_channel().1)
     }
 }
 
@@ -114,6 +152,10 @@ fn run(
                 session.look(picture, true)?;
                 tell(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
+            }
+            Ok(Control::SetLimits(limits)) => {
+                session.set_limits(limits);
+                continue;
             }
             Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout) if wait > ATTEND_EVERY => {

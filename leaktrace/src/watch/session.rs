@@ -1,6 +1,6 @@
 //! One watch from start to end: a source of samples, the tracker, and names for what is shown.
 
-use super::Namer;
+use super::{Limits, Namer};
 use crate::{
     config::WatchConfig,
     host::{Clock, HostFacts},
@@ -98,6 +98,14 @@ impl Session {
     /// Which hooks are attached.
     pub fn hooks(&self) -> HookKind {
         self.hooks
+    }
+
+    /// Judges by these thresholds from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.threshold = limits.threshold;
+        self.config.stall = limits.stall;
+        self.config.idle = limits.idle;
+        self.tracker.set_settings(self.config.settings());
     }
 
     /// See [`Source::attend`].

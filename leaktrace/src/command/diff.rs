@@ -1,0 +1,20 @@
+//! `leaktrace diff`: two reports compared call site by call site.
+
+use super::Outcome;
+use crate::{
+    cli::DiffArgs,
+    diff::{Diff, DiffOptions, read_report},
+    report::{Destination, write_whole},
+};
+
+/// Compares, prints, and says by its outcome whether a change of `--fail-on` was found.
+///
+/// # Errors
+/// When a report cannot be read, or stdout not written.
+pub fn diff(args: &DiffArgs) -> anyhow::Result<Outcome> {
+    let (old, new) = (read_report(&args.old)?, read_report(&args.new)?);
+    let diff = Diff::of(old, new, &DiffOptions::default());
+    let stdout = Destination::from_option(None);
+    write_whole(&stdout, |out| if args.json { diff.write_json(out) } else { diff.write_text(out) })?;
+    Ok(if diff.fails_on(&args.fail_on) { Outcome::Found } else { Outcome::Done })
+}

@@ -1,0 +1,130 @@
+//! `leaktrace top` on a terminal: the live view, fed by a watcher and with its wishes carried out aside.
+
+use super::Outcome;
+use crate::{
+    config::WatchConfig,
+    report::{Destination, write_report},
+    tui::{self, Charset, Colour, Effect, Notice, NoticeKind, Options},
+    watch::{Control, Each, Limits, Picture, Teller, Update, Watch},
+};
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+use tokio::sync::mpsc::{Sender, channel};
+
+/// Updates that may wait for the screen.
+const WAITING: usize = 16;
+
+/// Runs the live view until it ends. Must not be called from within a runtime.
+///
+/// # Errors
+/// When the host cannot do it, or the terminal fails.
+pub fn live(config: WatchConfig) -> anyhow::Result<Outcome> {
+    let watch = Watch::start(config, Each::Show(Picture::Flagged));
+    let mut watch = wait_until_started(watch)?;
+    let (tell, updates) = channel(WAITING);
+    let failure = Arc::new(Mutex::new(None));
+    let teller = watch.teller();
+    let (snapshots, ended) = (tell.clone(), Arc::clone(&failure));
+    let mut incoming = watch.take_updates();
+    let feeder = thread::Builder::new().name("feeder".to_owned()).spawn(move || {
+        while let Some(update) = incoming.blocking_recv() {
+            match update {
+                Update::Snapshot(snapshot) | Update::Last(snapshot) => {
+                    if snapshots.blocking_send(tui::Update::Snapshot(Arc::new(*snapshot))).is_err() {
+                        return;
+                    }
+                }
+                Update::Failed(error) => {
+                    let text = error.to_string();
+                    let _ = snapshots.blocking_send(notice(NoticeKind::Failed, text.clone()));
+                    if let Ok(mut failure) = ended.lock() {
+                        *failure = Some(text);
+                    }
+                    return;
+                }
+                Update::Started(_) => {}
+            }
+        }
+    })?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let colour =
+        if environment("NO_COLOR").is_some_and(|value| !value.is_empty()) { Colour::Plain } else { Colour::Palette };
+    let options = Options { charset: Charset::from_locale(environment), colour };
+    let end = tui::run(options, updates, |effect| carry_out(effect, &teller, &tell));
+    drop(watch);
+    let _ = feeder.join();
+    end?;
+    match failure.lock().ok().and_then(|failure| failure.clone()) {
+        Some(text) => anyhow::bail!(text),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Errors of the start are said on the plain terminal, not in a view that would vanish with them.
+fn wait_until_started(mut watch: Watch) -> anyhow::Result<Watch> {
+    match watch.updates_mut().blocking_recv() {
+        Some(Update::Failed(error)) => Err(error.into()),
+        Some(_) => Ok(watch),
+        None => anyhow::bail!("the sampler ended without a word; please report this"),
+    }
+}
+
+fn carry_out(effect: Effect, watch: &Teller, tell: &Sender<tui::Update>) {
+    match effect {
+        Effect::SetThresholds(limits) => {
+            let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            watch.tell(Control::SetLimits(Limits {
+                threshold: span(limits.threshold_s),
+                stall: span(limits.stall_s),
+                idle: span(limits.idle_s),
+            }));
+        }
+        Effect::Export { format, path, shown } => aside(tell, move || {
+            let outcome = if path.exists() {
+                Err(format!("{} exists already: choose another name", path.display()))
+            } else {
+                let destination = Destination::from_option(Some(Path::new(&path)));
+                write_report(&shown.to_snapshot(), format, &destination).map_err(|error| error.to_string())
+            };
+            vec![match outcome {
+                Ok(()) => notice(NoticeKind::Done, format!("written to {}", path.display())),
+                Err(error) => notice(NoticeKind::Failed, error),
+            }]
+        }),
+        Effect::ReverseLookup { addrs } => aside(tell, move || {
+            addrs.into_iter().map(|addr| tui::Update::PeerName { name: name_of(&addr), addr }).collect()
+        }),
+        Effect::KillSockets { sockets } => {
+            let text = format!("closing {} sockets from here is not possible yet; see `ss --kill`", sockets.len());
+            aside(tell, move || vec![notice(NoticeKind::Failed, text)]);
+        }
+        // Snapshots come with names; a live kernel does not stand still; the rest is the runner's own.
+        _ => {}
+    }
+}
+
+fn notice(kind: NoticeKind, text: String) -> tui::Update {
+    tui::Update::Notice(Notice { kind, text })
+}
+
+/// Does what may take time on a thread of its own, and tells the view what came of it.
+fn aside(tell: &Sender<tui::Update>, work: impl FnOnce() -> Vec<tui::Update> + Send + 'static) {
+    let tell = tell.clone();
+    // Without a thread to spare there is no answer, and the view goes on.
+    let _ = thread::Builder::new().spawn(move || {
+        for update in work() {
+            let _ = tell.blocking_send(update);
+        }
+    });
+}
+
+/// The name of an address, as the host's resolver knows it.
+fn name_of(address: &str) -> Option<String> {
+    let address: IpAddr = address.parse().ok()?;
+    dns_lookup::lookup_addr(&address).ok().filter(|name| *name != address.to_string())
+}
