@@ -206,7 +206,14 @@ fn check_verdicts(expect: &Expect, socket: &Socket, terms: &Terms, complaints: &
 /// A verdict's evidence stands beside it.
 fn check_evidence(socket: &Socket, terms: &Terms, complaints: &mut Complaints) {
     for verdict in &socket.verdicts {
+        let needed = match verdict.as_str() {
+            "idle-unguarded" => terms.idle_s,
+            "long-lived" => terms.threshold_s,
+            _ => terms.stall_s,
+        };
         let proved = match verdict.as_str() {
+            // Nothing can have lasted longer than the socket itself: history left by an earlier socket would.
+            _ if socket.age_s < needed => false,
             "close-wait" => socket.state == "CLOSE_WAIT",
             "dead-held" => socket.state == "CLOSED" && !socket.holders.is_empty(),
             "never-read" => {
@@ -234,7 +241,8 @@ fn check_evidence(socket: &Socket, terms: &Terms, complaints: &mut Complaints) {
             _ => false,
         };
         if !proved {
-            complaints.add(format!("{} is called {verdict} ({}) without evidence", name(socket), severity(verdict)));
+            let age = socket.age_s;
+            complaints.add(format!("{} is called {verdict} without evidence at {age:.3} s", name(socket)));
         }
     }
 }

@@ -144,7 +144,8 @@ impl Suite {
         // What the tracer adopts must have been there for a while, or its age would say nothing.
         std::thread::sleep(Duration::from_millis(300));
         let limits = Limits::default();
-        let interval = Duration::from_millis(self.slower(500, 1_000));
+        // Twenty looks and more, so that growth is judged as well.
+        let interval = Duration::from_millis(500);
         let words = [THRESHOLD, limits.stall, limits.idle, interval].map(|span| format!("{}ms", span.as_millis()));
         let [threshold, stall, idle, every] = &words;
         #[rustfmt::skip]
@@ -166,7 +167,7 @@ impl Suite {
         std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin);
         cue(&mut acts, "mend");
         // Two intervals, and some more for the slower beat of the holders.
-        std::thread::sleep(interval * 2 + margin / 2);
+        std::thread::sleep(interval * 2 + margin);
         let objects = tracer.objects();
         tracer.signal(Signal::SIGINT)?;
         let outcome = tracer.wait()?;
