@@ -2,7 +2,9 @@
 
 use crate::{
     kernel::user_registers,
-    maps::{CALLSITE_INDEX, CALLSITES, CAPTURES, FREE_CALLSITES, STACK_SCRATCH, STACKS, count_lost, enabled},
+    maps::{
+        CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, STACK_SCRATCH, STACKS, count_lost, enabled,
+    },
     stack,
 };
 use aya_ebpf::{
@@ -27,8 +29,13 @@ pub fn current(tgid: u32, direction: Direction, now_ns: u64) -> u32 {
     // SAFETY: the scratch entry belongs to this processor and to this kind of hook, which does not nest.
     let scratch = unsafe { &mut *scratch };
     let registers = user_registers();
+    let mut coarse = 0;
     match &registers {
-        Some(registers) => key.stack_hash = stack::walk(registers, scratch),
+        Some(registers) => {
+            let hashes = stack::walk(registers, scratch);
+            key.stack_hash = hashes.fine;
+            coarse = hashes.coarse;
+        }
         None => {
             scratch.len = 0;
             scratch.leaf_return = 0;
@@ -37,6 +44,13 @@ pub fn current(tgid: u32, direction: Direction, now_ns: u64) -> u32 {
     }
     if let Some(index) = lookup(&key) {
         return index;
+    }
+    if coarse != key.stack_hash && !may_have_another(tgid) {
+        // Stale words make ever new hashes: this process has had its share of call sites.
+        key.stack_hash = coarse;
+        if let Some(index) = lookup(&key) {
+            return index;
+        }
     }
     let index = create(&key, Some(scratch), now_ns, comm());
     if enabled(setup_flags::STACK_COPIES)
@@ -59,6 +73,28 @@ pub fn of_holder(tgid: u32, now_ns: u64, comm: [u8; 16]) -> u32 {
 fn lookup(key: &CallsiteKey) -> Option<u32> {
     // SAFETY: the value is four bytes that are written once, before the entry is inserted.
     CALLSITE_INDEX.get_ptr(key).map(|index| unsafe { *index })
+}
+
+/// Most call sites of one process that are told apart by more than frame pointers.
+const MOST_FINE: u32 = 128;
+
+/// Counts one more fine call site of a process; false when it has had enough, or cannot be counted.
+#[inline(always)]
+fn may_have_another(tgid: u32) -> bool {
+    match FINE_CALLSITES.get_ptr_mut(tgid) {
+        Some(count) => {
+            // Two processors may count one for two: the bound need not be exact.
+            // SAFETY: the pointer is a live map value.
+            let before = unsafe { *count };
+            if before >= MOST_FINE {
+                return false;
+            }
+            // SAFETY: as above.
+            unsafe { *count = before + 1 };
+            true
+        }
+        None => FINE_CALLSITES.insert(tgid, 1, 0).is_ok(),
+    }
 }
 
 #[inline(always)]

@@ -20,6 +20,10 @@ pub static SOCKETS: HashMap<u64, SocketRecord> = HashMap::with_max_entries(1 << 
 #[map]
 pub static CALLSITE_INDEX: HashMap<CallsiteKey, u32> = HashMap::with_max_entries(MAX_CALLSITES, 0);
 
+/// How many call sites of a process were told apart by more than frame pointers.
+#[map]
+pub static FINE_CALLSITES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_CALLSITES, 0);
+
 /// Identity, counters and pass sums of each call site; user space maps it.
 #[map]
 pub static CALLSITES: Array<CallsiteCounters> = Array::with_max_entries(MAX_CALLSITES, BPF_F_MMAPABLE);

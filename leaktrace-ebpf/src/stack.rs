@@ -30,12 +30,21 @@ fn mix(hash: u64, word: u64) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
-/// Walks the stack into `entry` and gives a hash of its content, never 0.
+/// Two hashes of a stack, never 0 and often equal.
+#[derive(Clone, Copy)]
+pub struct StackHashes {
+    /// Of what the frame pointers led to.
+    pub coarse: u64,
+    /// The same with words of the stack that tell callers apart, where frame pointers lead nowhere.
+    pub fine: u64,
+}
+
+/// Walks the stack into `entry` and gives hashes of its content.
 ///
 /// Costs one checked read of 16 bytes a frame. The chain must lead upwards, so a hostile stack ends the walk
 /// at the latest after [`MAX_FRAMES`] steps.
 #[inline(always)]
-pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> u64 {
+pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> StackHashes {
     let mut hash = mix(setup!(seed), regs.ip);
     entry.frames[0] = regs.ip;
     entry.leaf_return = leaf_return(regs.sp);
@@ -70,14 +79,15 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> u64 {
     }
     entry.len = len as u32;
     entry.ended = ended;
-    if ended == capture::BROKEN {
-        hash = mix_return_addresses(hash, regs);
-    }
-    hash | 1
+    let fine = if ended == capture::BROKEN { mix_return_addresses(hash, regs) } else { hash };
+    StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
 
 /// Words of the stack that tell callers apart where frame pointers do not: 1 KiB.
 const SCANNED_WORDS: usize = 128;
+
+/// How many of them count, from the leaf on: the more, the more often a stale one among them makes one call site two.
+const MOST_RETURN_ADDRESSES: u64 = 8;
 
 /// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
 /// one call site into a few, which user space puts together again.
@@ -94,13 +104,15 @@ fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
     }
     let (start, end) = executable_code();
     let length = end.wrapping_sub(start);
-    let mut at = 0;
+    let (mut at, mut counted) = (0, 0_u64);
     while at < SCANNED_WORDS {
         let word = words.0[at];
         at += 1;
-        // All bits set if the word lies in the code, without a branch: the verifier follows every path.
-        let outside = black_box(length.wrapping_sub(word.wrapping_sub(start)) >> 63);
-        hash = mix(hash, word & outside.wrapping_sub(1));
+        // Without branches: the verifier follows every path.
+        let inside = black_box(word.wrapping_sub(start).wrapping_sub(length) >> 63);
+        counted += inside;
+        let wanted = inside & black_box(counted.wrapping_sub(MOST_RETURN_ADDRESSES + 1) >> 63);
+        hash = mix(hash, word & wanted.wrapping_neg());
     }
     hash
 }

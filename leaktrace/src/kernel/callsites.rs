@@ -37,6 +37,7 @@ pub struct CallsiteTable {
     counters: Callsites,
     stacks: Array<MapData, PodStack>,
     index: HashMap<MapData, PodKey, u32>,
+    fine: HashMap<MapData, u32, u32>,
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
     placed: BTreeMap<u32, (CallsiteKey, CallsiteStack)>,
@@ -50,12 +51,14 @@ impl CallsiteTable {
             .map_err(|error| StartError::internal(&error))?;
         let stacks = Map::Array(take_map_data(ebpf, "STACKS").map_err(internal)?);
         let index = Map::HashMap(take_map_data(ebpf, "CALLSITE_INDEX").map_err(internal)?);
+        let fine = Map::HashMap(take_map_data(ebpf, "FINE_CALLSITES").map_err(internal)?);
         let mut pool = CallsitePool::new(ebpf)?;
         pool.top_up(0);
         Ok(Self {
             counters,
             stacks: Array::try_from(stacks).map_err(internal)?,
             index: HashMap::try_from(index).map_err(internal)?,
+            fine: HashMap::try_from(fine).map_err(internal)?,
             pool,
             known: BTreeMap::new(),
             placed: BTreeMap::new(),
@@ -115,6 +118,8 @@ impl CallsiteTable {
             if self.index.remove(&PodKey(key)).is_ok() {
                 self.counters.set(index as usize, CallsiteCounters::new_zeroed());
                 self.known.remove(&index);
+                // Gone already if the process had another call site.
+                let _ = self.fine.remove(&key.tgid);
                 self.pool.give_back(index);
             }
         }

@@ -60,6 +60,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     if release >= ALLOCATES_SAFELY {
         add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
         add_map_flags(&mut object, "CALLSITE_INDEX", NO_PREALLOC);
+        add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);
     }
     raise_memlock();
     EbpfLoader::new()
