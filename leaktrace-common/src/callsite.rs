@@ -73,6 +73,8 @@ pub struct CallsiteCounters {
     pub closed: u64,
     /// Longest lifetime of a closed one.
     pub longest_ns: u64,
+    /// 1 if the copy of the user stack was lost and the next open here should make another.
+    pub copy_wanted: u64,
     /// Thread name at the first open.
     pub comm: [u8; 16],
     /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
@@ -81,7 +83,7 @@ pub struct CallsiteCounters {
     pub sums: PassSums,
 }
 
-const _: () = assert!(size_of::<CallsiteCounters>() == 496);
+const _: () = assert!(size_of::<CallsiteCounters>() == 504);
 
 #[cfg(test)]
 mod tests {

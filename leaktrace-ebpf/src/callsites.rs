@@ -1,7 +1,7 @@
 //! Finding the call site of an open, or making one.
 
 use crate::{
-    kernel::user_registers,
+    kernel::{UserRegisters, user_registers},
     maps::{
         CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, STACK_SCRATCH, STACKS, count_lost, enabled,
     },
@@ -43,6 +43,9 @@ pub fn current(tgid: u32, direction: Direction, now_ns: u64) -> u32 {
         }
     }
     if let Some(index) = lookup(&key) {
+        if enabled(setup_flags::STACK_COPIES) {
+            copy_if_wanted(index, tgid, registers);
+        }
         return index;
     }
     if coarse != key.stack_hash && !may_have_another(tgid) {
@@ -140,11 +143,33 @@ fn create(key: &CallsiteKey, stack: Option<&mut StackEntry>, now_ns: u64, comm: 
     lookup(key).unwrap_or(UNKNOWN)
 }
 
+/// Makes up for a copy that found no room.
+#[inline(always)]
+fn copy_if_wanted(index: u32, tgid: u32, registers: Option<UserRegisters>) {
+    let Some(site) = CALLSITES.get_ptr(index) else { return };
+    // SAFETY: the pointer is a live map value.
+    if unsafe { (*site).copy_wanted } != 0
+        && let Some(registers) = registers
+    {
+        want_copy(index, 0);
+        copy_stack(index, tgid, &registers);
+    }
+}
+
+#[inline(always)]
+fn want_copy(index: u32, wanted: u64) {
+    if let Some(site) = CALLSITES.get_ptr_mut(index) {
+        // SAFETY: the pointer is a live map value.
+        unsafe { (*site).copy_wanted = wanted };
+    }
+}
+
 /// Hands user space the registers and as much of the stack as can be read.
 #[inline(always)]
-fn copy_stack(index: u32, tgid: u32, registers: &crate::kernel::UserRegisters) {
+fn copy_stack(index: u32, tgid: u32, registers: &UserRegisters) {
     let Some(mut room) = CAPTURES.reserve::<StackCapture>(0) else {
         count_lost!(captures);
+        want_copy(index, 1);
         return;
     };
     let copy = room.as_mut_ptr();

@@ -72,8 +72,6 @@ impl CallsiteTable {
         for index in stacks.receive() {
             if let Some(site) = self.counters.get(index as usize)
                 && site.key.tgid != 0
-                && self.known.get(&index) != Some(&site.key)
-                && !self.placed.contains_key(&index)
             {
                 fresh.push((index, site.key, self.stack(index)?));
             }
@@ -112,6 +110,9 @@ impl CallsiteTable {
             }
             sample.callsites.push((index, site));
         }
+        // Copies that came late, for call sites that were told of without.
+        let late = placed.into_iter().filter(|(index, (key, _))| self.known.get(index) == Some(key));
+        sample.stacks.extend(late.map(|(_, (_, stack))| stack));
         sample.stacks.extend(stacks.read(fresh));
         for (index, key) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.

@@ -118,6 +118,9 @@ impl Sites {
             if *index == 0 && counters.opened == 0 {
                 continue;
             }
+            if stacks.contains_key(index) {
+                self.displace(*index);
+            }
             match self.by_index.get_mut(index) {
                 Some((known, _)) => *known = *counters,
                 None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.tgid)),
@@ -205,6 +208,17 @@ impl Sites {
         }
         if self.aliases.len() < MOST_EMPTY {
             self.aliases.insert(from, into);
+        }
+    }
+
+    /// Takes a kernel call site out of where it is, because its stack is known better now.
+    fn displace(&mut self, index: u32) {
+        let Some((_, id)) = self.by_index.remove(&index) else { return };
+        if let Some(site) = self.sites.get_mut(&id) {
+            site.members.remove(&index);
+            if site.members.is_empty() && site.retired == Counts::default() {
+                self.sites.remove(&id);
+            }
         }
     }
 
