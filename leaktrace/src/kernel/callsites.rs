@@ -12,7 +12,11 @@ use aya::{
     maps::{Array, HashMap, Map, MapData},
 };
 use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackEntry};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    time::{Duration, Instant},
+};
 use zerocopy::FromZeros;
 
 /// A key that aya may copy out of the kernel.
@@ -32,6 +36,12 @@ unsafe impl aya::Pod for PodStack {}
 /// How many unused call sites of dead processes are given back in one sample.
 const MOST_GIVEN_BACK: usize = 1024;
 
+/// Stacks placed before the hooks' buffer is emptied again.
+const PLACED_AT_ONCE: usize = 8;
+
+/// Longest time that placing may keep a sample waiting; what is left is placed after it.
+const LONGEST_PLACING: Duration = Duration::from_millis(500);
+
 /// The table.
 pub struct CallsiteTable {
     counters: Callsites,
@@ -41,6 +51,8 @@ pub struct CallsiteTable {
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
     placed: BTreeMap<u32, (CallsiteKey, CallsiteStack)>,
+    /// Call sites whose stack copy waits to be placed.
+    arrived: VecDeque<u32>,
 }
 
 impl CallsiteTable {
@@ -62,22 +74,30 @@ impl CallsiteTable {
             pool,
             known: BTreeMap::new(),
             placed: BTreeMap::new(),
+            arrived: VecDeque::new(),
         })
     }
 
     /// Places the stacks of call sites that have come up since the last call, so that a process which ends before the next
     /// sample has names too. Costs nothing when there are none.
     pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
-        let mut fresh = Vec::new();
-        for index in stacks.receive() {
-            if let Some(site) = self.counters.get(index as usize)
-                && site.key.tgid != 0
-            {
-                fresh.push((index, site.key, self.stack(index)?));
+        let started = Instant::now();
+        self.arrived.extend(stacks.receive());
+        while !self.arrived.is_empty() && started.elapsed() < LONGEST_PLACING {
+            let batch: Vec<u32> = self.arrived.drain(..self.arrived.len().min(PLACED_AT_ONCE)).collect();
+            let mut fresh = Vec::new();
+            for index in batch {
+                if let Some(site) = self.counters.get(index as usize)
+                    && site.key.tgid != 0
+                {
+                    fresh.push((index, site.key, self.stack(index)?));
+                }
             }
-        }
-        for (stack, key) in stacks.read(fresh.clone()).into_iter().zip(fresh.iter().map(|(_, key, _)| *key)) {
-            self.placed.insert(stack.callsite, (key, stack));
+            for (stack, key) in stacks.read(fresh.clone()).into_iter().zip(fresh.iter().map(|(_, key, _)| *key)) {
+                self.placed.insert(stack.callsite, (key, stack));
+            }
+            // Placing takes its time; meanwhile the hooks' buffer must not run full.
+            self.arrived.extend(stacks.receive());
         }
         Ok(())
     }

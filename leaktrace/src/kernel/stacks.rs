@@ -10,6 +10,9 @@ use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
 use std::collections::HashMap;
 use zerocopy::FromBytes;
 
+/// Most copies of stacks that wait to be placed: 32 MiB.
+const MOST_PENDING: usize = 2048;
+
 /// Most processes whose trust is remembered.
 const MOST_PROCESSES: usize = 16_384;
 
@@ -51,7 +54,9 @@ impl StackReader {
     pub fn receive(&mut self) -> Vec<u32> {
         let mut callsites = Vec::new();
         while let Some(item) = self.captures.next() {
-            if let Ok(capture) = StackCapture::read_from_bytes(&item) {
+            if self.pending.len() < MOST_PENDING
+                && let Ok(capture) = StackCapture::read_from_bytes(&item)
+            {
                 callsites.push(capture.callsite);
                 self.pending.insert(capture.callsite, Box::new(capture));
             }
