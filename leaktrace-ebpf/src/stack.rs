@@ -108,8 +108,9 @@ fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
     while at < SCANNED_WORDS {
         let word = words.0[at];
         at += 1;
-        // Without branches: the verifier follows every path.
-        let inside = black_box(word.wrapping_sub(start).wrapping_sub(length) >> 63);
+        // Without branches: the verifier follows every path. The distance of a word below the start wraps around.
+        let distance = word.wrapping_sub(start);
+        let inside = black_box((distance.wrapping_sub(length) & !distance) >> 63);
         counted += inside;
         let wanted = inside & black_box(counted.wrapping_sub(MOST_RETURN_ADDRESSES + 1) >> 63);
         hash = mix(hash, word & wanted.wrapping_neg());
