@@ -87,7 +87,7 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> StackHashes {
 const SCANNED_WORDS: usize = 128;
 
 /// How many of them count, from the leaf on: the more, the more often a stale one among them makes one call site two.
-const MOST_RETURN_ADDRESSES: u64 = 8;
+const MOST_RETURN_ADDRESSES: u64 = 24;
 
 /// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
 /// one call site into a few, which user space puts together again.
