@@ -196,5 +196,6 @@ fn copy_stack(index: u32, tgid: u32, registers: &UserRegisters) {
     copy.lr = 0;
     copy.len = copied;
     copy._pad = 0;
-    room.submit(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
+    // Wakes user space, which must see the process's memory map while there is one: once for a call site.
+    room.submit(0);
 }

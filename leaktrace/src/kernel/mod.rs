@@ -189,6 +189,11 @@ impl Tracer {
         self.hooks
     }
 
+    /// Rests until a call site is new, or `longest` is over.
+    pub fn wait_for_new(&self, longest: Duration) {
+        self.stacks.wait(longest);
+    }
+
     /// Places the stacks of call sites that are new. Cheap enough to be called many times between samples.
     pub fn place_new(&mut self) -> Result<(), StartError> {
         self.callsites.place_new(&mut self.stacks)

@@ -7,7 +7,7 @@ use crate::{
 };
 use aya::maps::{MapData, RingBuf};
 use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
-use std::collections::HashMap;
+use std::{collections::HashMap, os::fd::AsRawFd, time::Duration};
 use zerocopy::FromBytes;
 
 /// Most copies of stacks that wait to be placed: 32 MiB.
@@ -48,6 +48,14 @@ impl StackReader {
             stacks: Stacks::new(modules, images),
             trusted: HashMap::new(),
         }
+    }
+
+    /// Rests until the hooks have copied something, or `longest` is over.
+    pub fn wait(&self, longest: Duration) {
+        let mut ready = libc::pollfd { fd: self.captures.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let milliseconds = i32::try_from(longest.as_millis()).unwrap_or(i32::MAX).max(1);
+        // SAFETY: one valid entry; an interrupted wait is as good as one that is over.
+        unsafe { libc::poll(&raw mut ready, 1, milliseconds) };
     }
 
     /// Takes what the hooks have copied since the last call, and tells which call sites it belongs to.

@@ -15,14 +15,14 @@ use crate::{
     snapshot::Snapshot,
 };
 use std::{
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, TryRecvError},
     thread,
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How often new call sites are looked after: a process that lives this long has names in every report.
-const ATTEND_EVERY: Duration = Duration::from_millis(25);
+/// How long an order may wait while nothing else is to be done.
+const LONGEST_DEAFNESS: Duration = Duration::from_millis(25);
 
 /// What a watcher may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +146,7 @@ fn run(
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
     loop {
-        let wait = next.saturating_duration_since(Instant::now());
-        match orders.recv_timeout(wait.min(ATTEND_EVERY)) {
+        match orders.try_recv() {
             Ok(Control::Finish(picture)) => {
                 session.look(picture, true)?;
                 tell(Update::Last(Box::new(session.snapshot())));
@@ -157,12 +156,13 @@ fn run(
                 session.set_limits(limits);
                 continue;
             }
-            Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) if wait > ATTEND_EVERY => {
-                session.attend()?;
-                continue;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Control::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
+            Err(TryRecvError::Empty) => {}
+        }
+        let wait = next.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            session.attend(wait.min(LONGEST_DEAFNESS))?;
+            continue;
         }
         match each {
             Each::Show(picture) => {

@@ -21,11 +21,11 @@ pub trait Source {
     /// When sampling is no longer possible.
     fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError>;
 
-    /// Called often between samples: what cannot wait for the next one.
+    /// Rests until `longest` is over or something is there that cannot wait for the next sample, and does that.
     ///
     /// # Errors
     /// When sampling is no longer possible.
-    fn attend(&mut self) -> Result<(), StartError>;
+    fn attend(&mut self, longest: Duration) -> Result<(), StartError>;
 }
 
 impl Source for Tracer {
@@ -33,7 +33,8 @@ impl Source for Tracer {
         Self::sample(self, request)
     }
 
-    fn attend(&mut self) -> Result<(), StartError> {
+    fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
+        self.wait_for_new(longest);
         self.place_new()
     }
 }
@@ -112,8 +113,8 @@ impl Session {
     ///
     /// # Errors
     /// When sampling is no longer possible.
-    pub fn attend(&mut self) -> Result<(), StartError> {
-        self.source.attend()
+    pub fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
+        self.source.attend(longest)
     }
 
     /// Takes one look. The last one always asks who holds what.
