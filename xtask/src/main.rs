@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask setup | run | test | vm`. Parses the command line; each command has its module.
+//! The project's own commands: `cargo xtask setup | run | test | vm | bench`. Parses the command line; each command has its module.
 
+mod bench;
 #[path = "../../leaktrace/build/bpf_side.rs"]
 mod bpf_side;
 mod command_line;
