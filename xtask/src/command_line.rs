@@ -59,9 +59,9 @@ struct VmArguments {
     /// Kinds of hook to test
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     hooks: Vec<String>,
-    /// Only the scenario of this name
+    /// Scenarios whose name begins with NAME, in place of those of the matrix; '' for all
     #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Copies a file into the machine, under the same path
     #[arg(long, value_name = "FILE")]
     with: Vec<std::path::PathBuf>,

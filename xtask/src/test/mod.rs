@@ -36,7 +36,7 @@ pub fn test(stages: Stages, filter: Option<&str>) -> Result<ExitCode> {
         host::run(filter, &mut table)?;
     }
     if stages != Stages::Host {
-        let job = Job::Suite { hooks: Vec::new(), only: filter.map(str::to_owned) };
+        let job = Job::Suite { hooks: Vec::new(), only: filter.map(str::to_owned).into_iter().collect() };
         let request = Request {
             kernels: Vec::new(),
             index: Index::Cached,

@@ -60,7 +60,7 @@ impl Kernel {
     /// Any image, called by its file name.
     pub fn from_image(image: &Path) -> Result<Self> {
         let name = image.file_name().context("a kernel is a file")?.to_string_lossy().into_owned();
-        let name = name.strip_prefix("vmlinuz-").map(str::to_owned).unwrap_or(name);
+        let name = version(name.trim_start_matches("vmlinuz-")).to_owned();
         if !image.is_file() {
             bail!("no kernel at {}", image.display());
         }
