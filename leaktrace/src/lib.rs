@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod destroy;
 pub mod diff;
 pub mod doctor;
 pub mod host;

@@ -25,6 +25,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         None => top(&runtime, cli.top.watch.try_into()?),
         Some(Command::Top(args)) => top(&runtime, args.watch.try_into()?),
         Some(Command::Diff(args)) => command::diff(&args),
+        Some(Command::Kill(args)) => command::kill((*args).try_into()?),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
         Some(Command::Doctor(args)) => command::doctor(args.json),
         Some(Command::Completions { shell }) => {

@@ -1,8 +1,10 @@
 //! The command line: words, help and examples. What was typed becomes a checked [`WatchConfig`] here and is not seen
 //! anywhere else.
 
+mod kill;
 mod watch;
 
+pub use kill::{Act, KillArgs, KillConfig};
 pub use watch::WatchArgs;
 
 use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
@@ -45,6 +47,8 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Compare two JSON reports by call site: a canary against its baseline
     Diff(DiffArgs),
+    /// Close matching sockets; lists them unless told --yes
+    Kill(Box<KillArgs>),
     /// Say what this host supports, what is missing, and what to do about it
     Doctor(DoctorArgs),
     /// Print a completion script for a shell

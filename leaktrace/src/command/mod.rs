@@ -2,12 +2,14 @@
 
 mod diff;
 mod doctor;
+mod kill;
 mod live;
 mod report;
 mod top;
 
 pub use diff::diff;
 pub use doctor::doctor;
+pub use kill::kill;
 pub use live::live;
 pub use report::report;
 pub use top::top;

@@ -34,6 +34,11 @@ impl Namespaces {
         Self { paths }
     }
 
+    /// A way to open the namespace with this inode number. Whoever opens it must compare the number: processes move.
+    pub fn path_of(&self, inode: u64) -> Option<&Path> {
+        self.paths.get(&inode).map(PathBuf::as_path)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.paths.len()
@@ -89,7 +94,11 @@ fn visit_home(inode: u64, visit: &mut impl FnMut(u64) -> io::Result<()>, visited
     visit(inode)
 }
 
-fn enter(namespace: &File) -> io::Result<()> {
+/// Moves this thread into a network namespace.
+///
+/// # Errors
+/// What setns(2) says.
+pub fn enter(namespace: &File) -> io::Result<()> {
     // SAFETY: an open descriptor; only this thread changes its namespace.
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),

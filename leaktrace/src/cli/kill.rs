@@ -1,0 +1,96 @@
+//! Arguments of `kill`.
+
+use super::{WatchArgs, parse_fail_on};
+use crate::config::WatchConfig;
+use clap::Args;
+use leaktrace_common::Verdicts;
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo leaktrace kill --pid 4711                       list what would be closed
+  sudo leaktrace kill --pid 4711 --port 5432 --yes     close it
+  sudo leaktrace kill --comm api --verdict close-wait --yes
+At least one filter is needed. A socket that was reused since it was listed is left alone.")]
+pub struct KillArgs {
+    /// What to look at.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// Only sockets with one of these: verdicts, or severities (leak, suspect, info), or any
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on, help_heading = "Filters")]
+    pub verdict: Vec<Verdicts>,
+    /// Close them; without it they are only listed
+    #[arg(long)]
+    pub yes: bool,
+    /// Refuse if more sockets than this match
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max: usize,
+}
+
+/// Whether sockets are closed or listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Listed.
+    List,
+    /// Closed.
+    Close,
+}
+
+/// What `kill` does, checked: it has a filter.
+#[derive(Clone, Debug)]
+pub struct KillConfig {
+    /// What to look at.
+    pub watch: WatchConfig,
+    /// Of that, sockets with one of these; all if there is none.
+    pub verdicts: Verdicts,
+    /// What to do with them.
+    pub act: Act,
+    /// How many at most.
+    pub max: usize,
+}
+
+impl TryFrom<KillArgs> for KillConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: KillArgs) -> Result<Self, anyhow::Error> {
+        let mut watch = WatchConfig::try_from(args.watch)?;
+        let verdicts = args.verdict.into_iter().fold(Verdicts::NONE, Verdicts::or);
+        if watch.filter.is_empty() && verdicts.is_empty() {
+            anyhow::bail!("kill needs a filter, or it would close every connection: --pid, --port, --verdict, …");
+        }
+        if watch.replay.is_some() {
+            anyhow::bail!("kill cannot be combined with --replay: close sockets on the live host");
+        }
+        // Nothing is opened while one sample is taken.
+        watch.stacks = crate::kernel::Stacks::Off;
+        Ok(Self { watch, verdicts, act: if args.yes { Act::Close } else { Act::List }, max: args.max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn config(words: &[&str]) -> Result<KillConfig, String> {
+        let line = ["leaktrace", "kill"].iter().chain(words);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Some(Command::Kill(args)) => KillConfig::try_from(*args).map_err(|error| error.to_string()),
+            other => Err(format!("{other:?} is not kill")),
+        }
+    }
+
+    #[test]
+    fn without_a_filter_it_is_refused() {
+        assert!(config(&["--yes"]).is_err_and(|error| error.contains("needs a filter")));
+        assert!(config(&["--port", "5432"]).is_ok_and(|config| config.act == Act::List && config.max == 100));
+        assert!(config(&["--verdict", "leak", "--yes"]).is_ok_and(|config| config.act == Act::Close));
+    }
+
+    #[test]
+    fn a_recording_is_refused() {
+        assert!(config(&["--port", "1", "--replay", "x"]).is_err_and(|error| error.contains("--replay")));
+    }
+}

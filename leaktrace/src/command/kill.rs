@@ -1,0 +1,145 @@
+//! `leaktrace kill`: one sample, a list of what matches, and, if asked to, its end.
+
+use super::Outcome;
+use crate::{
+    cli::{Act, KillConfig},
+    destroy::{Target, destroy},
+    report::{Destination, clean, write_whole},
+    snapshot::Socket,
+    units::format_counted,
+    watch::{Picture, Session},
+};
+use leaktrace_common::{TcpState, Verdicts};
+use std::io::Write as _;
+
+/// Lists or closes what matches.
+///
+/// # Errors
+/// When the host cannot be sampled, more sockets match than allowed, or stdout cannot be written.
+pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
+    let mut session = Session::start(config.watch)?;
+    session.look(Picture::All, true)?;
+    let sockets = session.snapshot().sockets;
+    drop(session);
+    let chosen = choose(sockets, config.verdicts);
+    if chosen.is_empty() {
+        say("no connection matches that could be closed; nothing was");
+        return Ok(Outcome::Done);
+    }
+    if chosen.len() > config.max {
+        let (found, max) = (format_counted(chosen.len() as u64, "socket"), config.max);
+        anyhow::bail!(
+            "{found} would be closed, more than --max {max}: nothing was closed; add a filter or raise --max"
+        );
+    }
+    match config.act {
+        Act::List => list(&chosen),
+        Act::Close => close(&chosen),
+    }
+}
+
+fn list(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
+    write_whole(&Destination::from_option(None), |out| {
+        chosen.iter().try_for_each(|(socket, _)| writeln!(out, "{}", describe(socket)))
+    })?;
+    say(&format!("{} would be closed; nothing was: add --yes", format_counted(chosen.len() as u64, "socket")));
+    Ok(Outcome::Done)
+}
+
+fn close(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
+    let targets: Vec<Target> = chosen.iter().map(|(_, target)| *target).collect();
+    let outcomes = destroy(&targets);
+    write_whole(&Destination::from_option(None), |out| {
+        let mut pairs = chosen.iter().zip(&outcomes);
+        pairs.try_for_each(|((socket, _), outcome)| writeln!(out, "{}: {outcome}", describe(socket)))
+    })?;
+    let is_settled = outcomes.iter().all(|outcome| outcome.is_settled());
+    Ok(if is_settled { Outcome::Done } else { Outcome::Unable })
+}
+
+/// What can and may be closed, in the order of the snapshot: worst first.
+fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, Target)> {
+    let is_meant = |socket: &Socket| {
+        // Listeners are not connections; the last two have no connection left to close.
+        let is_connection =
+            ![TcpState::Listen, TcpState::TimeWait, TcpState::Closed].iter().any(|state| socket.state == state.name());
+        let has = socket.verdict_set();
+        is_connection && (verdicts.is_empty() || has.iter().any(|verdict| verdicts.contains(verdict)))
+    };
+    sockets.into_iter().filter(is_meant).filter_map(paired).collect()
+}
+
+fn paired(socket: Socket) -> Option<(Socket, Target)> {
+    let target = target(&socket)?;
+    Some((socket, target))
+}
+
+fn target(socket: &Socket) -> Option<Target> {
+    Some(Target {
+        cookie: socket.cookie?,
+        netns: socket.netns,
+        local: socket.local.parse().ok()?,
+        remote: socket.remote.parse().ok()?,
+    })
+}
+
+/// One line: ends, state, who holds it, verdicts, and the cookie as `ss -e` prints it.
+fn describe(socket: &Socket) -> String {
+    let holder = match socket.holders.as_slice() {
+        [] => "no holder".to_owned(),
+        [first, others @ ..] => {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            format!("{}[{}] fd {}{more}", clean(&first.comm), first.pid, first.fd)
+        }
+    };
+    let verdicts = if socket.verdicts.is_empty() { "-".to_owned() } else { socket.verdicts.join(",") };
+    let cookie = socket.cookie.unwrap_or_default();
+    format!("{} -> {}  {}  {holder}  {verdicts}  sk:{cookie:x}", socket.local, socket.remote, socket.state)
+}
+
+fn say(words: &str) {
+    // A closed stderr is nobody's loss.
+    let _ = writeln!(std::io::stderr(), "leaktrace: {words}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Holder;
+
+    fn socket(state: TcpState, verdicts: &[&str]) -> Socket {
+        Socket {
+            cookie: Some(0x1a2b),
+            local: "10.0.0.1:80".to_owned(),
+            remote: "[2001:db8::1]:4000".to_owned(),
+            state: state.name().to_owned(),
+            holders: vec![Holder { pid: 7, comm: "a\x1b[2J".to_owned(), fd: 3 }, Holder::default()],
+            verdicts: verdicts.iter().map(|name| (*name).to_owned()).collect(),
+            ..Socket::default()
+        }
+    }
+
+    #[test]
+    fn only_connections_with_the_verdict_are_chosen() {
+        let mut leaks = Verdicts::NONE;
+        leaks.insert(leaktrace_common::Verdict::CloseWait);
+        let sockets = || {
+            vec![
+                socket(TcpState::CloseWait, &["close-wait"]),
+                socket(TcpState::Established, &["long-lived"]),
+                socket(TcpState::Closed, &["close-wait"]),
+                Socket { cookie: None, ..socket(TcpState::CloseWait, &["close-wait"]) },
+            ]
+        };
+        assert_eq!(choose(sockets(), leaks).len(), 1);
+        assert_eq!(choose(sockets(), Verdicts::NONE).len(), 2);
+    }
+
+    #[test]
+    fn a_line_names_all_and_moves_no_cursor() {
+        assert_eq!(
+            describe(&socket(TcpState::CloseWait, &["close-wait"])),
+            "10.0.0.1:80 -> [2001:db8::1]:4000  CLOSE_WAIT  a\\x1b[2J[7] fd 3 and 1 more  close-wait  sk:1a2b"
+        );
+    }
+}
