@@ -3,8 +3,9 @@
 use super::Outcome;
 use crate::{
     config::WatchConfig,
+    destroy::{self, Target, destroy},
     report::{Destination, write_report},
-    tui::{self, Charset, Colour, Effect, Notice, NoticeKind, Options},
+    tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options},
     watch::{Control, Each, Limits, Picture, Teller, Update, Watch},
 };
 use std::{
@@ -99,10 +100,18 @@ fn carry_out(effect: Effect, watch: &Teller, tell: &Sender<tui::Update>) {
         Effect::ReverseLookup { addrs } => aside(tell, move || {
             addrs.into_iter().map(|addr| tui::Update::PeerName { name: name_of(&addr), addr }).collect()
         }),
-        Effect::KillSockets { sockets } => {
-            let text = format!("closing {} sockets from here is not possible yet; see `ss --kill`", sockets.len());
-            aside(tell, move || vec![notice(NoticeKind::Failed, text)]);
-        }
+        Effect::KillSockets { sockets } => aside(tell, move || {
+            let targets: Vec<Target> = sockets.iter().filter_map(target).collect();
+            let outcomes = destroy(&targets);
+            let closed = outcomes.iter().filter(|outcome| **outcome == destroy::Outcome::Closed).count();
+            let other = outcomes.iter().find(|outcome| **outcome != destroy::Outcome::Closed);
+            let text = format!("{closed} of {} sockets closed", sockets.len());
+            vec![match other {
+                None if closed == sockets.len() => notice(NoticeKind::Done, text),
+                None => notice(NoticeKind::Failed, text),
+                Some(other) => notice(NoticeKind::Failed, format!("{text}; the first that was not: {other}")),
+            }]
+        }),
         // Snapshots come with names; a live kernel does not stand still; the rest is the runner's own.
         _ => {}
     }
@@ -110,6 +119,14 @@ fn carry_out(effect: Effect, watch: &Teller, tell: &Sender<tui::Update>) {
 
 fn notice(kind: NoticeKind, text: String) -> tui::Update {
     tui::Update::Notice(Notice { kind, text })
+}
+
+/// The socket that was confirmed: its name reads `local → remote`.
+fn target(confirmed: &KillTarget) -> Option<Target> {
+    let mut words = confirmed.name.split_whitespace();
+    let local = words.next()?.parse().ok()?;
+    let remote = words.next_back()?.parse().ok()?;
+    Some(Target { cookie: confirmed.cookie, netns: confirmed.netns, local, remote })
 }
 
 /// Does what may take time on a thread of its own, and tells the view what came of it.
