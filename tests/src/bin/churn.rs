@@ -58,6 +58,7 @@ fn run() -> Result<()> {
         workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect()
     });
     let seconds = begun.elapsed().as_secs_f64();
+    let cpu = cpu_seconds()?;
 
     let connections: u64 = tallies.iter().map(|tally| tally.completed).sum();
     let line = serde_json::json!({
@@ -65,6 +66,7 @@ fn run() -> Result<()> {
         "connections": connections,
         "failed": tallies.iter().map(|tally| tally.failed).sum::<u64>(),
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "threads": threads,
     });
     println!("{line}");
@@ -102,6 +104,15 @@ fn one_connection(listener: &TcpListener, address: SocketAddr) -> io::Result<()>
     drop(client);
     drop(server);
     Ok(())
+}
+
+/// Processor time of this process so far, in user space and in the kernel.
+fn cpu_seconds() -> Result<f64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` of ours.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    ensure!(status == 0, "cannot read this process's clock: {}", io::Error::last_os_error());
+    Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
 }
 
 fn reset_on_close(stream: &TcpStream) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! `bench start`: from exec to the first table, and the most memory resident until then.
+//! `bench start`: from exec to the first table, and the memory resident then.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -17,14 +17,16 @@ pub fn measure(subject: &Subject, runs: usize) -> Result<Value> {
     // The first start also brings the program into the page cache.
     drop(subject.start("top", &[])?);
     let mut milliseconds = [Vec::new(), Vec::new()];
-    let mut resident = Vec::new();
+    let (mut now, mut peak) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         for ((subcommand, _, options), figures) in WAYS.iter().zip(&mut milliseconds) {
             let tracer = subject.start(subcommand, options)?;
             figures.push(tracer.to_first_table.as_secs_f64() * 1e3);
             // A report is over with its table, and its memory gone.
             if *subcommand == "top" {
-                resident.push(tracer.peak_resident()? as f64 / MIB);
+                let resident = tracer.resident()?;
+                now.push(resident.now as f64 / MIB);
+                peak.push(resident.peak as f64 / MIB);
             }
         }
     }
@@ -35,7 +37,14 @@ pub fn measure(subject: &Subject, runs: usize) -> Result<Value> {
         println!("{name:<24} {runs:>8}  {median:.0} ms to the first table");
         ways.push(json!({ "command": name, "milliseconds_to_first_table": median.to_json(), "each": figures }));
     }
-    let median = Median::of(&resident).context("no run")?;
-    println!("{:<24} {runs:>8}  {median:.1} MiB resident at most, until the first table", "top");
-    Ok(json!({ "start": { "ways": ways, "peak_resident_mib": { "median": median.to_json(), "each": resident } } }))
+    let mut memory = serde_json::Map::new();
+    for (name, words, figures) in [
+        ("resident_mib", "resident at the first table", &now),
+        ("peak_resident_mib", "resident at most until then", &peak),
+    ] {
+        let median = Median::of(figures).context("no run")?;
+        println!("{:<24} {runs:>8}  {median:.1} MiB {words}", "top");
+        memory.insert(name.to_owned(), json!({ "median": median.to_json(), "each": figures }));
+    }
+    Ok(json!({ "start": { "ways": ways, "memory": memory } }))
 }

@@ -101,14 +101,12 @@ impl Tracer {
         Cpu::parse(&line).with_context(|| format!("{path} is not as proc(5) says"))
     }
 
-    /// The most memory that was ever resident, in bytes.
-    pub fn peak_resident(&self) -> Result<u64> {
+    /// Its resident memory.
+    pub fn resident(&self) -> Result<Resident> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         // A process that ended has a status and no memory.
-        Ok(kib.with_context(|| format!("no VmHWM in {path}: leaktrace has ended"))? * 1024)
+        Resident::parse(&status).with_context(|| format!("no VmHWM and VmRSS in {path}: leaktrace has ended"))
     }
 
     /// An error if it ended by itself: then what was measured was not traced.
@@ -125,6 +123,26 @@ impl Drop for Tracer {
         // SIGKILL is enough: nothing of leaktrace stays in the kernel after it, and no run may begin before it is gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Resident memory, pages of the program's own file included, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Now.
+    pub now: u64,
+    /// The most there ever was.
+    pub peak: u64,
+}
+
+impl Resident {
+    /// `VmRSS` and `VmHWM` of `/proc/PID/status`.
+    fn parse(status: &str) -> Option<Self> {
+        let bytes = |name| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        };
+        Some(Self { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
     }
 }
 
@@ -163,6 +181,13 @@ mod tests {
         let line = "7 (a) b (c) S 1 7 7 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 3 0 99 1 2";
         let wanted = Cpu { user: Duration::from_millis(1500), system: Duration::from_millis(250) };
         assert_eq!(Cpu::parse(line), Some(wanted));
+    }
+
+    #[test]
+    fn memory_is_in_bytes() {
+        let status = "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(Resident::parse(status), Some(Resident { now: 1 << 20, peak: 2 << 20 }));
+        assert_eq!(Resident::parse("Name:\ta\n"), None);
     }
 
     #[test]
