@@ -1,6 +1,6 @@
 //! `suite`: runs every scenario on every kind of hook, here, and prints a table.
 //!
-//! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--no-symbols] [--keep FOLDER] [--list]`
+//! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--symbols|--no-symbols] [--keep FOLDER] [--list]`
 //! `$LEAKTRACE` is the program under test; the zoo is found beside this program. Exits with 1 when a cell failed or
 //! was skipped without being expected to, with 2 when the suite cannot run.
 
@@ -44,7 +44,9 @@ fn options() -> Result<Options> {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
         match word.as_str() {
             "--hooks" => options.hooks = value()?.split(',').map(str::to_owned).collect(),
-            "--in-vm" => options.place = Place::Vm,
+            // An emulated processor is too slow to place every stack before its process runs on.
+            "--in-vm" => (options.place, options.symbols) = (Place::Vm, Symbols::Ignored),
+            "--symbols" => options.symbols = Symbols::Expected,
             "--only" => options.only.push(value()?),
             "--no-symbols" => options.symbols = Symbols::Ignored,
             "--keep" => options.keep = Some(value()?.into()),
