@@ -163,6 +163,8 @@ impl Tracer {
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
         let (hooks, degraded) = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
+        drop(btf);
+        give_memory_back();
         Ok(Self {
             hooks,
             degraded,
@@ -343,6 +345,15 @@ impl Tracer {
         }
         facts
     }
+}
+
+/// The kernel's types take tens of megabytes while they are read, which the allocator would keep.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call has no conditions.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
