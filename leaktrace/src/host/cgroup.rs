@@ -47,7 +47,7 @@ fn container(path: &str) -> Option<String> {
 /// The UID behind `pod`: `pod1234-…` (cgroupfs) or `…-pod1234_….slice` (systemd, which takes dashes for its own).
 fn pod(path: &str) -> Option<String> {
     const UID: usize = 36;
-    path.split('/').find_map(|part| {
+    path.split(['/', ':']).find_map(|part| {
         let part = part.strip_suffix(".slice").unwrap_or(part);
         let at = part.rfind("pod")?;
         let uid = part[at + 3..].replace('_', "-");

@@ -12,6 +12,8 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::thread::sleep;
+use std::time::Duration;
 
 #[inline(never)]
 fn leak_shared(port: u16) -> Result<TcpStream> {
@@ -200,6 +202,8 @@ pub fn opener_gone(stage: &mut Stage) -> Result<()> {
     opener.wait()?;
     let kept = receive_descriptors(&ours, 3)?;
     let pid = opener.pid();
+    // Long enough to be looked at once; the report comes many seconds after its end.
+    sleep(Duration::from_millis(500));
     opener.end(Signal::SIGKILL)?;
     let leaker = Expect::connected("leaker", pid, port).function("leak_shared").count(3).held_by(&[stage.pid()]);
     stage.expect(leaker.verdicts(&["idle-unguarded"]));
