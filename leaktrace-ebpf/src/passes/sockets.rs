@@ -71,6 +71,8 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     row.cookie = cookie(sk);
     let mut unkept = SocketRecord::default();
     let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
+    // Kernels show a socket twice when its bucket changes between two reads.
+    let again = again || record.seen_pass == settings.pass;
     record.observe(&seen, now);
     record.seen_pass = settings.pass;
     row::join(row, record, settings);

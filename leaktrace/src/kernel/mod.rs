@@ -221,6 +221,8 @@ impl Tracer {
                 rows.sockets.extend(dead);
             }
         }
+        rows.sockets.sort_unstable_by_key(|row| row.sk);
+        rows.sockets.dedup_by_key(|row| row.sk);
         self.damaged += rows.damaged;
         sample.damaged = self.damaged;
         sample.losses = self.losses.get(0).unwrap_or_default();
