@@ -63,7 +63,7 @@ pub struct WatchArgs {
     /// How many sockets are attributed at once [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]
     max_sockets: Option<u32>,
-    /// Read a recording in place of the kernel
+    /// Read a recording in place of the kernel (not in this version)
     #[arg(long, value_name = "FILE", help_heading = "Tracing", value_hint = ValueHint::FilePath)]
     replay: Option<PathBuf>,
     /// Config file [default: /etc/leaktrace.toml, if it is there]
@@ -109,6 +109,9 @@ impl TryFrom<WatchArgs> for WatchConfig {
     type Error = anyhow::Error;
 
     fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
+        if let Some(path) = &args.replay {
+            bail!("{} cannot be read: this version has no recordings yet; watch the host itself", path.display());
+        }
         let file = ConfigFile::read(args.config.as_deref())?;
         let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file)
         {
