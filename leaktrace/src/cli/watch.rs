@@ -110,7 +110,10 @@ impl TryFrom<WatchArgs> for WatchConfig {
 
     fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
         if let Some(path) = &args.replay {
-            bail!("--replay {} cannot be read: this version has no recordings yet; watch the host itself", path.display());
+            bail!(
+                "--replay {} cannot be read: this version has no recordings yet; watch the host itself",
+                path.display()
+            );
         }
         let file = ConfigFile::read(args.config.as_deref())?;
         let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file)
