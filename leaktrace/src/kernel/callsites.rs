@@ -86,8 +86,11 @@ impl CallsiteTable {
         while !self.arrived.is_empty() && started.elapsed() < LONGEST_PLACING {
             let batch: Vec<u32> = self.arrived.drain(..self.arrived.len().min(PLACED_AT_ONCE)).collect();
             let mut fresh = Vec::new();
-            for index in batch {
-                if let Some(site) = self.counters.get(index as usize)
+            // A sample may have placed it meanwhile, or two processors copied one stack: placing it again without its copy
+            // would put a worse stack in the place of a good one.
+            for index in batch.into_iter().filter(|index| stacks.has_copy(*index)) {
+                if fresh.iter().all(|(taken, ..)| *taken != index)
+                    && let Some(site) = self.counters.get(index as usize)
                     && site.key.tgid != 0
                 {
                     fresh.push((index, site.key, self.stack(index)?));

@@ -72,6 +72,11 @@ impl StackReader {
         callsites
     }
 
+    /// Whether a copy of this call site's stack waits to be placed.
+    pub fn has_copy(&self, callsite: u32) -> bool {
+        self.pending.contains_key(&callsite)
+    }
+
     /// Places the stacks of new call sites; those of one batch share a look at their process.
     pub fn read(&mut self, fresh: Vec<(u32, CallsiteKey, StackEntry)>) -> Vec<CallsiteStack> {
         let mut maps = HashMap::new();
