@@ -47,6 +47,8 @@ pub mod setup_flags {
     pub const SOCKET_COOKIE: u32 = 4;
     /// New call sites also get a copy of their user stack.
     pub const STACK_COPIES: u32 = 8;
+    /// Each opening hook is attached twice, because this kernel may skip one of the two.
+    pub const TWINS: u32 = 16;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded:

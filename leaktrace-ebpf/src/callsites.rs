@@ -2,10 +2,9 @@
 
 use crate::{
     kernel::{UserRegisters, user_registers},
-    maps::{
-        CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, STACK_SCRATCH, STACKS, count_lost, enabled,
-    },
-    stack,
+    lifecycle::Twin,
+    maps::{CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
+    stack::{self, Scratch},
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -18,21 +17,21 @@ pub const UNKNOWN: u32 = 0;
 
 /// The call site of an open that happens now in the context of process `tgid`. [`UNKNOWN`] where no index is left.
 #[inline(always)]
-pub fn current(tgid: u32, direction: Direction, now_ns: u64) -> u32 {
+pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 {
     let mut key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(direction.raw()) };
     if !enabled(setup_flags::STACKS) {
         return lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
     }
-    let Some(scratch) = STACK_SCRATCH.get_ptr_mut(u32::from(direction.raw())) else {
+    let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + 3 * twin as u32) else {
         return UNKNOWN;
     };
-    // SAFETY: the scratch entry belongs to this processor and to this kind of hook, which does not nest.
-    let scratch = unsafe { &mut *scratch };
+    // SAFETY: the scratch entry belongs to this processor and to this program, which does not nest.
+    let Scratch { stack: scratch, words } = unsafe { &mut *scratch };
     let registers = user_registers();
     let mut coarse = 0;
     match &registers {
         Some(registers) => {
-            let hashes = stack::walk(registers, scratch);
+            let hashes = stack::walk(registers, scratch, words);
             key.stack_hash = hashes.fine;
             coarse = hashes.coarse;
         }

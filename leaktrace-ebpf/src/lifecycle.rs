@@ -3,21 +3,46 @@
 use crate::{
     callsites,
     kernel::current_ids,
-    maps::{CALLSITES, SOCKETS, add, count_lost, setup},
+    maps::{CALLSITES, SOCKETS, add, count_lost, enabled, setup},
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags};
+use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
+
+/// Which of the programs on one hook is running.
+///
+/// A kernel that preempts programs (trampolines on any preemptible kernel, tracepoints since 7.0) skips a program for
+/// whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
+/// kernel/trace/bpf_trace.c. There, a twin with a guard of its own stands beside each opening hook, and whichever runs
+/// first does the work.
+#[derive(Clone, Copy)]
+pub enum Twin {
+    /// The one that is always there.
+    First,
+    /// The one that is there where programs may be skipped.
+    Second,
+}
 
 /// A process has opened `sk`, and the hook runs in that process's own context.
 #[inline(always)]
-pub fn opened(sk: u64, direction: Direction) {
+pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     let (tgid, tid) = current_ids();
     if tgid == setup!(own_tgid) {
         return;
     }
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    let callsite = callsites::current(tgid, direction, now_ns);
+    if let Some(earlier) = SOCKETS.get_ptr(sk) {
+        // SAFETY: the pointer is a live map value.
+        let earlier = unsafe { &*earlier };
+        // The other twin's record; a second connect on one descriptor before the first sample looks the same, and keeps
+        // the time of the first.
+        if enabled(setup_flags::TWINS) && earlier.tid == tid && earlier.seen_pass == 0 {
+            return;
+        }
+        // It belongs to an earlier life of this socket.
+        count_closed(earlier, now_ns);
+    }
+    let callsite = callsites::current(tgid, direction, twin, now_ns);
     let record = SocketRecord {
         opened_ns: now_ns,
         cookie_low: 0,
@@ -39,11 +64,6 @@ pub fn opened(sk: u64, direction: Direction) {
         seen_pass: 0,
         held_pass: 0,
     };
-    // A record that is still there belongs to an earlier life of this socket: a second connect on one descriptor.
-    if let Some(earlier) = SOCKETS.get_ptr(sk) {
-        // SAFETY: the pointer is a live map value.
-        count_closed(unsafe { &*earlier }, now_ns);
-    }
     if SOCKETS.insert(sk, record, 0).is_err() {
         count_lost!(sockets_unattributed);
         return;

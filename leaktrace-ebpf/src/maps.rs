@@ -1,6 +1,6 @@
 //! All maps, and the read-only data that user space fills in before loading.
 
-use crate::stack::ScanWords;
+use crate::stack::Scratch;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
@@ -36,13 +36,10 @@ pub static STACKS: Array<StackEntry> = Array::with_max_entries(MAX_CALLSITES, 0)
 #[map]
 pub static FREE_CALLSITES: Queue<u32> = Queue::with_max_entries(MAX_CALLSITES, 0);
 
-/// One entry for each [`leaktrace_common::Direction`], since a hook may interrupt the other kind.
+/// One entry for each [`leaktrace_common::Direction`] and [`crate::lifecycle::Twin`], since each of these programs may
+/// be preempted by another.
 #[map]
-pub static STACK_SCRATCH: PerCpuArray<StackEntry> = PerCpuArray::with_max_entries(3, 0);
-
-/// Stack words being looked at. Two hooks that interrupt each other may mix them up, which costs a call site more.
-#[map]
-pub static SCAN_SCRATCH: PerCpuArray<ScanWords> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(6, 0);
 
 /// Copies of user stacks for unwinding in user space, one for each new call site.
 #[map]

@@ -2,11 +2,20 @@
 
 use crate::{
     kernel::{UserRegisters, executable_code},
-    maps::{SCAN_SCRATCH, setup},
+    maps::setup,
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
 use core::hint::black_box;
 use leaktrace_common::{MAX_FRAMES, StackEntry, capture};
+
+/// Where one program on one processor puts a stack together.
+#[repr(C)]
+pub struct Scratch {
+    /// What the walk finds.
+    pub stack: StackEntry,
+    /// Words of the stack being looked at.
+    pub words: ScanWords,
+}
 
 /// Room for the words that [`mix_return_addresses`] looks at.
 #[repr(C)]
@@ -44,7 +53,7 @@ pub struct StackHashes {
 /// Costs one checked read of 16 bytes a frame. The chain must lead upwards, so a hostile stack ends the walk
 /// at the latest after [`MAX_FRAMES`] steps.
 #[inline(always)]
-pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> StackHashes {
+pub fn walk(regs: &UserRegisters, entry: &mut StackEntry, words: &mut ScanWords) -> StackHashes {
     let mut hash = mix(setup!(seed), regs.ip);
     entry.frames[0] = regs.ip;
     entry.leaf_return = leaf_return(regs.sp);
@@ -79,7 +88,7 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry) -> StackHashes {
     }
     entry.len = len as u32;
     entry.ended = ended;
-    let fine = if ended == capture::BROKEN { mix_return_addresses(hash, regs) } else { hash };
+    let fine = if ended == capture::BROKEN { mix_return_addresses(hash, regs, words) } else { hash };
     StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
 
@@ -92,12 +101,7 @@ const MOST_RETURN_ADDRESSES: u64 = 24;
 /// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
 /// one call site into a few, which user space puts together again.
 #[inline(always)]
-fn mix_return_addresses(mut hash: u64, regs: &UserRegisters) -> u64 {
-    let Some(scratch) = SCAN_SCRATCH.get_ptr_mut(0) else {
-        return hash;
-    };
-    // SAFETY: the scratch belongs to this processor; its content is only hashed.
-    let words = unsafe { &mut *scratch };
+fn mix_return_addresses(mut hash: u64, regs: &UserRegisters, words: &mut ScanWords) -> u64 {
     // SAFETY: the helper checks the user address itself; the buffer is as long as said.
     if unsafe { bpf_probe_read_user_buf(regs.sp as *const u8, words.as_mut_bytes()) }.is_err() {
         return hash;

@@ -1,6 +1,6 @@
 //! Hooks by trampoline: the cheapest, where the kernel has them (5.5 on x86-64).
 
-use crate::lifecycle::{closed, opened};
+use crate::lifecycle::{Twin, closed, opened};
 use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
@@ -10,8 +10,19 @@ use leaktrace_common::Direction;
 /// `int tcp_connect(struct sock *sk)`, in the caller's context.
 #[fentry(function = "tcp_connect")]
 pub fn fe_connect(ctx: FEntryContext) -> i32 {
+    connected(&ctx, Twin::First)
+}
+
+/// See [`Twin`].
+#[fentry(function = "tcp_connect")]
+pub fn fe_connect_twin(ctx: FEntryContext) -> i32 {
+    connected(&ctx, Twin::Second)
+}
+
+#[inline(always)]
+fn connected(ctx: &FEntryContext, twin: Twin) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    opened(sk as u64, Direction::Connect);
+    opened(sk as u64, Direction::Connect, twin);
     0
 }
 
@@ -27,20 +38,34 @@ pub fn fe_close(ctx: FEntryContext) -> i32 {
 #[fexit(function = "inet_csk_accept")]
 pub fn fx_accept_4(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(4);
-    accepted(sk as u64)
+    accepted(sk as u64, Twin::First)
+}
+
+/// See [`Twin`].
+#[fexit(function = "inet_csk_accept")]
+pub fn fx_accept_4_twin(ctx: FExitContext) -> i32 {
+    let sk: *const u8 = ctx.arg(4);
+    accepted(sk as u64, Twin::Second)
 }
 
 /// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since 6.10.
 #[fexit(function = "inet_csk_accept")]
 pub fn fx_accept_2(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(2);
-    accepted(sk as u64)
+    accepted(sk as u64, Twin::First)
+}
+
+/// See [`Twin`].
+#[fexit(function = "inet_csk_accept")]
+pub fn fx_accept_2_twin(ctx: FExitContext) -> i32 {
+    let sk: *const u8 = ctx.arg(2);
+    accepted(sk as u64, Twin::Second)
 }
 
 #[inline(always)]
-fn accepted(sk: u64) -> i32 {
+fn accepted(sk: u64, twin: Twin) -> i32 {
     if sk != 0 {
-        opened(sk, Direction::Accept);
+        opened(sk, Direction::Accept, twin);
     }
     0
 }

@@ -1,7 +1,8 @@
-//! Hooks by breakpoint, for kernels without trampolines.
+//! Hooks by breakpoint, for kernels without trampolines. The kernel does not preempt these programs, so they need no
+//! twins.
 
 use super::tcp_behind;
-use crate::lifecycle::{closed, opened};
+use crate::lifecycle::{Twin, closed, opened};
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -11,7 +12,7 @@ use leaktrace_common::Direction;
 /// `int tcp_connect(struct sock *sk)`, in the caller's context.
 #[kprobe(function = "tcp_connect")]
 pub fn kp_connect(ctx: ProbeContext) -> u32 {
-    opened(ctx.arg(0).unwrap_or(0), Direction::Connect);
+    opened(ctx.arg(0).unwrap_or(0), Direction::Connect, Twin::First);
     0
 }
 
@@ -27,7 +28,7 @@ pub fn kp_close(ctx: ProbeContext) -> u32 {
 #[kprobe(function = "security_sock_graft")]
 pub fn kp_graft(ctx: ProbeContext) -> u32 {
     if let Some(sk) = tcp_behind(ctx.arg(0).unwrap_or(0)) {
-        opened(sk, Direction::Accept);
+        opened(sk, Direction::Accept, Twin::First);
     }
     0
 }
@@ -37,7 +38,7 @@ pub fn kp_graft(ctx: ProbeContext) -> u32 {
 pub fn kr_accept(ctx: RetProbeContext) -> u32 {
     let sk: u64 = ctx.ret();
     if sk != 0 {
-        opened(sk, Direction::Accept);
+        opened(sk, Direction::Accept, Twin::First);
     }
     0
 }

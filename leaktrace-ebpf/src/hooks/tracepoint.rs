@@ -3,7 +3,7 @@
 use super::{is_tcp, tcp_behind};
 use crate::{
     kernel::{Address, Fields, Typed},
-    lifecycle::opened,
+    lifecycle::{Twin, opened},
     maps::offset,
 };
 use aya_ebpf::{helpers::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext};
@@ -13,13 +13,24 @@ use leaktrace_common::{Direction, TcpState};
 /// The change to SYN_SENT, and only that one, is made by the thread that connects.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn tp_state(ctx: BtfTracePointContext) -> i32 {
+    state_changed(&ctx, Twin::First)
+}
+
+/// See [`Twin`].
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
+    state_changed(&ctx, Twin::Second)
+}
+
+#[inline(always)]
+fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     let new_state: i32 = ctx.arg(2);
     if !matches!(TcpState::from_raw(new_state as u8), TcpState::SynSent) {
         return 0;
     }
     let sk: *const u8 = ctx.arg(0);
     if is_tcp(Typed(sk)) {
-        opened(sk as u64, Direction::Connect);
+        opened(sk as u64, Direction::Connect, twin);
     }
     0
 }
@@ -32,6 +43,17 @@ const ACCEPT4: u64 = 288;
 /// loads. It needs no tracefs, unlike the tracepoints of single system calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
+    call_returned(&ctx, Twin::First)
+}
+
+/// See [`Twin`].
+#[btf_tracepoint(function = "sys_exit")]
+pub fn tp_accept_twin(ctx: BtfTracePointContext) -> i32 {
+    call_returned(&ctx, Twin::Second)
+}
+
+#[inline(always)]
+fn call_returned(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     let regs: *const u8 = ctx.arg(0);
     let number: u64 = Typed(regs).read(offset!(regs_nr));
     if number != ACCEPT && number != ACCEPT4 {
@@ -39,7 +61,7 @@ pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
     }
     let descriptor: i64 = ctx.arg(1);
     if let Some(sk) = socket_of(descriptor).and_then(tcp_behind) {
-        opened(sk, Direction::Accept);
+        opened(sk, Direction::Accept, twin);
     }
     0
 }

@@ -85,7 +85,7 @@ impl CallsiteTable {
         self.arrived.extend(stacks.receive());
         while !self.arrived.is_empty() && started.elapsed() < LONGEST_PLACING {
             let batch: Vec<u32> = self.arrived.drain(..self.arrived.len().min(PLACED_AT_ONCE)).collect();
-            let mut fresh = Vec::new();
+            let mut fresh: Vec<(u32, CallsiteKey, StackEntry)> = Vec::new();
             // A sample may have placed it meanwhile, or two processors copied one stack: placing it again without its copy
             // would put a worse stack in the place of a good one.
             for index in batch.into_iter().filter(|index| stacks.has_copy(*index)) {

@@ -3,8 +3,9 @@
 use super::{
     error::{StartError, chain},
     facts::KernelFacts,
+    preemption::Preemption,
 };
-use crate::snapshot::Degradation;
+use crate::{host::KernelRelease, snapshot::Degradation};
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe},
@@ -97,8 +98,7 @@ fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) 
     let outcome = match kind {
         HookKind::Fentry => attach_fentry(ebpf, btf, facts),
         HookKind::Kprobe => attach_kprobe(ebpf, facts, &mut notes),
-        HookKind::Tracepoint => tracepoint(ebpf, btf, "tp_state", "inet_sock_set_state")
-            .and_then(|()| tracepoint(ebpf, btf, "tp_accept", "sys_exit")),
+        HookKind::Tracepoint => attach_tracepoints(ebpf, btf),
     };
     let outcome = outcome.and_then(|()| tracepoint(ebpf, btf, "tp_destroy", "tcp_destroy_sock"));
     if outcome.is_err() {
@@ -111,26 +111,54 @@ fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) 
 
 fn programs_of(kind: HookKind, facts: &KernelFacts) -> Vec<&'static str> {
     match kind {
-        HookKind::Fentry => vec!["fe_connect", "fe_close", fexit_of(facts), "tp_destroy"],
+        HookKind::Fentry => {
+            let mut programs = vec!["fe_connect", "fe_connect_twin", "fe_close", "tp_destroy"];
+            programs.extend(fexits_of(facts));
+            programs
+        }
         HookKind::Kprobe => vec!["kp_connect", "kp_close", "kp_graft", "kr_accept", "tp_destroy"],
-        HookKind::Tracepoint => vec!["tp_state", "tp_accept", "tp_destroy"],
+        HookKind::Tracepoint => vec!["tp_state", "tp_state_twin", "tp_accept", "tp_accept_twin", "tp_destroy"],
     }
 }
 
-fn fexit_of(facts: &KernelFacts) -> &'static str {
-    if facts.accept_parameters == 2 { "fx_accept_2" } else { "fx_accept_4" }
+fn fexits_of(facts: &KernelFacts) -> [&'static str; 2] {
+    if facts.accept_parameters == 2 { ["fx_accept_2", "fx_accept_2_twin"] } else { ["fx_accept_4", "fx_accept_4_twin"] }
+}
+
+/// Of a hook's two programs, those that this kernel needs: both where it may skip one.
+fn needed(kind: HookKind, twins: [&'static str; 2]) -> impl Iterator<Item = &'static str> {
+    let skips = Preemption::of_running_kernel().skips(kind, &KernelRelease::running());
+    twins.into_iter().take(if skips { 2 } else { 1 })
 }
 
 fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
     // Close before open: a socket must never be recorded whose end would go unheard.
-    for (program, function) in [("fe_close", "tcp_close"), ("fe_connect", "tcp_connect")] {
-        let program: &mut FEntry = typed(ebpf, program)?;
-        program.load(function, btf).map_err(|error| refused("load", function, &error))?;
-        program.attach().map_err(|error| refused("attach", function, &error))?;
+    fentry(ebpf, btf, "fe_close", "tcp_close")?;
+    for program in needed(HookKind::Fentry, ["fe_connect", "fe_connect_twin"]) {
+        fentry(ebpf, btf, program, "tcp_connect")?;
     }
-    let program: &mut FExit = typed(ebpf, fexit_of(facts))?;
-    program.load("inet_csk_accept", btf).map_err(|error| refused("load", "inet_csk_accept", &error))?;
-    program.attach().map_err(|error| refused("attach", "inet_csk_accept", &error))?;
+    for program in needed(HookKind::Fentry, fexits_of(facts)) {
+        let program: &mut FExit = typed(ebpf, program)?;
+        program.load("inet_csk_accept", btf).map_err(|error| refused("load", "inet_csk_accept", &error))?;
+        program.attach().map_err(|error| refused("attach", "inet_csk_accept", &error))?;
+    }
+    Ok(())
+}
+
+fn fentry(ebpf: &mut Ebpf, btf: &Btf, program: &str, function: &str) -> Result<(), String> {
+    let program: &mut FEntry = typed(ebpf, program)?;
+    program.load(function, btf).map_err(|error| refused("load", function, &error))?;
+    program.attach().map_err(|error| refused("attach", function, &error))?;
+    Ok(())
+}
+
+fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
+    for program in needed(HookKind::Tracepoint, ["tp_state", "tp_state_twin"]) {
+        tracepoint(ebpf, btf, program, "inet_sock_set_state")?;
+    }
+    for program in needed(HookKind::Tracepoint, ["tp_accept", "tp_accept_twin"]) {
+        tracepoint(ebpf, btf, program, "sys_exit")?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use super::{
     error::StartError,
     facts::KernelFacts,
     mapped::{MappedArray, take_map_data},
+    preemption::Preemption,
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
 use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, Setup, setup_flags};
@@ -54,6 +55,9 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         if options.copies {
             setup.flags |= setup_flags::STACK_COPIES;
         }
+    }
+    if Preemption::of_running_kernel() == Preemption::Anywhere {
+        setup.flags |= setup_flags::TWINS;
     }
     let offsets = facts.offsets;
     let mut object = OBJECT.to_vec();

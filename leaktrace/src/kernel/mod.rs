@@ -14,6 +14,7 @@ mod log;
 mod mapped;
 pub mod namespaces;
 mod passes;
+mod preemption;
 mod stacks;
 mod sweep;
 
