@@ -1,5 +1,6 @@
 //! Hooks by trampoline: the cheapest, where the kernel has them (5.5 on x86-64).
 
+use super::tcp_behind;
 use crate::lifecycle::{Twin, closed, opened};
 use aya_ebpf::{
     macros::{fentry, fexit},
@@ -34,38 +35,37 @@ pub fn fe_close(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before 6.10.
+/// `void security_sock_graft(struct sock *sk, struct socket *parent)`, called by `inet_accept` for the new socket in the
+/// accepting task, under `sk_callback_lock` (`sock_graft`, include/net/sock.h): what runs there is not preempted and
+/// needs no [`Twin`], however many threads accept at once.
+#[fentry(function = "security_sock_graft")]
+pub fn fe_graft(ctx: FEntryContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    if let Some(sk) = tcp_behind(sk as u64) {
+        opened(sk, Direction::Accept, Twin::First);
+    }
+    0
+}
+
+/// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before 6.10: for kernels without
+/// `security_sock_graft` (no CONFIG_SECURITY).
 #[fexit(function = "inet_csk_accept")]
 pub fn fx_accept_4(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(4);
-    accepted(sk as u64, Twin::First)
-}
-
-/// See [`Twin`].
-#[fexit(function = "inet_csk_accept")]
-pub fn fx_accept_4_twin(ctx: FExitContext) -> i32 {
-    let sk: *const u8 = ctx.arg(4);
-    accepted(sk as u64, Twin::Second)
+    accepted(sk as u64)
 }
 
 /// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since 6.10.
 #[fexit(function = "inet_csk_accept")]
 pub fn fx_accept_2(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(2);
-    accepted(sk as u64, Twin::First)
-}
-
-/// See [`Twin`].
-#[fexit(function = "inet_csk_accept")]
-pub fn fx_accept_2_twin(ctx: FExitContext) -> i32 {
-    let sk: *const u8 = ctx.arg(2);
-    accepted(sk as u64, Twin::Second)
+    accepted(sk as u64)
 }
 
 #[inline(always)]
-fn accepted(sk: u64, twin: Twin) -> i32 {
+fn accepted(sk: u64) -> i32 {
     if sk != 0 {
-        opened(sk, Direction::Accept, twin);
+        opened(sk, Direction::Accept, Twin::First);
     }
     0
 }

@@ -112,17 +112,15 @@ fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) 
 fn programs_of(kind: HookKind, facts: &KernelFacts) -> Vec<&'static str> {
     match kind {
         HookKind::Fentry => {
-            let mut programs = vec!["fe_connect", "fe_connect_twin", "fe_close", "tp_destroy"];
-            programs.extend(fexits_of(facts));
-            programs
+            vec!["fe_connect", "fe_connect_twin", "fe_close", "fe_graft", fexit_of(facts), "tp_destroy"]
         }
         HookKind::Kprobe => vec!["kp_connect", "kp_close", "kp_graft", "kr_accept", "tp_destroy"],
         HookKind::Tracepoint => vec!["tp_state", "tp_state_twin", "tp_accept", "tp_accept_twin", "tp_destroy"],
     }
 }
 
-fn fexits_of(facts: &KernelFacts) -> [&'static str; 2] {
-    if facts.accept_parameters == 2 { ["fx_accept_2", "fx_accept_2_twin"] } else { ["fx_accept_4", "fx_accept_4_twin"] }
+fn fexit_of(facts: &KernelFacts) -> &'static str {
+    if facts.accept_parameters == 2 { "fx_accept_2" } else { "fx_accept_4" }
 }
 
 /// Of a hook's two programs, those that this kernel needs: both where it may skip one.
@@ -137,11 +135,12 @@ fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), 
     for program in needed(HookKind::Fentry, ["fe_connect", "fe_connect_twin"]) {
         fentry(ebpf, btf, program, "tcp_connect")?;
     }
-    for program in needed(HookKind::Fentry, fexits_of(facts)) {
-        let program: &mut FExit = typed(ebpf, program)?;
-        program.load("inet_csk_accept", btf).map_err(|error| refused("load", "inet_csk_accept", &error))?;
-        program.attach().map_err(|error| refused("attach", "inet_csk_accept", &error))?;
+    if facts.has_sock_graft {
+        return fentry(ebpf, btf, "fe_graft", "security_sock_graft");
     }
+    let program: &mut FExit = typed(ebpf, fexit_of(facts))?;
+    program.load("inet_csk_accept", btf).map_err(|error| refused("load", "inet_csk_accept", &error))?;
+    program.attach().map_err(|error| refused("attach", "inet_csk_accept", &error))?;
     Ok(())
 }
 

@@ -57,6 +57,16 @@ struct Act {
     before_cue: Option<Truth>,
 }
 
+impl Act {
+    /// Waits until the program says that everything is as it should be.
+    fn await_place(&mut self) {
+        let State::Running(child) = &mut self.state else { return };
+        if let Err(error) = child.listen() {
+            self.state = State::Broken(format!("{error:#}"));
+        }
+    }
+}
+
 enum State {
     Running(ZooChild),
     Missing(Truth),
@@ -204,7 +214,8 @@ impl Suite {
         Ok(())
     }
 
-    /// Starts all programs of one time at once, then waits until each is in place.
+    /// Starts all programs of one time, at once on the host: an emulated processor, slow as it is, would play them on top of
+    /// each other. Waits until each is in place.
     fn begin(&self, workshop: &Workshop, started: Started) -> Result<Vec<Act>> {
         let wanted = self.scenarios.iter().filter(|scenario| scenario.started == started);
         let mut acts = Vec::new();
@@ -213,13 +224,14 @@ impl Suite {
                 real::Started::Running(child) => State::Running(child),
                 real::Started::Missing(truth) => State::Missing(truth),
             };
-            acts.push(Act { scenario: scenario.clone(), state, before_cue: None });
-        }
-        for act in &mut acts {
-            let State::Running(child) = &mut act.state else { continue };
-            if let Err(error) = child.listen() {
-                act.state = State::Broken(format!("{error:#}"));
+            let mut act = Act { scenario: scenario.clone(), state, before_cue: None };
+            if self.place == Place::Vm {
+                act.await_place();
             }
+            acts.push(act);
+        }
+        if self.place == Place::Host {
+            acts.iter_mut().for_each(Act::await_place);
         }
         Ok(acts)
     }

@@ -13,9 +13,18 @@ const ENDED: usize = 30;
 const CHURNED: usize = 1_500;
 const LEFT: usize = 20;
 
+// Two functions, with words of their own lest they be merged: what both do would be one call site.
+
 #[inline(never)]
-fn open_and_end(port: u16) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(loopback(port)).context("cannot connect")?;
+fn open_and_exit(port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(loopback(port)).context("cannot connect before the exit")?;
+    greet(&mut stream)?;
+    Ok(stream)
+}
+
+#[inline(never)]
+fn open_and_be_killed(port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(loopback(port)).context("cannot connect before the kill")?;
     greet(&mut stream)?;
     Ok(stream)
 }
@@ -25,7 +34,7 @@ fn open_and_end(port: u16) -> Result<TcpStream> {
 /// # Errors
 /// When sockets are not to be had; so for every program.
 pub fn closed_by_exit(stage: &mut Stage) -> Result<()> {
-    ended_by(stage, Signal::SIGTERM)
+    ended_by(stage, Signal::SIGTERM, "open_and_exit", open_and_exit)
 }
 
 /// Closed by SIGKILL.
@@ -33,10 +42,10 @@ pub fn closed_by_exit(stage: &mut Stage) -> Result<()> {
 /// # Errors
 /// See [`closed_by_exit`].
 pub fn closed_by_sigkill(stage: &mut Stage) -> Result<()> {
-    ended_by(stage, Signal::SIGKILL)
+    ended_by(stage, Signal::SIGKILL, "open_and_be_killed", open_and_be_killed)
 }
 
-fn ended_by(stage: &mut Stage, signal: Signal) -> Result<()> {
+fn ended_by(stage: &mut Stage, signal: Signal, name: &str, open: fn(u16) -> Result<TcpStream>) -> Result<()> {
     let listener = listener()?;
     let port = port_of(&listener)?;
     let mut server = Peer::spawn(move |_| serve_until_end_of_each(&listener, ENDED))?;
@@ -47,7 +56,7 @@ fn ended_by(stage: &mut Stage, signal: Signal) -> Result<()> {
             // SAFETY: the handler only calls _exit.
             unsafe { nix::sys::signal::signal(signal, action) }.context("cannot set a handler")?;
         }
-        Opened::many(ENDED, || open_and_end(port))
+        Opened::many(ENDED, || open(port))
     })?;
     client.wait()?;
     let pid = client.pid();
@@ -55,7 +64,7 @@ fn ended_by(stage: &mut Stage, signal: Signal) -> Result<()> {
     server.wait()?;
     let mut gone = Expect::connected("ended", pid, port).count(0).any_state().any_holder();
     gone.closed_in_window = Some(ENDED as u64);
-    gone.function = Some("open_and_end".into());
+    gone.function = Some(name.into());
     stage.expect(gone);
     stage.hold()
 }
