@@ -62,6 +62,9 @@ pub struct Expect {
     pub family: Option<String>,
     /// The function that opened them all: one call site, with this name on its stack.
     pub function: Option<String>,
+    /// How many different calls of that function may have opened them.
+    #[serde(default)]
+    pub calls: Calls,
     /// Wall-clock seconds since 1970 between which all were opened.
     pub opened_unix_s: Option<[f64; 2]>,
     /// Every socket by name, where there are few enough.
@@ -98,6 +101,17 @@ pub enum Opener {
     PerhapsUnknown,
     /// No process has opened it yet.
     Nobody,
+}
+
+/// Which calls of one function open the sockets of a class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Calls {
+    /// Always the same.
+    #[default]
+    One,
+    /// Connecting for some, writing for others, as with Fast Open: the hook tells them apart, or does not.
+    Several,
 }
 
 /// One socket of a class.

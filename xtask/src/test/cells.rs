@@ -1,4 +1,5 @@
-//! The lines in which the suite says what came of a scenario: `cell HOOK SCENARIO PASS|FAIL|SKIP [REASON]`.
+//! The lines in which the suite says what came of a scenario: `cell HOOK SCENARIO PASS|FAIL|SKIP
+//! [REASON]`.
 
 /// One scenario on one kind of hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Cell {
 pub enum CellResult {
     /// As it should be.
     Pass,
+    /// As it should be, at the second try; with what was wrong at the first.
+    PassAgain(String),
     /// Not as it should be, and how.
     Fail(String),
     /// Could not run here, and that was to be expected; with the reason.
@@ -23,6 +26,9 @@ pub enum CellResult {
     /// Could not run here, and nobody expected that.
     UnexpectedSkip(String),
 }
+
+/// How the suite begins the reason of a pass that was none at first.
+const AGAIN: &str = "again:";
 
 /// How the suite begins the reason of a skip that should not be.
 const UNEXPECTED: &str = "unexpected:";
@@ -34,7 +40,10 @@ impl Cell {
         let (hook, scenario, word) = (words.next()?, words.next()?, words.next()?);
         let reason = words.next().unwrap_or_default().trim();
         let result = match word {
-            "PASS" => CellResult::Pass,
+            "PASS" => match reason.strip_prefix(AGAIN) {
+                Some(reason) => CellResult::PassAgain(reason.trim().to_owned()),
+                None => CellResult::Pass,
+            },
             "FAIL" => CellResult::Fail(reason.to_owned()),
             "SKIP" => match reason.strip_prefix(UNEXPECTED) {
                 Some(reason) => CellResult::UnexpectedSkip(reason.trim().to_owned()),
@@ -54,6 +63,7 @@ mod tests {
     fn a_skip_says_whether_it_was_expected() {
         let cell = |line| Cell::parse(line).map(|cell| cell.result);
         assert_eq!(cell("cell fentry ipv6 PASS"), Some(CellResult::Pass));
+        assert_eq!(cell("cell fentry a PASS again: 2 of 3"), Some(CellResult::PassAgain("2 of 3".into())));
         assert_eq!(cell("cell fentry ipv6 SKIP no ipv6"), Some(CellResult::Skip("no ipv6".into())));
         assert_eq!(cell("cell kprobe a SKIP unexpected: why"), Some(CellResult::UnexpectedSkip("why".into())));
         assert_eq!(cell("cell kprobe a FAIL 3 sockets"), Some(CellResult::Fail("3 sockets".into())));

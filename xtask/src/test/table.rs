@@ -28,6 +28,8 @@ struct Row {
 #[derive(Default, Clone, Copy)]
 struct Count {
     passed: usize,
+    /// How many of them at the second try.
+    again: usize,
     failed: usize,
     skipped: usize,
     unexpected: usize,
@@ -88,8 +90,12 @@ impl Table {
     }
 
     fn total(&self) -> Count {
-        let unit =
-            Count { passed: self.unit.passed, failed: self.unit.failed, skipped: self.unit.ignored, unexpected: 0 };
+        let unit = Count {
+            passed: self.unit.passed,
+            failed: self.unit.failed,
+            skipped: self.unit.ignored,
+            ..Count::default()
+        };
         let problems = Count { failed: self.problems.len(), ..Count::default() };
         self.rows.iter().map(|row| Count::of(&row.cells)).fold(unit.plus(problems), Count::plus)
     }
@@ -136,13 +142,17 @@ impl fmt::Display for Table {
 }
 
 impl Table {
-    /// Everything that did not pass, equal reasons together, with the places where it happened.
+    /// Everything that did not pass at once, equal reasons together, with the places where it happened.
     fn reasons(&self) -> BTreeMap<String, Vec<String>> {
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in &self.rows {
             for cell in &row.cells {
                 let (text, place) = match &cell.result {
                     CellResult::Pass => continue,
+                    CellResult::PassAgain(why) => (
+                        format!("passed at the second try, at the first: {why}"),
+                        format!("{} {} {}", row.place, cell.hook, cell.scenario),
+                    ),
                     CellResult::Fail(why) => {
                         (format!("FAIL {}: {why}", cell.scenario), format!("{} {}", row.place, cell.hook))
                     }
@@ -166,6 +176,10 @@ impl Count {
         for cell in cells {
             match cell.result {
                 CellResult::Pass => count.passed += 1,
+                CellResult::PassAgain(_) => {
+                    count.passed += 1;
+                    count.again += 1;
+                }
                 CellResult::Fail(_) => count.failed += 1,
                 CellResult::Skip(_) => count.skipped += 1,
                 CellResult::UnexpectedSkip(_) => count.unexpected += 1,
@@ -177,6 +191,7 @@ impl Count {
     fn plus(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
+            again: self.again + other.again,
             failed: self.failed + other.failed,
             skipped: self.skipped + other.skipped,
             unexpected: self.unexpected + other.unexpected,
@@ -187,13 +202,18 @@ impl Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self {
-            Self { failed: 0, unexpected: 0, passed: 0, skipped: 0 } => return f.write_str("FAIL (nothing ran)"),
+            Self { failed: 0, unexpected: 0, passed: 0, skipped: 0, .. } => return f.write_str("FAIL (nothing ran)"),
             Self { failed: 0, unexpected: 0, passed: 0, .. } => "SKIP",
             Self { failed: 0, unexpected: 0, .. } => "PASS",
             _ => "FAIL",
         };
         write!(f, "{word} {}", self.passed)?;
-        let others = [("failed", self.failed), ("skipped", self.skipped), ("unexpected", self.unexpected)];
+        let others = [
+            ("at 2nd try", self.again),
+            ("failed", self.failed),
+            ("skipped", self.skipped),
+            ("unexpected", self.unexpected),
+        ];
         others.iter().filter(|(_, number)| *number > 0).try_for_each(|(what, number)| write!(f, ", {number} {what}"))
     }
 }

@@ -23,24 +23,6 @@ use crate::test::Table;
 /// processor idle.
 const SIDE_BY_SIDE: usize = 2;
 
-/// What differs from kernel to kernel: addresses, states, queues, adoption, namespaces, accepts that block, ends, memory
-/// used again. The verdicts are the same code everywhere and run on the host; all scenarios at once are more than an
-/// emulated processor plays in time. `--only ''` runs them all the same.
-const MATRIX_SCENARIOS: &[&str] = &[
-    "accepts-begun-before",
-    "close-wait",
-    "closed-by",
-    "dead-held",
-    "fifty",
-    "hundred-accepts",
-    "ipv6",
-    "mapped",
-    "netns",
-    "never-read",
-    "reused-memory",
-    "two-callsites",
-];
-
 /// What is asked of `cargo xtask vm`.
 pub struct Request {
     /// Images to boot; empty for the matrix.
@@ -70,7 +52,7 @@ pub enum Job {
     Suite {
         /// Kinds of hook; empty for all.
         hooks: Vec<String>,
-        /// Scenarios whose name begins with one of these; empty for those of the matrix.
+        /// Scenarios whose name begins with one of these; empty for all.
         only: Vec<String>,
     },
     /// Any command line.
@@ -86,9 +68,7 @@ impl Job {
                 if !hooks.is_empty() {
                     words.extend(["--hooks".to_owned(), hooks.join(",")]);
                 }
-                let matrix = || MATRIX_SCENARIOS.iter().map(|name| (*name).to_owned()).collect();
-                let only: Vec<String> = if only.is_empty() { matrix() } else { only.clone() };
-                words.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only]));
+                words.extend(only.iter().flat_map(|only| ["--only".to_owned(), only.clone()]));
                 words
             }
         }
