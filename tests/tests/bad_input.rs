@@ -7,7 +7,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 use subject::{Folder, command, leaktrace, refused, reported, run, run_as_nobody, skip};
 
@@ -125,21 +126,41 @@ fn a_closed_pipe_is_no_error() {
 
 #[test]
 fn a_kernel_without_btf_is_told_so() {
-    const BTF: &str = "/sys/kernel/btf/vmlinux";
-    let Some(leaktrace) = leaktrace("a_kernel_without_btf_is_told_so") else { return };
-    let mut report = command(&leaktrace, &["report", "--duration", "0s"]);
-    let hide = || {
+    const TEST: &str = "a_kernel_without_btf_is_told_so";
+    let Some(leaktrace) = leaktrace(TEST) else { return };
+    if let Some(output) = run_with(&leaktrace, TEST, "/dev/null", "/sys/kernel/btf/vmlinux") {
+        refused(&output, &["BTF|vmlinux"]);
+    }
+}
+
+#[test]
+fn a_kernel_older_than_the_iterators_is_told_so() {
+    const TEST: &str = "a_kernel_older_than_the_iterators_is_told_so";
+    let Some(leaktrace) = leaktrace(TEST) else { return };
+    let folder = Folder::new("old-kernel");
+    let release = folder.path("osrelease");
+    std::fs::write(&release, "4.19.0-27-amd64\n").unwrap();
+    if let Some(output) = run_with(&leaktrace, TEST, &release, "/proc/sys/kernel/osrelease") {
+        refused(&output, &["4.19.0-27-amd64", "5.9", "newer kernel"]);
+    }
+}
+
+/// Runs a report that finds one file in the place of another; `None`, and says so, where that cannot be arranged.
+fn run_with(leaktrace: &PathBuf, test: &str, file: &str, place: &'static str) -> Option<Output> {
+    let mut report = command(leaktrace, &["report", "--duration", "0s"]);
+    let file = file.to_owned();
+    let exchange = move || {
         let none: Option<&str> = None;
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        mount(Some("/dev/null"), BTF, none, MsFlags::MS_BIND, none)?;
+        mount(Some(file.as_str()), place, none, MsFlags::MS_BIND, none)?;
         Ok(())
     };
     // SAFETY: only system calls between fork and exec.
-    unsafe { report.pre_exec(hide) };
+    unsafe { report.pre_exec(exchange) };
     match report.output() {
-        Ok(output) => refused(&output, &["BTF|vmlinux"]),
-        Err(error) => drop(skip::<()>("a_kernel_without_btf_is_told_so", &format!("cannot hide it: {error}"))),
+        Ok(output) => Some(output),
+        Err(error) => skip(test, &format!("cannot exchange {place}: {error}")),
     }
 }
 
