@@ -11,8 +11,6 @@ pub mod record_flags {
     pub const OBSERVED: u8 = 2;
     /// The handshake was completed at some time.
     pub const CONNECTED: u8 = 4;
-    /// A holders pass has given it a call site of its holder (adopted sockets start without one).
-    pub const PLACED: u8 = 8;
     /// Payload waited in the receive queue at the last pass.
     pub const UNREAD: u8 = 16;
     /// Payload waited in the send queue at the last pass.

@@ -66,8 +66,8 @@ pub struct Setup {
     pub sock_done: u32,
     /// Bit of `SOCK_KEEPOPEN` in `sk_flags`.
     pub sock_keepopen: u32,
-    /// Own process, whose sockets are not followed; 0 for none.
-    pub own_tgid: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
     /// Start value of the stack hash.
     pub seed: u64,
 }

@@ -18,8 +18,6 @@ pub mod capture {
     pub const TOO_DEEP: u32 = 3;
     /// There is no user stack to walk (a kernel thread such as an io_uring worker).
     pub const NO_USER: u32 = 4;
-    /// The user stack was not readable.
-    pub const UNREADABLE: u32 = 5;
 }
 
 /// One stack by content: instruction pointers, leaf first.

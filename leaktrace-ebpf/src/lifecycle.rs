@@ -3,7 +3,7 @@
 use crate::{
     callsites,
     kernel::current_ids,
-    maps::{CALLSITES, SOCKETS, add, count_lost, enabled, setup},
+    maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
@@ -26,9 +26,6 @@ pub enum Twin {
 #[inline(always)]
 pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     let (tgid, tid) = current_ids();
-    if tgid == setup!(own_tgid) {
-        return;
-    }
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
     if let Some(earlier) = SOCKETS.get_ptr(sk) {

@@ -71,7 +71,7 @@ pub static OFFSETS: Offsets = ZERO_OFFSETS;
 
 #[unsafe(no_mangle)]
 pub static SETUP: Setup =
-    Setup { flags: 0, regs_from_stack: 0, sock_dead: 0, sock_done: 0, sock_keepopen: 0, own_tgid: 0, seed: 0 };
+    Setup { flags: 0, regs_from_stack: 0, sock_dead: 0, sock_done: 0, sock_keepopen: 0, _pad: 0, seed: 0 };
 
 // SAFETY: Offsets consists of u32 only, for which zero is a value.
 const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };

@@ -211,7 +211,6 @@ fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
         return;
     }
     record.callsite = callsite;
-    record.flags |= record_flags::PLACED;
     if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1_u64.wrapping_neg());

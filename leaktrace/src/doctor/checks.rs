@@ -2,7 +2,7 @@
 
 use super::{Finding, Standing};
 use crate::{
-    host::KernelRelease,
+    host::{KernelRelease, Lockdown},
     kernel::{
         HoldersPass, HookChoice, HookKind, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
         btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces,
@@ -10,7 +10,7 @@ use crate::{
     privilege::{self, Capability},
     symbols::{Images, Modules},
 };
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// Sockets that the trial run makes room for: it is not kept.
 const TRIAL_SOCKETS: u32 = 4096;
@@ -69,16 +69,15 @@ fn capability(capability: Capability) -> Finding {
 }
 
 fn lockdown() -> Finding {
-    let path = "/sys/kernel/security/lockdown";
-    match fs::read_to_string(path) {
-        Ok(text) if text.contains("[confidentiality]") => Finding::no(
+    match Lockdown::running() {
+        Lockdown::Confidentiality => Finding::no(
             "lockdown",
             Standing::Fatal,
             "confidentiality: BPF programs may not read kernel memory",
             "boot with lockdown=integrity or without lockdown",
         ),
-        Ok(text) => Finding::yes("lockdown", format!("not in the way: {}", text.trim())),
-        Err(_) => Finding::yes("lockdown", "not in the way: this kernel has none, or does not show it"),
+        Lockdown::Integrity => Finding::yes("lockdown", "integrity, which is not in the way"),
+        Lockdown::None => Finding::yes("lockdown", "none, or the kernel does not show it"),
     }
 }
 
@@ -152,7 +151,7 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
 }
 
 fn namespaces() -> Finding {
-    let seen = Namespaces::find().len();
+    let seen = Namespaces::find().count();
     if privilege::has(Capability::SysAdmin) && privilege::has(Capability::SysPtrace) {
         return Finding::yes("network namespaces", format!("{seen} seen, all can be entered"));
     }

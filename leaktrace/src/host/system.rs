@@ -48,6 +48,33 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// What the kernel keeps even from root (`/sys/kernel/security/lockdown`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    /// There is none, or it is not shown.
+    None,
+    /// The kernel cannot be changed; reading it is allowed.
+    Integrity,
+    /// The kernel's memory cannot be read either.
+    Confidentiality,
+}
+
+impl Lockdown {
+    /// Of the running kernel.
+    pub fn running() -> Self {
+        Self::from(&fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default())
+    }
+
+    /// From a line with the choice in brackets: `none [integrity] confidentiality`.
+    fn from(text: &str) -> Self {
+        match text.split_once('[').and_then(|(_, rest)| rest.split(']').next()) {
+            Some("confidentiality") => Self::Confidentiality,
+            Some("integrity") => Self::Integrity,
+            _ => Self::None,
+        }
+    }
+}
+
 /// The clocks that samples carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
@@ -105,6 +132,14 @@ pub fn tcp_memory_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_word_in_brackets_counts() {
+        assert_eq!(Lockdown::from("none integrity [confidentiality]\n"), Lockdown::Confidentiality);
+        assert_eq!(Lockdown::from("none [integrity] confidentiality\n"), Lockdown::Integrity);
+        assert_eq!(Lockdown::from("[none] integrity confidentiality\n"), Lockdown::None);
+        assert_eq!(Lockdown::from(""), Lockdown::None);
+    }
 
     #[test]
     fn versions_are_read_from_release_names() {

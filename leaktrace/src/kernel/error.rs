@@ -65,7 +65,11 @@ pub enum StartError {
 impl StartError {
     /// From an error while loading.
     pub fn load(error: &dyn std::error::Error) -> Self {
-        Self::Load { reason: chain(error) }
+        let reason = chain(error);
+        // Where securityfs is not mounted, only the verifier tells: 6.1 and 7.2 say this under lockdown.
+        let no_helper =
+            reason.contains("unknown func bpf_probe_read") || reason.contains("cannot use helper bpf_probe_read");
+        if no_helper { Self::LockedDown } else { Self::Load { reason } }
     }
 
     /// From an error that should not happen.
@@ -92,4 +96,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     let skip = text.char_indices().rev().nth(LONGEST).map_or(0, |(at, _)| at);
     format!("… {}", &text[skip..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str);
+
+    #[test]
+    fn a_verifier_that_denies_reading_the_kernel_speaks_of_lockdown() {
+        for words in [
+            "85: call 4 unknown func bpf_probe_read#4 verification",
+            "program of this type cannot use helper bpf_probe_read#4",
+        ] {
+            assert!(matches!(StartError::load(&Said(words)), StartError::LockedDown), "{words}");
+        }
+        assert!(matches!(StartError::load(&Said("BPF program is too large")), StartError::Load { .. }));
+    }
 }

@@ -89,7 +89,7 @@ impl KernelFacts {
             sock_dead: bit("SOCK_DEAD")?,
             sock_done: bit("SOCK_DONE")?,
             sock_keepopen: bit("SOCK_KEEPOPEN")?,
-            own_tgid: 0,
+            _pad: 0,
             seed: 0,
         };
         Ok(Self {

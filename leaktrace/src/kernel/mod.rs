@@ -24,7 +24,7 @@ pub use load::Stacks;
 pub use stacks::Unwind;
 
 use crate::{
-    host::{self, Clock, KernelRelease, ProcessFacts},
+    host::{self, Clock, KernelRelease, Lockdown, ProcessFacts},
     privilege,
     sample::{Holders, Sample},
     snapshot::Degradation,
@@ -141,6 +141,9 @@ impl Tracer {
         let missing: Vec<&str> = privilege::missing().iter().map(|capability| capability.name()).collect();
         if !missing.is_empty() {
             return Err(StartError::NotPrivileged { missing: missing.join(" and ") });
+        }
+        if Lockdown::running() == Lockdown::Confidentiality {
+            return Err(StartError::LockedDown);
         }
         let facts = KernelFacts::of_running_kernel()?;
         if !facts.has_iterators {

@@ -40,7 +40,7 @@ impl Namespaces {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.paths.len()
     }
 

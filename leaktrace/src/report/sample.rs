@@ -248,7 +248,6 @@ fn accepting_site() -> Callsite {
         memory_bytes: 3 << 20,
         verdicts: counts(&[("write-stalled", 12), ("silent-peer", 1)]),
         peers: vec![PeerCount { peer: "10.1.0.7".into(), open: 1_100 }],
-        ..Callsite::default()
     }
 }
 

@@ -73,7 +73,6 @@ impl Stacks {
         }
         let mut ended = match entry.ended {
             capture::TOO_DEEP => Ended::Truncated(Why::TooDeep),
-            capture::UNREADABLE => Ended::Truncated(Why::OffStack),
             _ => Ended::Truncated(Why::ChainBroken),
         };
         for &address in callers {
