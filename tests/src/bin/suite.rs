@@ -9,7 +9,7 @@ use leaktrace_tests::suite::cells::Cells;
 use leaktrace_tests::suite::check::Symbols;
 use leaktrace_tests::suite::run::{Suite, Whole};
 use leaktrace_tests::suite::skips::Place;
-use leaktrace_tests::suite::{scenario, tracer};
+use leaktrace_tests::suite::{locked_down, scenario, tracer};
 use leaktrace_tests::zoo::stage::LIFE_VARIABLE;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,12 +79,16 @@ fn run() -> Result<bool> {
         unsafe { std::env::set_var(LIFE_VARIABLE, "400") };
     }
     let whole = if options.only.is_empty() { Whole::Run } else { Whole::Leave };
-    let Options { place, symbols, keep, .. } = options;
+    let Options { place, symbols, ref keep, .. } = options;
+    let keep = keep.clone();
     let suite = Suite { leaktrace, zoo, place, symbols, scenarios, whole, keep };
     let mut cells = Cells::default();
     let begin = Instant::now();
     for hook in &options.hooks {
         suite.run_hook(hook, &mut cells).with_context(|| format!("on {hook}"))?;
+    }
+    if let Some(hook) = options.hooks.last().filter(|_| options.place == Place::Vm) {
+        locked_down::run(&suite.leaktrace, hook, &mut cells)?;
     }
     println!("{}", cells.table());
     println!("in {:.1} s", begin.elapsed().as_secs_f64());

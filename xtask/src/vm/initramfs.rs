@@ -60,6 +60,7 @@ mount -t tmpfs run /run
 mkdir -p /run/netns
 mount -t tracefs trace /sys/kernel/tracing
 mount -t debugfs debug /sys/kernel/debug
+mount -t securityfs security /sys/kernel/security
 mount -t cgroup2 cgroup /sys/fs/cgroup 2>/dev/null
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 hostname leaktrace-vm
