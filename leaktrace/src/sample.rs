@@ -69,9 +69,11 @@ pub struct CallsiteStack {
 /// What a sample cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The sampling pass over all namespaces.
+    /// The sampling pass over all namespaces, as it was waited for.
     pub sockets: Duration,
-    /// The holders pass; zero if there was none.
+    /// Processor time of that pass.
+    pub sockets_cpu: Duration,
+    /// Processor time of the holders pass; zero if there was none.
     pub holders: Duration,
     /// Processor time of leaktrace since its start.
     pub cpu: Duration,

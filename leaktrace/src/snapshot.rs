@@ -121,6 +121,12 @@ pub struct Health {
     pub cpu_s: Option<f64>,
     /// Resident memory of leaktrace.
     pub rss_bytes: Option<u64>,
+    /// How long the last sampling pass took, over all network namespaces.
+    pub pass_s: Option<f64>,
+    /// Processor time of that pass.
+    pub pass_cpu_s: Option<f64>,
+    /// Processor time of the last holders pass.
+    pub holders_pass_cpu_s: Option<f64>,
     /// Kernel memory of TCP on the whole host (`/proc/net/sockstat`), in this network namespace's view.
     pub tcp_memory_bytes: Option<u64>,
     /// Of that, memory that no sampled socket accounts for.

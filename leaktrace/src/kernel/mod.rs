@@ -261,7 +261,7 @@ impl Tracer {
         rows: &mut Rows,
         sample: &mut Sample,
     ) -> Result<(), StartError> {
-        let started = Instant::now();
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         self.pass = next_number(self.pass);
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let (emit_verdicts, emit) = match request.rows {
@@ -296,6 +296,7 @@ impl Tracer {
         sample.totals = shared.get(0).unwrap_or_default();
         sample.totals.adopted += adopted;
         sample.cost.sockets += started.elapsed();
+        sample.cost.sockets_cpu += host::thread_cpu() - cpu_before;
         sample.cost.namespaces = visited.entered;
         if visited.refused > 0 {
             sample.degraded.push(Degradation {

@@ -50,7 +50,15 @@ pub fn empty() -> Snapshot {
             interval_s: 1.0,
             filters: Filters::default(),
         },
-        health: Health { hooks: "fentry".into(), cpu_s: Some(0.12), rss_bytes: Some(12 << 20), ..Health::default() },
+        health: Health {
+            hooks: "fentry".into(),
+            cpu_s: Some(0.12),
+            rss_bytes: Some(12 << 20),
+            pass_s: Some(0.0015),
+            pass_cpu_s: Some(0.001),
+            holders_pass_cpu_s: Some(0.004),
+            ..Health::default()
+        },
         ..Snapshot::default()
     }
 }

@@ -141,7 +141,9 @@ impl Tracker {
         self.losses = sample.losses;
         self.damaged = sample.damaged;
         self.tcp_memory_bytes = sample.tcp_memory_bytes.or(self.tcp_memory_bytes);
-        self.cost = Cost { holders: sample.cost.holders.max(self.cost.holders), ..sample.cost };
+        // A sample without a holders pass says nothing of what one costs.
+        let holders = if looked_at_descriptors { sample.cost.holders } else { self.cost.holders };
+        self.cost = Cost { holders, ..sample.cost };
         self.degraded = sample.degraded.into_iter().collect();
         self.peers.ingest(self.now.boot_ns as f64 / 1e9, self.rows.iter(), self.sees_all());
         self.count_resolved();

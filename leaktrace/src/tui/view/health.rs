@@ -26,6 +26,7 @@ fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
     let charset = app.options.charset;
     let (health, lost) = (&snapshot.health, &snapshot.health.lost);
     let absent = || charset.absent().to_owned();
+    let span = |seconds: Option<f64>| seconds.map_or_else(absent, format_duration);
     let mut lines = vec![
         (format!("hooks         {}", clean(&health.hooks, charset)), Role::Text),
         (
@@ -38,6 +39,10 @@ fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
         ),
         (
             format!("processor     {}", health.cpu_s.map_or_else(absent, |s| format!("{} so far", format_duration(s)))),
+            Role::Text,
+        ),
+        (
+            format!("last pass     {}, of holders {}", span(health.pass_cpu_s), span(health.holders_pass_cpu_s)),
             Role::Text,
         ),
         (format!("memory        {}", health.rss_bytes.map_or_else(absent, format_size)), Role::Text),
