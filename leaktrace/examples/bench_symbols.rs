@@ -1,4 +1,4 @@
-//! Prints what naming frames of the given files costs. Run by `cargo xtask bench symbols`.
+//! Prints what naming frames of the given files costs, as JSON. Run by `cargo xtask bench symbols`.
 
 use leaktrace::symbols::bench::measure;
 use std::path::PathBuf;
@@ -10,12 +10,15 @@ fn main() -> anyhow::Result<()> {
         "no files given: name the programs and libraries whose functions are to be named"
     );
     let figures = measure(&files, 1000)?;
-    println!("frames                 {:>10}", figures.frames);
-    println!("with a name            {:>10}", figures.named);
-    println!("cold, all of them      {:>10.2} ms", figures.cold.as_secs_f64() * 1e3);
-    println!("cached, each           {:>10.0} ns", figures.cached.as_secs_f64() * 1e9);
-    println!("placing a stack        {:>10.1} us", figures.placing.as_secs_f64() * 1e6);
-    println!("caches say             {:>10} KiB", figures.cache_bytes / 1024);
-    println!("memory grew            {:>10} KiB", figures.resident_bytes / 1024);
+    let line = serde_json::json!({
+        "frames": figures.frames,
+        "named": figures.named,
+        "cold_ms": figures.cold.as_secs_f64() * 1e3,
+        "cached_ns": figures.cached.as_secs_f64() * 1e9,
+        "placing_us": figures.placing.as_secs_f64() * 1e6,
+        "cache_kib": figures.cache_bytes / 1024,
+        "resident_kib": figures.resident_bytes / 1024,
+    });
+    println!("{line}");
     Ok(())
 }

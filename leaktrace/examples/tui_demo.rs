@@ -1,12 +1,11 @@
 //! The live view over made-up snapshots: `cargo run -p leaktrace --example tui_demo [-- MODE…]`.
 //!
-//! Modes: `empty`, `lossy`, `degraded`, `replay`, `adopting`, `huge`, `hostile`, `ascii`, `plain`, `panic`; `bench`
-//! prints frame times in place of the live view.
+//! Modes: `empty`, `lossy`, `degraded`, `replay`, `adopting`, `huge`, `hostile`, `ascii`, `plain`, `panic`.
 
 use leaktrace::snapshot::Snapshot;
 use leaktrace::tui::synthetic::{self, Size};
 use leaktrace::tui::{
-    Charset, Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, bench_frames, check_terminal, run,
+    Charset, Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, check_terminal, run,
 };
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -16,10 +15,6 @@ use tokio::sync::mpsc;
 fn main() -> anyhow::Result<()> {
     let modes: Vec<String> = std::env::args().skip(1).collect();
     let has = |mode: &str| modes.iter().any(|m| m == mode);
-    if has("bench") {
-        println!("{:#?}", bench_frames(1_000_000, 10_000, 160, 48)?);
-        return Ok(());
-    }
     check_terminal()?;
     let options = Options {
         charset: if has("ascii") { Charset::Ascii } else { Charset::from_locale(|name| std::env::var(name).ok()) },

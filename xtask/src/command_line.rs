@@ -35,7 +35,7 @@ enum Command {
     /// Boots kernels of the matrix, or one given, and runs the end-to-end suite or a command in them
     Vm(VmArguments),
     /// Measures what leaktrace costs on this host; prints figures and never fails on time
-    Bench(BenchArguments),
+    Bench(bench::Request),
 }
 
 #[derive(Args)]
@@ -76,40 +76,6 @@ struct VmArguments {
     command: Vec<String>,
 }
 
-#[derive(Args)]
-struct BenchArguments {
-    #[command(subcommand)]
-    figure: Figure,
-    /// A built leaktrace to measure; without it, this tree's is built and measured
-    #[arg(long, global = true, value_name = "PATH", env = "LEAKTRACE")]
-    leaktrace: Option<std::path::PathBuf>,
-    /// Also writes the figures here, as JSON
-    #[arg(long, global = true, value_name = "FILE")]
-    json: Option<std::path::PathBuf>,
-    /// More arguments for leaktrace, such as --hooks tracepoint
-    #[arg(last = true, global = true)]
-    arguments: Vec<OsString>,
-}
-
-#[derive(Subcommand)]
-enum Figure {
-    /// Connections a second kept while leaktrace watches, with and without stacks
-    Churn {
-        /// Untraced and traced runs beside each other, for each of the two
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-        pairs: u16,
-        /// Seconds of one run
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-        seconds: u16,
-    },
-    /// Time from exec to the first table, and resident memory then
-    Start {
-        /// How often to start it each way
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-        runs: u16,
-    },
-}
-
 impl CommandLine {
     /// Runs the command; the status is the one to exit with.
     pub fn execute(self) -> Result<ExitCode> {
@@ -125,20 +91,8 @@ impl CommandLine {
                 test::test(stages, filter.as_deref())
             }
             Command::Vm(arguments) => vm::command(arguments.into()),
-            Command::Bench(arguments) => bench::bench(arguments.into()),
+            Command::Bench(request) => bench::bench(request),
         }
-    }
-}
-
-impl From<BenchArguments> for bench::Request {
-    fn from(BenchArguments { figure, leaktrace, json, arguments }: BenchArguments) -> Self {
-        let figure = match figure {
-            Figure::Churn { pairs, seconds } => {
-                bench::Figure::Churn { pairs: pairs.into(), span: std::time::Duration::from_secs(seconds.into()) }
-            }
-            Figure::Start { runs } => bench::Figure::Start { runs: runs.into() },
-        };
-        Self { figure, leaktrace, arguments, json }
     }
 }
 

@@ -1,4 +1,5 @@
-//! How long a frame takes: the figures behind the promise that keys never wait. Prints nothing, judges nothing.
+//! How long a frame takes: the figures behind the promise that keys never wait. Prints nothing, judges nothing. Called by the example
+//! `bench_frames` for `cargo xtask bench frame`.
 
 use super::app::{App, Options};
 use super::data::Data;

@@ -4,9 +4,9 @@
 //! way, and a close that resets, so that no ports stay in TIME_WAIT. It knows nothing of leaktrace.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use leaktrace_tests::load;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,30 +22,20 @@ struct Tally {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("churn: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    load::main("churn", run)
 }
 
 fn run() -> Result<()> {
     let mut span = Duration::from_secs(2);
     let mut threads = thread::available_parallelism().map_or(1, |cores| cores.get());
-    let mut words = std::env::args().skip(1);
-    while let Some(option) = words.next() {
-        let value = words.next().with_context(|| format!("{option} wants a number"))?;
-        let no_number = || format!("{option} wants a number, not {value}");
-        match option.as_str() {
-            "--seconds" => {
-                span = Duration::try_from_secs_f64(value.parse().with_context(no_number)?).with_context(no_number)?;
-            }
-            "--threads" => threads = value.parse().with_context(no_number)?,
+    load::options(|option, value| {
+        match option {
+            "--seconds" => span = Duration::try_from_secs_f64(value.parse()?)?,
+            "--threads" => threads = value.parse()?,
             _ => bail!("no option {option}; there are --seconds and --threads"),
         }
-    }
+        Ok(())
+    })?;
     ensure!((1..=200).contains(&threads), "between 1 and 200 threads are possible, one address for each");
     let listeners = (1..=threads).map(listen).collect::<Result<Vec<_>>>()?;
 
@@ -58,7 +48,7 @@ fn run() -> Result<()> {
         workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect()
     });
     let seconds = begun.elapsed().as_secs_f64();
-    let cpu = cpu_seconds()?;
+    let cpu = load::cpu_seconds()?;
 
     let connections: u64 = tallies.iter().map(|tally| tally.completed).sum();
     let line = serde_json::json!({
@@ -93,7 +83,7 @@ fn churn((listener, address): &(TcpListener, SocketAddr), stop: &AtomicBool) -> 
 
 fn one_connection(listener: &TcpListener, address: SocketAddr) -> io::Result<()> {
     let mut client = TcpStream::connect(address)?;
-    reset_on_close(&client)?;
+    load::reset_on_close(&client)?;
     let (mut server, _) = listener.accept()?;
     let mut buffer = [0; 64];
     client.write_all(b"ping")?;
@@ -104,28 +94,4 @@ fn one_connection(listener: &TcpListener, address: SocketAddr) -> io::Result<()>
     drop(client);
     drop(server);
     Ok(())
-}
-
-/// Processor time of this process so far, in user space and in the kernel.
-fn cpu_seconds() -> Result<f64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a `timespec` of ours.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    ensure!(status == 0, "cannot read this process's clock: {}", io::Error::last_os_error());
-    Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
-}
-
-fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    // SAFETY: the descriptor is open, and the pointer and length are those of a `linger` that outlives the call.
-    let status = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as libc::socklen_t,
-        )
-    };
-    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

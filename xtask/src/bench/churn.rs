@@ -1,160 +1,221 @@
-//! `bench churn`: connections a second with leaktrace beside without, in pairs that take turns so that a busy machine hurts both.
+//! `bench churn`: connections a second with a tracer beside without, in pairs that take turns so that a busy machine hurts both.
 //!
 //! Beside it the processor time that a connection takes of the load, hooks included: other programs' work hardly shows in that.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::median::Median;
-use super::tracer::{Cpu, Subject};
-use crate::project;
+use super::load::{self, Crowd};
+use super::peers::{PEERS, Peer};
+use super::process::{Cpu, Running};
+use super::series::Series;
+use super::tracer::Subject;
+use super::{Pairs, turns};
+use crate::setup::{self, Purpose};
 
-/// Each way to trace, and its options.
-const WAYS: [(&str, &[&str]); 2] = [("stacks", &[]), ("no stacks", &["--no-stacks"])];
+/// What can be chosen.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    pairs: Pairs,
+    /// Beside so many open sockets that do nothing, which makes leaktrace's passes dear; also tells what the passes take
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    crowd: u64,
+    /// leaktrace only, none of what people use today
+    #[arg(long)]
+    no_peers: bool,
+}
+
+/// Who watches.
+enum Watcher {
+    Leaktrace { name: &'static str, options: &'static [&'static str] },
+    Peer(&'static Peer),
+}
+
+const STACKS: Watcher = Watcher::Leaktrace { name: "stacks", options: &[] };
+const NO_STACKS: Watcher = Watcher::Leaktrace { name: "no stacks", options: &["--no-stacks"] };
+/// No pass after the first within any run.
+const NO_PASSES: Watcher = Watcher::Leaktrace { name: "no passes", options: &["--interval", "1h"] };
 
 /// What the load managed in one run.
 #[derive(Clone, Copy)]
-struct Run {
-    per_second: f64,
+pub struct Run {
+    /// Connections.
+    pub connections: f64,
+    /// Connections a second.
+    pub per_second: f64,
     /// Processor time of the load for one connection, in microseconds.
-    cpu_us: f64,
+    pub cpu_us: f64,
 }
 
-/// An untraced and a traced run beside each other.
-struct Pair {
-    untraced: Run,
-    traced: Run,
-    leaktrace: Share,
+/// What was measured of one watcher, a figure for each pair.
+#[derive(Default)]
+struct Figures {
+    kept_percent: Series,
+    untraced_per_second: Series,
+    traced_per_second: Series,
+    added_cpu_us: Series,
+    kept_percent_by_cpu: Series,
+    user_percent_of_core: Series,
+    system_percent_of_core: Series,
 }
 
-/// What leaktrace itself took during a traced run.
-struct Share {
-    /// In percent of one core.
-    user: f64,
-    system: f64,
-}
-
-impl Pair {
-    /// Connections a second, in percent.
-    fn kept(&self) -> f64 {
-        self.traced.per_second / self.untraced.per_second * 100.0
-    }
-
-    /// What tracing adds to the processor time of one connection, in microseconds.
-    fn added_us(&self) -> f64 {
-        self.traced.cpu_us - self.untraced.cpu_us
-    }
-
-    /// What that would keep if the load had the machine to itself, in percent.
-    fn kept_by_cpu(&self) -> f64 {
-        self.untraced.cpu_us / self.traced.cpu_us * 100.0
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "untraced_per_second": self.untraced.per_second, "traced_per_second": self.traced.per_second,
-            "kept_percent": self.kept(),
-            "untraced_cpu_us": self.untraced.cpu_us, "traced_cpu_us": self.traced.cpu_us,
-            "user_percent_of_core": self.leaktrace.user, "system_percent_of_core": self.leaktrace.system,
-        })
-    }
-}
-
-/// Measures `pairs` pairs for each way to trace, each run `span` long.
-pub fn measure(subject: &Subject, pairs: usize, span: Duration) -> Result<Value> {
-    build_load()?;
+/// Measures.
+pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
+    load::build(&["churn", "crowd"])?;
     // The first run after a build finds cold caches.
+    let span = options.pairs.span();
     load(span)?;
+    let (peers, absent) = if options.no_peers { (Vec::new(), Vec::new()) } else { peers()? };
+    let crowd = Crowd::open(options.crowd)?;
+    let mut watchers = vec![STACKS, NO_STACKS];
+    watchers.extend(crowd.is_some().then_some(NO_PASSES));
+    watchers.extend(peers.into_iter().map(Watcher::Peer));
     println!(
-        "{:<10} {:>4}  {:>12} {:>12} {:>7} {:>7} {:>7}",
-        "", "pair", "untraced/s", "traced/s", "kept", "user", "system"
+        "{:<16} {:>4}  {:>11} {:>11} {:>7} {:>9} {:>9} {:>7} {:>7}",
+        "", "pair", "untraced/s", "traced/s", "kept", "untraced", "traced", "user", "system"
     );
-    let mut measured = [Vec::new(), Vec::new()];
-    for number in 0..pairs {
-        for ((way, options), figures) in WAYS.iter().zip(&mut measured) {
-            // Every other pair the other way round: what only grows or only shrinks over time cancels out.
-            let pair = if number % 2 == 0 {
-                let untraced = load(span)?;
-                let (traced, leaktrace) = traced(subject, options, span)?;
-                Pair { untraced, traced, leaktrace }
-            } else {
-                let (traced, leaktrace) = traced(subject, options, span)?;
-                Pair { untraced: load(span)?, traced, leaktrace }
-            };
-            println!(
-                "{way:<10} {:>4}  {:>11.0} {:>11.0} {:>6.1}% {:>6.1} µs {:>6.1} µs {:>6.2}% {:>6.2}%",
-                number + 1,
-                pair.untraced.per_second,
-                pair.traced.per_second,
-                pair.kept(),
-                pair.untraced.cpu_us,
-                pair.traced.cpu_us,
-                pair.leaktrace.user,
-                pair.leaktrace.system
-            );
-            figures.push(pair);
+    let mut figures: Vec<Figures> = watchers.iter().map(|_| Figures::default()).collect();
+    let mut lost_to_passes = Series::default();
+    for round in 0..options.pairs.count() {
+        let mut kept = Vec::new();
+        for (watcher, figures) in watchers.iter().zip(&mut figures) {
+            let (untraced, (traced, cpu)) =
+                turns::pair(round, || load(span), || run_beside(watcher.start(subject)?, span))?;
+            println!("{:<16} {:>4}  {}", watcher.name(), round + 1, figures.add(untraced, traced, cpu));
+            kept.push(traced.per_second / untraced.per_second);
+        }
+        if crowd.is_some() {
+            lost_to_passes.push((1.0 - kept[0] / kept[2]) * 100.0);
         }
     }
     println!();
-    let mut ways = Vec::new();
-    for ((way, _), figures) in WAYS.iter().zip(&measured) {
-        ways.push(summary(way, figures)?);
+    let ways: Vec<Value> = watchers
+        .iter()
+        .zip(&figures)
+        .map(|(watcher, figures)| figures.summary(watcher.name()))
+        .collect::<Result<_>>()?;
+    for (name, reason) in &absent {
+        println!("{name:<16} not measured: {reason}");
     }
-    Ok(json!({ "churn": { "seconds_per_run": span.as_secs_f64(), "ways": ways } }))
+    let mut result = json!({
+        "seconds_per_run": span.as_secs_f64(), "ways": ways, "crowd": crowd.as_ref().map_or(0, |crowd| crowd.sockets),
+        "not_measured": absent.iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect::<Vec<_>>(),
+    });
+    if crowd.is_some() {
+        println!("passes take {:.1} % of the churn that is kept without them", lost_to_passes.median()?);
+        result["lost_to_passes_percent"] = lost_to_passes.to_json()?;
+    }
+    Ok(result)
 }
 
-fn summary(way: &str, pairs: &[Pair]) -> Result<Value> {
-    let median =
-        |figure: fn(&Pair) -> f64| Median::of(&pairs.iter().map(figure).collect::<Vec<_>>()).context("no pair");
-    let (kept, untraced) = (median(Pair::kept)?, median(|pair| pair.untraced.per_second)?);
-    // A tick is half a percent of a run of two seconds, so their mean says more than their median.
-    let mean = |figure: fn(&Pair) -> f64| pairs.iter().map(figure).sum::<f64>() / pairs.len() as f64;
-    let (user, system) = (mean(|pair| pair.leaktrace.user), mean(|pair| pair.leaktrace.system));
-    println!(
-        "{way:<10} keeps {kept:.1} % of {:.0} connections/s; leaktrace takes {user:.2} % of a core in user space, {system:.2} % in the kernel",
-        untraced.value
-    );
-    let (added, by_cpu) = (median(Pair::added_us)?, median(Pair::kept_by_cpu)?);
-    println!("{:<10} adds {added:.1} µs of processor time to a connection; by that alone it keeps {by_cpu:.1} %", "");
-    Ok(json!({
-        "way": way,
-        "kept_percent": kept.to_json(),
-        "untraced_per_second": untraced.to_json(),
-        "added_cpu_us": added.to_json(),
-        "kept_percent_by_cpu": by_cpu.to_json(),
-        "user_percent_of_core": user,
-        "system_percent_of_core": system,
-        "pairs": pairs.iter().map(Pair::to_json).collect::<Vec<_>>(),
-    }))
+/// The peers that work here, and why the others do not.
+#[expect(clippy::type_complexity, reason = "two lists, taken apart where it is called")]
+fn peers() -> Result<(Vec<&'static Peer>, Vec<(&'static str, String)>)> {
+    if let Err(error) = setup::set_up(Purpose::Bench) {
+        eprintln!("not everything to compare with could be installed: {error:#}");
+    }
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
+    for peer in &PEERS {
+        match peer.try_out()? {
+            None => present.push(peer),
+            Some(reason) => absent.push((peer.name, reason)),
+        }
+    }
+    Ok((present, absent))
 }
 
-/// A run under leaktrace, and what leaktrace took.
-fn traced(subject: &Subject, options: &[&str], span: Duration) -> Result<(Run, Share)> {
-    let mut tracer = subject.start("top", options)?;
-    let (before, begun) = (tracer.cpu()?, Instant::now());
+impl Watcher {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Leaktrace { name, .. } => name,
+            Self::Peer(peer) => peer.name,
+        }
+    }
+
+    fn start(&self, subject: &Subject) -> Result<Running> {
+        match self {
+            Self::Leaktrace { options, .. } => Ok(subject.start("top", options)?.running),
+            Self::Peer(peer) => peer.start()?.map_err(|reason| anyhow::anyhow!("{}: {reason}", peer.name)),
+        }
+    }
+}
+
+impl Figures {
+    /// Takes in a pair, and shows it.
+    fn add(&mut self, untraced: Run, traced: Run, cpu: CpuShare) -> String {
+        let kept = traced.per_second / untraced.per_second * 100.0;
+        self.kept_percent.push(kept);
+        self.untraced_per_second.push(untraced.per_second);
+        self.traced_per_second.push(traced.per_second);
+        self.added_cpu_us.push(traced.cpu_us - untraced.cpu_us);
+        // What would be kept if the load had the machine to itself.
+        self.kept_percent_by_cpu.push(untraced.cpu_us / traced.cpu_us * 100.0);
+        self.user_percent_of_core.push(cpu.user);
+        self.system_percent_of_core.push(cpu.system);
+        format!(
+            "{:>11.0} {:>11.0} {kept:>6.1}% {:>6.1} µs {:>6.1} µs {:>6.2}% {:>6.2}%",
+            untraced.per_second, traced.per_second, untraced.cpu_us, traced.cpu_us, cpu.user, cpu.system
+        )
+    }
+
+    fn summary(&self, name: &str) -> Result<Value> {
+        println!(
+            "{name:<16} keeps {:.1} % of {:.0} connections/s; takes {:.2} % of a core in user space, {:.2} % in the kernel",
+            self.kept_percent.median()?,
+            self.untraced_per_second.median()?.value,
+            // A tick is half a percent of a run of two seconds.
+            self.user_percent_of_core.mean(),
+            self.system_percent_of_core.mean()
+        );
+        println!(
+            "{:<16} adds {:.1} µs of processor time to a connection; by that alone it keeps {:.1} %",
+            "",
+            self.added_cpu_us.median()?,
+            self.kept_percent_by_cpu.median()?
+        );
+        Ok(json!({
+            "way": name,
+            "kept_percent": self.kept_percent.to_json()?,
+            "untraced_per_second": self.untraced_per_second.to_json()?,
+            "traced_per_second": self.traced_per_second.to_json()?,
+            "added_cpu_us": self.added_cpu_us.to_json()?,
+            "kept_percent_by_cpu": self.kept_percent_by_cpu.to_json()?,
+            "user_percent_of_core": self.user_percent_of_core.to_json()?,
+            "system_percent_of_core": self.system_percent_of_core.to_json()?,
+        }))
+    }
+}
+
+/// What a watcher itself took during a run, in percent of one core.
+#[derive(Clone, Copy)]
+pub struct CpuShare {
+    /// In user space.
+    pub user: f64,
+    /// In the kernel.
+    pub system: f64,
+}
+
+/// A run of the load beside a watcher, and what the watcher took.
+fn run_beside(mut watcher: Running, span: Duration) -> Result<(Run, CpuShare)> {
+    let (before, begun) = (watcher.cpu()?, Instant::now());
     let run = load(span)?;
-    tracer.still_runs()?;
-    let Cpu { user, system } = tracer.cpu()? - before;
+    watcher.still_runs()?;
+    let Cpu { user, system } = watcher.cpu()? - before;
     let percent = 100.0 / begun.elapsed().as_secs_f64();
-    Ok((run, Share { user: user.as_secs_f64() * percent, system: system.as_secs_f64() * percent }))
-}
-
-fn build_load() -> Result<()> {
-    project::must_run(project::cargo().args(["build", "--release", "--package", "leaktrace-tests", "--bin", "churn"]))
+    Ok((run, CpuShare { user: user.as_secs_f64() * percent, system: system.as_secs_f64() * percent }))
 }
 
 /// One run of the load.
-fn load(span: Duration) -> Result<Run> {
-    let mut churn = Command::new(project::release_program("churn"));
-    let line = project::output_of(churn.arg("--seconds").arg(span.as_secs_f64().to_string()))?;
-    let result: Value = serde_json::from_str(&line).context("the load printed no JSON")?;
-    if let Some(failed) = result["failed"].as_u64().filter(|failed| *failed > 0) {
+pub fn load(span: Duration) -> Result<Run> {
+    let report = load::run("churn", &["--seconds", &span.as_secs_f64().to_string()])?;
+    let failed = report.figure("failed")?;
+    if failed > 0.0 {
         eprintln!("{failed} connections failed in the run that follows");
     }
-    let figure = |name| result[name].as_f64().with_context(|| format!("the load printed no {name}"));
-    let cpu_us = figure("cpu_seconds")? * 1e6 / figure("connections")?;
-    Ok(Run { per_second: figure("connections_per_second")?, cpu_us })
+    let connections = report.figure("connections")?;
+    let cpu_us = report.figure("cpu_seconds")? * 1e6 / connections;
+    Ok(Run { connections, per_second: report.figure("connections_per_second")?, cpu_us })
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
-
 /// The chance that the interval holds the true median is at least this.
 const CONFIDENCE: f64 = 0.95;
 
@@ -25,11 +23,6 @@ impl Median {
         let value = (sorted[last / 2] + sorted[last - last / 2]) / 2.0;
         let interval = ends_to_drop(sorted.len()).map(|drop| (sorted[drop], sorted[last - drop]));
         Some(Self { value, interval })
-    }
-
-    /// As in the JSON of every benchmark.
-    pub fn to_json(self) -> Value {
-        json!({ "median": self.value, "low": self.interval.map(|ends| ends.0), "high": self.interval.map(|ends| ends.1) })
     }
 }
 

@@ -1,12 +1,26 @@
 //! `cargo xtask bench`: what leaktrace costs, as figures with intervals. Prints and writes them; never judges them, never fails on time.
 //!
-//! Each figure has its file; here is what they share: which leaktrace is measured, and where the figures go.
+//! Each figure has its file; here is what they share: which leaktrace is measured, how often, and where the figures go.
 
+mod bpf;
+mod bulk;
+mod capture;
 mod churn;
+mod cpu;
+mod example;
+mod frame;
 mod host;
+mod load;
 mod median;
+mod memory;
+mod peers;
+mod process;
+mod scan;
+mod series;
 mod start;
+mod symbols;
 mod tracer;
+mod turns;
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,33 +36,112 @@ use crate::setup::{self, Purpose};
 use host::Host;
 use tracer::Subject;
 
-/// Which figure to measure.
-pub enum Figure {
-    /// Connections a second kept under churn.
-    Churn {
-        /// Untraced and traced runs beside each other, for each way to trace.
-        pairs: usize,
-        /// How long one run takes.
-        span: Duration,
-    },
-    /// Time from exec to the first table, and the memory it took.
-    Start {
-        /// How often to start.
-        runs: usize,
-    },
-}
+/// For figures of memory.
+const MIB: f64 = (1 << 20) as f64;
 
 /// What to measure, of which program.
+#[derive(clap::Args)]
 pub struct Request {
-    /// The figure.
-    pub figure: Figure,
-    /// A built leaktrace to measure in place of this tree's.
-    pub leaktrace: Option<PathBuf>,
-    /// More arguments for leaktrace.
-    pub arguments: Vec<OsString>,
-    /// Where the figures go as JSON.
-    pub json: Option<PathBuf>,
+    #[command(subcommand)]
+    figure: Figure,
+    /// A built leaktrace to measure; without it, this tree's is built and measured
+    #[arg(long, global = true, value_name = "PATH", env = "LEAKTRACE")]
+    leaktrace: Option<PathBuf>,
+    /// Also writes the figures here, as JSON
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// More arguments for leaktrace, such as --hooks tracepoint
+    #[arg(last = true, global = true)]
+    arguments: Vec<OsString>,
 }
+
+/// Which figure to measure.
+#[derive(clap::Subcommand)]
+enum Figure {
+    /// Connections a second kept while leaktrace watches, with and without stacks, and while others do
+    Churn(churn::Options),
+    /// Throughput of one connection kept while leaktrace watches
+    Bulk(Pairs),
+    /// Processor time of a socket's life in the kernel, and of leaktrace for 1,000 connections
+    Cpu(Pairs),
+    /// Duration of the passes over so many sockets, beside ss
+    Scan(scan::Options),
+    /// Resident memory and memory of kernel maps beside so many sockets
+    Memory(memory::Options),
+    /// Time from exec to the first table, and resident memory then
+    Start(start::Options),
+    /// Time of one stack capture with frame pointers
+    Capture(capture::Options),
+    /// Time of a frame, a key and a snapshot in the live view
+    Frame(frame::Options),
+    /// Time of naming functions, cold and from the cache
+    Symbols(symbols::Options),
+}
+
+/// Runs beside each other.
+#[derive(clap::Args)]
+struct Pairs {
+    /// Runs beside each other, for each comparison
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pairs: u16,
+    /// Seconds of one run
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    seconds: u16,
+}
+
+impl Pairs {
+    fn count(&self) -> usize {
+        self.pairs.into()
+    }
+
+    fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
+/// Repetitions.
+#[derive(clap::Args)]
+struct Runs {
+    /// How often each is measured
+    #[arg(long, visible_alias = "pairs", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+}
+
+impl Runs {
+    fn count(&self) -> usize {
+        self.runs.into()
+    }
+}
+
+/// How many sockets are open.
+#[derive(clap::Args)]
+struct Sizes {
+    /// Open sockets, one size after the other
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10000,100000,200000")]
+    #[arg(value_parser = clap::value_parser!(u64).range(2..=2_000_000))]
+    sizes: Vec<u64>,
+    /// Also 1,000,000, which take about 5 GB of kernel memory
+    #[arg(long)]
+    large: bool,
+}
+
+impl Sizes {
+    fn each(&self) -> impl Iterator<Item = u64> {
+        self.sizes.iter().copied().chain(self.large.then_some(1_000_000))
+    }
+}
+
+/// How leaktrace judges a crowd of sockets that do nothing.
+struct Mood {
+    name: &'static str,
+    options: &'static [&'static str],
+}
+
+/// As on a healthy host, where a pass writes nothing; and the worst, where it writes a row for every socket.
+const MOODS: [Mood; 2] = [
+    Mood { name: "none flagged", options: &["--threshold", "1d", "--idle", "1d"] },
+    Mood { name: "all flagged", options: &["--threshold", "1ms"] },
+];
 
 /// Measures, prints, and writes the JSON if asked to.
 pub fn bench(request: Request) -> Result<ExitCode> {
@@ -59,9 +152,16 @@ pub fn bench(request: Request) -> Result<ExitCode> {
     println!("{host}");
     println!("{identity}");
     println!();
-    let figures = match request.figure {
-        Figure::Churn { pairs, span } => churn::measure(&subject, pairs, span)?,
-        Figure::Start { runs } => start::measure(&subject, runs)?,
+    let (name, figures) = match &request.figure {
+        Figure::Churn(options) => ("churn", churn::measure(&subject, options)?),
+        Figure::Bulk(pairs) => ("bulk", bulk::measure(&subject, pairs)?),
+        Figure::Cpu(pairs) => ("cpu", cpu::measure(&subject, pairs)?),
+        Figure::Scan(options) => ("scan", scan::measure(&subject, options)?),
+        Figure::Memory(options) => ("memory", memory::measure(&subject, options)?),
+        Figure::Start(options) => ("start", start::measure(&subject, options)?),
+        Figure::Capture(options) => ("capture", capture::measure(&subject, options)?),
+        Figure::Frame(options) => ("frame", frame::measure(options)?),
+        Figure::Symbols(options) => ("symbols", symbols::measure(&subject, options)?),
     };
     let load_after = host::load_average()?;
     println!();
@@ -71,7 +171,7 @@ pub fn bench(request: Request) -> Result<ExitCode> {
             "host": host.to_json(),
             "load_average_after": load_after,
             "leaktrace": identity.to_json(),
-            "figures": figures,
+            "figures": { name: figures },
         });
         write(&path, &all)?;
     }

@@ -1,50 +1,60 @@
-//! `bench start`: from exec to the first table, and the memory resident then.
+//! `bench start`: from exec to the first table, and the memory resident then; also beside sockets that must be adopted.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::median::Median;
+use super::load::{self, Crowd};
+use super::series::Series;
 use super::tracer::Subject;
+use super::{MIB, Runs, turns};
+
+/// What can be chosen.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    runs: Runs,
+    /// Open sockets that are there before leaktrace is, and that it adopts before its first table
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    sockets: u64,
+}
 
 /// Each way to a first table. The live view off a terminal prints one as soon as it watches, a report of no duration only one.
 const WAYS: [(&str, &str, &[&str]); 2] =
     [("top", "top", &[]), ("report", "report --duration 0s", &["--duration", "0s"])];
 
-const MIB: f64 = (1 << 20) as f64;
-
-/// Starts leaktrace `runs` times each way, in turn.
-pub fn measure(subject: &Subject, runs: usize) -> Result<Value> {
+/// Starts leaktrace each way, in turn.
+pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
+    if options.sockets > 0 {
+        load::build(&["crowd"])?;
+    }
+    let crowd = Crowd::open(options.sockets)?;
     // The first start also brings the program into the page cache.
     drop(subject.start("top", &[])?);
-    let mut milliseconds = [Vec::new(), Vec::new()];
-    let (mut now, mut peak) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        for ((subcommand, _, options), figures) in WAYS.iter().zip(&mut milliseconds) {
+    let mut milliseconds: [Series; 2] = Default::default();
+    let (mut now, mut peak) = (Series::default(), Series::default());
+    for round in 0..options.runs.count() {
+        for place in turns::order(round, WAYS.len()) {
+            let (subcommand, _, options) = WAYS[place];
             let tracer = subject.start(subcommand, options)?;
-            figures.push(tracer.to_first_table.as_secs_f64() * 1e3);
+            milliseconds[place].push(tracer.to_first_table.as_secs_f64() * 1e3);
             // A report is over with its table, and its memory gone.
-            if *subcommand == "top" {
-                let resident = tracer.resident()?;
+            if subcommand == "top" {
+                let resident = tracer.running.resident()?;
                 now.push(resident.now as f64 / MIB);
                 peak.push(resident.peak as f64 / MIB);
             }
         }
     }
-    println!("{:<24} {:>8}  median [95 %]", "", "runs");
+    println!("{:<24} median [95 %]", "");
     let mut ways = Vec::new();
-    for ((_, name, _), figures) in WAYS.iter().zip(&milliseconds) {
-        let median = Median::of(figures).context("no run")?;
-        println!("{name:<24} {runs:>8}  {median:.0} ms to the first table");
-        ways.push(json!({ "command": name, "milliseconds_to_first_table": median.to_json(), "each": figures }));
+    for ((_, name, _), series) in WAYS.iter().zip(&milliseconds) {
+        println!("{name:<24} {:.0} ms to the first table", series.median()?);
+        ways.push(json!({ "command": name, "milliseconds_to_first_table": series.to_json()? }));
     }
-    let mut memory = serde_json::Map::new();
-    for (name, words, figures) in [
-        ("resident_mib", "resident at the first table", &now),
-        ("peak_resident_mib", "resident at most until then", &peak),
-    ] {
-        let median = Median::of(figures).context("no run")?;
-        println!("{:<24} {runs:>8}  {median:.1} MiB {words}", "top");
-        memory.insert(name.to_owned(), json!({ "median": median.to_json(), "each": figures }));
-    }
-    Ok(json!({ "start": { "ways": ways, "memory": memory } }))
+    println!("{:<24} {:.1} MiB resident at the first table", "top", now.median()?);
+    println!("{:<24} {:.1} MiB resident at most until then", "top", peak.median()?);
+    Ok(json!({
+        "sockets": crowd.as_ref().map_or(0, |crowd| crowd.sockets), "ways": ways,
+        "memory": { "resident_mib": now.to_json()?, "peak_resident_mib": peak.to_json()? },
+    }))
 }

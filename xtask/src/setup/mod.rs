@@ -24,13 +24,17 @@ pub enum Purpose {
     Build,
     /// `cargo xtask test` and `cargo xtask vm`
     Test,
+    /// `cargo xtask bench`, what it compares with included
+    Bench,
 }
 
 /// Brings what `purpose` needs.
 pub fn set_up(purpose: Purpose) -> Result<()> {
     let mut system = System::new();
-    if purpose == Purpose::Test {
-        system.bring(packages::FOR_TESTS)?;
+    match purpose {
+        Purpose::Build => {}
+        Purpose::Test => system.bring(packages::FOR_TESTS)?,
+        Purpose::Bench => system.bring(packages::FOR_BENCHMARKS)?,
     }
     let mut news = !system.said_nothing();
     // At most: a toolchain, then its linker; or a linker that turns out to need another toolchain, and its linker.
@@ -70,7 +74,11 @@ fn step(text: &str) {
 
 fn say_ready(toolchain: &bpf_side::Toolchain, linker: &bpf_side::Linker, purpose: Purpose) {
     let name = toolchain.name.as_deref().unwrap_or("the rustc in PATH");
-    let what = if purpose == Purpose::Test { "build and tests have" } else { "build has" };
+    let what = match purpose {
+        Purpose::Build => "build has",
+        Purpose::Test => "build and tests have",
+        Purpose::Bench => "build and benchmarks have",
+    };
     step(&format!(
         "the {what} all they need: rustc {} ({name}, LLVM {}) and {}",
         toolchain.release,

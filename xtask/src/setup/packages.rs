@@ -1,4 +1,4 @@
-//! Which programs the tests start, and in which Debian package each comes. The only such list.
+//! Which programs the tests and benchmarks start, and in which Debian package each comes. The only such list.
 
 /// A program and the package that brings it.
 pub struct Package {
@@ -18,4 +18,13 @@ pub const FOR_TESTS: &[Package] = &[
     package("busybox", "busybox-static"),
     package("cpio", "cpio"),
     package("cc", "gcc"),
+];
+
+/// What `cargo xtask bench` compares leaktrace with.
+pub const FOR_BENCHMARKS: &[Package] = &[
+    package("ss", "iproute2"),
+    package("unshare", "util-linux"),
+    package("tcplife", "libbpf-tools"),
+    package("tcplife-bpfcc", "bpfcc-tools"),
+    package("bpftrace", "bpftrace"),
 ];
