@@ -104,8 +104,8 @@ impl Peer {
 
     fn reason(&self, words: JoinHandle<String>) -> String {
         let words = words.join().unwrap_or_default();
-        let said = reason(&words);
-        if said.ends_with("not found") { format!("not installed (package {})", self.package) } else { said }
+        let absent = self.command.iter().take(1).any(|program| words.contains(&format!("exec: {program}: not found")));
+        if absent { format!("not installed (package {})", self.package) } else { reason(&words) }
     }
 }
 
@@ -113,9 +113,9 @@ impl Peer {
 fn reason(words: &str) -> String {
     let complains = |line: &&str| {
         let line = line.to_lowercase();
-        // bpftrace says this one whenever it may not raise a limit that no longer matters.
-        !line.contains("rlimit_memlock")
-            && ["error", "fail", "unable", "cannot", "not found"].iter().any(|word| line.contains(word))
+        let says_any_of = |words: &[&str]| words.iter().any(|word| line.contains(word));
+        // bpftrace says the second whenever it may not raise a limit that no longer matters.
+        says_any_of(&["error", "fail", "unable", "cannot"]) && !says_any_of(&["warning", "rlimit_memlock"])
     };
     let mut complaints = words.lines().map(str::trim).filter(complains);
     match (complaints.next(), complaints.next_back()) {

@@ -1,11 +1,13 @@
 //! A process that is watched while a benchmark runs: its processor time, its memory, what it holds in the kernel, and its end.
 
 use std::fs;
+use std::io;
 use std::ops::Sub;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::bpf::{self, Program};
 
@@ -69,6 +71,25 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits for a child to end, and tells the processor time it took.
+pub fn wait_with_cpu(child: Child) -> Result<(ExitStatus, Duration)> {
+    let id = libc::pid_t::try_from(child.id())?;
+    let mut status = 0;
+    // SAFETY: zeros are a value of this structure of numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to variables of ours; nobody else waits for this child, which is ours alone.
+        if unsafe { libc::wait4(id, &raw mut status, 0, &raw mut usage) } == id {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        ensure!(error.kind() == io::ErrorKind::Interrupted, "cannot wait for a child: {error}");
+    }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    let cpu = Duration::from_secs_f64(seconds(usage.ru_utime) + seconds(usage.ru_stime));
+    Ok((ExitStatus::from_raw(status), cpu))
 }
 
 /// Resident memory, pages of the program's own file included, in bytes.

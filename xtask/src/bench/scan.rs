@@ -1,15 +1,17 @@
 //! `bench scan`: a sampling pass over so many sockets beside `ss` over the same, and the pass over their holders.
 //!
 //! leaktrace's figures are what its report says of its last pass; `ss` is measured from start to end, writing to /dev/null. Once no
-//! socket has a verdict, once every one has: the first is the rule, the second the worst.
+//! socket has a verdict, once every one has: the first is the rule, the second the worst. A busy machine lengthens both, and leaves
+//! their processor time nearly as it is.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::load::{self, Crowd};
+use super::process::wait_with_cpu;
 use super::series::Series;
 use super::tracer::Subject;
 use super::{MOODS, Runs, Sizes, turns};
@@ -29,12 +31,18 @@ const SS: [&str; 2] = ["-tn", "-tni"];
 /// From the first pass, which adopts the sockets, to the one that is measured.
 const WATCH: [&str; 4] = ["--duration", "500ms", "--interval", "1h"];
 
-/// What was measured of leaktrace, in milliseconds.
+/// What was measured, in milliseconds.
 #[derive(Default)]
-struct Pass {
+struct Times {
     wall: Series,
     cpu: Series,
-    holders_cpu: Series,
+}
+
+/// One of these, in milliseconds.
+#[derive(Clone, Copy, Default)]
+struct Time {
+    wall: f64,
+    cpu: f64,
 }
 
 /// Measures.
@@ -46,75 +54,77 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
 
 fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     let crowd = Crowd::open(size)?.context("no sockets to scan")?;
-    let mut passes: [Pass; 2] = Default::default();
-    let mut ss: [Series; 2] = Default::default();
-    let mut times_faster = Series::default();
+    let mut passes: [Times; 2] = Default::default();
+    let mut ss: [Times; 2] = Default::default();
+    let mut holders_cpu = Series::default();
+    let mut times_as_fast = Times::default();
     for round in 0..runs {
-        let mut quiet_and_ss = (0.0, 0.0);
+        let (mut pass, mut other) = (Time::default(), Time::default());
         for place in turns::order(round, MOODS.len() + SS.len()) {
-            if let Some((mood, pass)) = MOODS.iter().zip(&mut passes).nth(place) {
-                let wall = pass.add(&subject.report(&[&WATCH, mood.options].concat())?, crowd.sockets)?;
-                if place == 0 {
-                    quiet_and_ss.0 = wall;
-                }
+            if let Some((mood, times)) = MOODS.iter().zip(&mut passes).nth(place) {
+                let (time, holders) = run_pass(subject, mood.options, crowd.sockets)?;
+                times.push(time);
+                holders_cpu.push(holders);
+                pass = if place == 0 { time } else { pass };
             } else {
                 let form = place - MOODS.len();
-                let wall = run_ss(SS[form])?.as_secs_f64() * 1e3;
-                ss[form].push(wall);
-                if form == 0 {
-                    quiet_and_ss.1 = wall;
-                }
+                let time = run_ss(SS[form])?;
+                ss[form].push(time);
+                other = if form == 0 { time } else { other };
             }
         }
-        times_faster.push(quiet_and_ss.1 / quiet_and_ss.0);
+        times_as_fast.push(Time { wall: other.wall / pass.wall, cpu: other.cpu / pass.cpu });
     }
     println!("{} sockets", crowd.sockets);
+    let names =
+        MOODS.iter().map(|mood| format!("pass, {}", mood.name)).chain(SS.iter().map(|form| format!("ss {form}")));
     let mut ways = Vec::new();
-    for (mood, pass) in MOODS.iter().zip(&passes) {
-        println!(
-            "  pass, {:<14} {:.1} ms, {:.1} ms of processor time",
-            mood.name,
-            pass.wall.median()?,
-            pass.cpu.median()?
-        );
-        println!("  {:<20} {:.1} ms of processor time", "its holders", pass.holders_cpu.median()?);
-        ways.push(json!({
-            "way": mood.name, "pass_ms": pass.wall.to_json()?, "pass_cpu_ms": pass.cpu.to_json()?,
-            "holders_pass_cpu_ms": pass.holders_cpu.to_json()?,
-        }));
+    for (name, times) in names.zip(passes.iter().chain(&ss)) {
+        println!("  {name:<20} {:.1} ms, {:.1} ms of processor time", times.wall.median()?, times.cpu.median()?);
+        ways.push(json!({ "way": name, "ms": times.wall.to_json()?, "cpu_ms": times.cpu.to_json()? }));
     }
-    for (form, series) in SS.iter().zip(&ss) {
-        println!("  ss {form:<17} {:.1} ms", series.median()?);
-        ways.push(json!({ "way": format!("ss {form}"), "ms": series.to_json()? }));
-    }
-    println!("  the pass, {} is {:.1} times as fast as ss -tn", MOODS[0].name, times_faster.median()?);
-    Ok(json!({ "sockets": crowd.sockets, "ways": ways, "times_as_fast_as_ss_tn": times_faster.to_json()? }))
+    println!("  {:<20} {:.1} ms of processor time", "holders pass", holders_cpu.median()?);
+    let Times { wall, cpu } = times_as_fast;
+    println!(
+        "  the pass, {}, is {:.1} times as fast as ss -tn, {:.1} times by processor time",
+        MOODS[0].name,
+        wall.median()?,
+        cpu.median()?
+    );
+    Ok(json!({
+        "sockets": crowd.sockets, "ways": ways, "holders_pass_cpu_ms": holders_cpu.to_json()?,
+        "times_as_fast_as_ss_tn": wall.to_json()?, "times_as_fast_as_ss_tn_by_cpu": cpu.to_json()?,
+    }))
 }
 
-impl Pass {
-    /// Takes in what a report says of its last passes; gives how long the sampling pass took, in milliseconds.
-    fn add(&mut self, report: &Value, sockets: u64) -> Result<f64> {
-        let open = report["totals"]["open"].as_u64().unwrap_or_default();
-        ensure!(open >= sockets, "leaktrace sees {open} sockets, and {sockets} are open: give it no filters");
-        let milliseconds = |name: &str| {
-            let seconds = report["health"][name].as_f64();
-            Ok::<_, anyhow::Error>(
-                seconds.with_context(|| format!("the report has no {name}: this leaktrace is too old"))? * 1e3,
-            )
-        };
-        let wall = milliseconds("pass_s")?;
-        self.wall.push(wall);
-        self.cpu.push(milliseconds("pass_cpu_s")?);
-        self.holders_cpu.push(milliseconds("holders_pass_cpu_s")?);
-        Ok(wall)
+impl Times {
+    fn push(&mut self, time: Time) {
+        self.wall.push(time.wall);
+        self.cpu.push(time.cpu);
     }
 }
 
-fn run_ss(form: &str) -> Result<Duration> {
+/// What leaktrace says of its last sampling pass, and the processor time of its last holders pass in milliseconds.
+fn run_pass(subject: &Subject, options: &[&str], sockets: u64) -> Result<(Time, f64)> {
+    let report = subject.report(&[&WATCH, options].concat())?;
+    let open = report["totals"]["open"].as_u64().unwrap_or_default();
+    ensure!(open >= sockets, "leaktrace sees {open} sockets, and {sockets} are open: give it no filters");
+    let milliseconds = |name: &str| {
+        let seconds = report["health"][name].as_f64();
+        Ok::<_, anyhow::Error>(
+            seconds.with_context(|| format!("the report has no {name}: this leaktrace is too old"))? * 1e3,
+        )
+    };
+    let time = Time { wall: milliseconds("pass_s")?, cpu: milliseconds("pass_cpu_s")? };
+    Ok((time, milliseconds("holders_pass_cpu_s")?))
+}
+
+fn run_ss(form: &str) -> Result<Time> {
     let begun = Instant::now();
-    let status =
-        Command::new("ss").arg(form).stdout(Stdio::null()).status().context("cannot start ss (package iproute2)")?;
-    let took = begun.elapsed();
+    let child =
+        Command::new("ss").arg(form).stdout(Stdio::null()).spawn().context("cannot start ss (package iproute2)")?;
+    let (status, cpu) = wait_with_cpu(child)?;
+    let wall = begun.elapsed().as_secs_f64() * 1e3;
     ensure!(status.success(), "ss {form} failed: {status}");
-    Ok(took)
+    Ok(Time { wall, cpu: cpu.as_secs_f64() * 1e3 })
 }

@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::process::Running;
-use crate::project;
 
 /// The program that is measured.
 pub struct Subject {
@@ -39,8 +38,11 @@ impl Subject {
     /// A report, to its end.
     pub fn report(&self, options: &[&str]) -> Result<Value> {
         let options = [&["--format", "json"], options].concat();
-        let report = project::output_of(self.command("report", &options).stderr(Stdio::null()))?;
-        serde_json::from_str(&report).context("leaktrace's report is no JSON")
+        let output = self.command("report", &options).output();
+        let output = output.with_context(|| format!("cannot start {}", self.program.display()))?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "leaktrace's report failed ({}): {}", output.status, words.trim());
+        serde_json::from_slice(&output.stdout).context("leaktrace's report is no JSON")
     }
 
     /// Starts it with its output in our pipe, and returns when the first of it has come.
