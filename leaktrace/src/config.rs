@@ -1,8 +1,10 @@
 //! What leaktrace was told to do, checked: from the command line, the environment and the config file. Nothing behind
 //! this module sees how it was typed.
 
+mod budget;
 mod file;
 
+pub use budget::{CpuBudget, CpuBudgetError};
 pub use file::{ConfigFile, ConfigFileError};
 
 use crate::{
@@ -23,6 +25,8 @@ pub struct WatchConfig {
     pub idle: Duration,
     /// Time between samples.
     pub interval: Duration,
+    /// How much of a core sampling may take.
+    pub cpu_budget: CpuBudget,
     /// What is looked at.
     pub filter: Filter,
     /// What is left out on purpose.

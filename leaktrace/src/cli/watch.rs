@@ -1,7 +1,7 @@
 //! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
 
 use crate::{
-    config::{ConfigFile, WatchConfig},
+    config::{ConfigFile, CpuBudget, WatchConfig},
     kernel::{HookChoice, HookKind, Stacks, Unwind},
     symbols::DEFAULT_CACHE_BYTES,
     track::{Filter, Network},
@@ -30,6 +30,9 @@ pub struct WatchArgs {
     /// Time between samples [default: 1s]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_INTERVAL")]
     interval: Option<Duration>,
+    /// How much of one core sampling may take, in percent: the interval stretches to keep to it; 0 for no limit [default: 1]
+    #[arg(long, value_name = "PCT", env = "LEAKTRACE_CPU_BUDGET")]
+    cpu_budget: Option<CpuBudget>,
     /// Only sockets that this process opened or holds; may be given more than once, as may the other filters
     #[arg(long, value_name = "N", help_heading = "Filters", env = "LEAKTRACE_PID", value_delimiter = ',')]
     pid: Vec<u32>,
@@ -141,6 +144,8 @@ impl TryFrom<WatchArgs> for WatchConfig {
             }
             (None, None) => HookChoice::Auto,
         };
+        let in_file = file.cpu_budget.map(CpuBudget::try_from).transpose();
+        let in_file = in_file.context("the config file's cpu-budget is wrong")?;
         let directions = args.direction.iter().map(|direction| match direction {
             DirectionArg::Connect => Direction::Connect,
             DirectionArg::Accept => Direction::Accept,
@@ -151,6 +156,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
             stall: span(args.stall, &file.stall, "stall", 10)?,
             idle: span(args.idle, &file.idle, "idle", 60)?,
             interval,
+            cpu_budget: args.cpu_budget.or(in_file).unwrap_or_default(),
             filter: Filter {
                 directions: directions.collect(),
                 pids: args.pid,

@@ -43,6 +43,8 @@ pub struct ConfigFile {
     pub idle: Option<String>,
     /// See `--interval`.
     pub interval: Option<String>,
+    /// See `--cpu-budget`; a number.
+    pub cpu_budget: Option<f64>,
     /// See `--hooks`.
     pub hooks: Option<String>,
     /// See `--max-sockets`.

@@ -4,6 +4,7 @@
 //! for signals does so elsewhere and is never held up.
 
 mod namer;
+mod pace;
 mod session;
 
 pub use namer::Namer;
@@ -141,7 +142,6 @@ fn run(
     orders: &mpsc::Receiver<Control>,
     tell: &dyn Fn(Update),
 ) -> Result<(), StartError> {
-    let interval = config.interval;
     let mut session = Session::start(config)?;
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
@@ -172,6 +172,7 @@ fn run(
             Each::Remember => session.look(Picture::Suspects, false)?,
         }
         // A pass that took longer than the interval is followed by a full one of rest.
+        let interval = session.interval();
         next = (next + interval).max(Instant::now() + interval / 2);
     }
 }

@@ -1,9 +1,9 @@
 //! One watch from start to end: a source of samples, the tracker, and names for what is shown.
 
-use super::{Limits, Namer};
+use super::{Limits, Namer, pace::Pace};
 use crate::{
     config::WatchConfig,
-    host::{Clock, HostFacts},
+    host::{self, Clock, HostFacts},
     kernel::{HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
     sample::Sample,
     snapshot::Snapshot,
@@ -53,8 +53,7 @@ pub enum Picture {
 /// A host with at most this many open sockets is shown whole: a few megabytes and milliseconds.
 const FEW_SOCKETS: u64 = 20_000;
 
-/// Holders passes take about this share of a processor, within these bounds.
-const HOLDERS_SHARE: u32 = 100;
+/// Holders passes keep to the budget by themselves, within these bounds.
 const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
 /// One watch.
@@ -64,6 +63,7 @@ pub struct Session {
     namer: Namer,
     config: WatchConfig,
     next_holders: Instant,
+    pace: Pace,
     hooks: HookKind,
 }
 
@@ -93,12 +93,18 @@ impl Session {
             started: Some(Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns }),
         });
         let namer = Namer::new(modules, images, config.symbol_cache);
-        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now(), hooks })
+        let pace = Pace::new(config.interval, config.cpu_budget);
+        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now(), pace, hooks })
     }
 
     /// Which hooks are attached.
     pub fn hooks(&self) -> HookKind {
         self.hooks
+    }
+
+    /// Time from one look to the next, as the budget allows.
+    pub fn interval(&self) -> Duration {
+        self.pace.interval()
     }
 
     /// Judges by these thresholds from now on.
@@ -122,7 +128,7 @@ impl Session {
     /// # Errors
     /// When sampling is no longer possible.
     pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), StartError> {
-        let now = Instant::now();
+        let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
         let sees_few = self.tracker.open_sockets() <= FEW_SOCKETS;
         let rows = match picture {
@@ -143,16 +149,20 @@ impl Session {
             // A verdict that a holders pass must find needs two of them within its time.
             let (least, most) = HOLDERS_REST;
             let least = least.min(self.config.stall / 2);
-            self.next_holders = now + (sample.cost.holders * HOLDERS_SHARE).clamp(least, most);
+            self.next_holders = now + self.config.cpu_budget.interval_for(sample.cost.holders).clamp(least, most);
         }
+        // Holders passes have a beat of their own.
+        let holders_cpu = sample.cost.holders;
         self.tracker.ingest(sample);
         self.tracker.unite_by_name(|stack| self.namer.identity(stack));
+        self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu));
         Ok(())
     }
 
     /// What is known now, with names.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.tracker.snapshot();
+        snapshot.health.degraded.extend(self.pace.degradation());
         self.namer.name(&mut snapshot, |callsite| self.tracker.stack_of(callsite));
         snapshot
     }

@@ -1,0 +1,129 @@
+//! How far samples are apart: as asked for, or further where a sample costs more than leaktrace may take of a core. Pure: costs come
+//! in, an interval comes out.
+
+use crate::{config::CpuBudget, snapshot::Degradation, units::format_duration};
+use std::{collections::VecDeque, time::Duration};
+
+/// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.
+const REMEMBERED: usize = 5;
+
+/// Further apart than this no budget puts them: who watches would take it for a hang.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What samples have cost, and what follows for the next one.
+#[derive(Debug)]
+pub struct Pace {
+    asked: Duration,
+    budget: CpuBudget,
+    costs: VecDeque<Duration>,
+    first: bool,
+}
+
+impl Pace {
+    /// Nothing sampled yet.
+    pub fn new(asked: Duration, budget: CpuBudget) -> Self {
+        Self { asked, budget, costs: VecDeque::new(), first: true }
+    }
+
+    /// Takes in the processor time of one sample. The first one does what none does again: it adopts the sockets there are.
+    pub fn took(&mut self, cost: Duration) {
+        if std::mem::take(&mut self.first) {
+            return;
+        }
+        if self.costs.len() == REMEMBERED {
+            self.costs.pop_front();
+        }
+        self.costs.push_back(cost);
+    }
+
+    /// Time from one sample to the next: whole multiples of what was asked for, so that it does not change with every sample.
+    pub fn interval(&self) -> Duration {
+        let needed = self.budget.interval_for(self.usual_cost()).min(LONGEST);
+        if needed <= self.asked || self.asked.is_zero() {
+            return self.asked;
+        }
+        let times = (needed.as_secs_f64() / self.asked.as_secs_f64()).ceil();
+        self.asked.mul_f64(times)
+    }
+
+    /// What to tell people about it, if samples are further apart than they asked for.
+    pub fn degradation(&self) -> Option<Degradation> {
+        let interval = self.interval();
+        (interval > self.asked).then(|| Degradation {
+            feature: "interval".to_owned(),
+            reason: format!(
+                "samples are {} apart in place of {}, because each takes {} of processor time and leaktrace may take {} % \
+                 of a core: a higher --cpu-budget brings them closer, a longer --interval says that this is fine",
+                format_duration(interval.as_secs_f64()),
+                format_duration(self.asked.as_secs_f64()),
+                format_duration(self.usual_cost().as_secs_f64()),
+                self.budget.percent()
+            ),
+        })
+    }
+
+    /// The median of the last few; zero as long as there is none.
+    fn usual_cost(&self) -> Duration {
+        let mut costs: Vec<Duration> = self.costs.iter().copied().collect();
+        costs.sort_unstable();
+        costs.get(costs.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn pace(percent: &str, costs_ms: &[u64]) -> Pace {
+        let mut pace = Pace::new(SECOND, percent.parse().unwrap());
+        costs_ms.iter().for_each(|cost| pace.took(Duration::from_millis(*cost)));
+        pace
+    }
+
+    #[test]
+    fn samples_within_the_budget_come_as_asked() {
+        let pace = pace("1", &[0, 10, 9, 10]);
+        assert_eq!((pace.interval(), pace.degradation()), (SECOND, None));
+    }
+
+    #[test]
+    fn samples_beyond_it_are_put_apart_in_whole_intervals_and_it_is_said_why() {
+        let pace = pace("1", &[0, 114]);
+        assert_eq!(pace.interval(), 12 * SECOND);
+        let reason = pace.degradation().unwrap().reason;
+        assert!(reason.starts_with("samples are 12s apart in place of 1s, because each takes 114ms"), "{reason}");
+    }
+
+    #[test]
+    fn what_adopting_costs_counts_for_nothing() {
+        assert_eq!(pace("1", &[5000]).interval(), SECOND);
+    }
+
+    #[test]
+    fn one_dear_sample_among_cheap_ones_changes_nothing() {
+        assert_eq!(pace("1", &[0, 5, 5, 500, 5]).interval(), SECOND);
+    }
+
+    #[test]
+    fn when_samples_get_cheap_again_they_come_as_asked_again() {
+        let mut pace = pace("1", &[0, 100, 100, 100, 100, 100]);
+        assert_eq!(pace.interval(), 10 * SECOND);
+        (0..3).for_each(|_| pace.took(Duration::from_millis(1)));
+        assert_eq!(pace.interval(), SECOND);
+    }
+
+    #[test]
+    fn no_budget_is_no_bound_and_none_stretches_beyond_a_minute() {
+        assert_eq!(pace("0", &[0, 100_000]).interval(), SECOND);
+        assert_eq!(pace("0.01", &[0, 100_000]).interval(), LONGEST);
+    }
+
+    #[test]
+    fn an_interval_longer_than_the_budget_asks_for_stays_as_it_is() {
+        let mut pace = Pace::new(120 * SECOND, CpuBudget::default());
+        (0..3).for_each(|_| pace.took(90 * SECOND));
+        assert_eq!((pace.interval(), pace.degradation()), (120 * SECOND, None));
+    }
+}
