@@ -6,4 +6,6 @@ mod system;
 
 pub use cgroup::{Placement, placement};
 pub use process::{ProcessFacts, descriptor_limit};
-pub use system::{Clock, HostFacts, KernelRelease, Lockdown, own_cpu, own_rss_bytes, tcp_memory_bytes, thread_cpu};
+pub use system::{
+    Clock, HostFacts, KernelRelease, Lockdown, own_cpu, own_rss_bytes, tcp_memory_bytes, tcp_sockets, thread_cpu,
+};

@@ -122,11 +122,23 @@ pub fn own_rss_bytes() -> u64 {
 /// Kernel memory of TCP on the whole host: the pages in `/proc/net/sockstat`, which count for all namespaces.
 pub fn tcp_memory_bytes() -> Option<u64> {
     const PAGE: u64 = 4096;
-    let text = fs::read_to_string("/proc/self/net/sockstat").ok()?;
-    let line = text.lines().find(|line| line.starts_with("TCP:"))?;
+    Some(tcp_sockstat("mem")? * PAGE)
+}
+
+/// TCP sockets of any state on the whole host, but for TIME_WAIT: as `alloc` in `/proc/net/sockstat` counts them, for all namespaces.
+pub fn tcp_sockets() -> Option<u64> {
+    tcp_sockstat("alloc")
+}
+
+fn tcp_sockstat(name: &str) -> Option<u64> {
+    tcp_value(&fs::read_to_string("/proc/self/net/sockstat").ok()?, name)
+}
+
+fn tcp_value(sockstat: &str, name: &str) -> Option<u64> {
+    let line = sockstat.lines().find(|line| line.starts_with("TCP:"))?;
     let mut words = line.split_whitespace();
-    words.find(|word| *word == "mem")?;
-    Some(words.next()?.parse::<u64>().ok()? * PAGE)
+    words.find(|word| *word == name)?;
+    words.next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -139,6 +151,12 @@ mod tests {
         assert_eq!(Lockdown::from("none [integrity] confidentiality\n"), Lockdown::Integrity);
         assert_eq!(Lockdown::from("[none] integrity confidentiality\n"), Lockdown::None);
         assert_eq!(Lockdown::from(""), Lockdown::None);
+    }
+
+    #[test]
+    fn counts_of_tcp_are_found_by_their_names() {
+        let text = "sockets: used 9\nTCP: inuse 2 orphan 0 tw 1 alloc 5 mem 3\nUDP: inuse 1 mem 7\n";
+        assert_eq!((tcp_value(text, "alloc"), tcp_value(text, "mem"), tcp_value(text, "x")), (Some(5), Some(3), None));
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Session {
     pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), StartError> {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
-        let sees_few = self.tracker.open_sockets() <= FEW_SOCKETS;
+        // What the last look saw may be long ago, or nothing yet.
+        let sees_few = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets()) <= FEW_SOCKETS;
         let rows = match picture {
             Picture::All => RowChoice::All,
             _ if !self.config.filter.is_empty() => RowChoice::All,

@@ -35,6 +35,13 @@ pub struct Peer {
     command: &'static [&'static str],
 }
 
+/// What becomes of what it prints on its standard output.
+enum Output {
+    Lost,
+    /// Some say there why they fail.
+    Heard,
+}
+
 /// All that are tried.
 pub const PEERS: [Peer; 6] = [
     Peer { name: "tcplife", package: "libbpf-tools", command: &["tcplife"] },
@@ -57,21 +64,29 @@ pub const PEERS: [Peer; 6] = [
 impl Peer {
     /// Starts it; or says why it does not work here.
     pub fn start(&self) -> Result<Result<Running, String>> {
-        let mut child = Command::new("unshare")
+        self.start_with(Output::Lost)
+    }
+
+    fn start_with(&self, output: Output) -> Result<Result<Running, String>> {
+        let (mut said, says) = io::pipe().context("cannot make a pipe")?;
+        let table = match output {
+            Output::Lost => Stdio::null(),
+            Output::Heard => says.try_clone().context("cannot share a pipe")?.into(),
+        };
+        let child = Command::new("unshare")
             .args(["--mount", "sh", "-c", WITH_TRACEFS])
             .args(self.command)
             .env("BPFTRACE_STRLEN", "64")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(table)
+            .stderr(says)
             .spawn()
             .context("cannot start unshare")?;
-        let mut errors = child.stderr.take().context("no standard error")?;
         let words = thread::spawn(move || {
             let mut words = Vec::new();
-            let _ = errors.by_ref().take(WORDS).read_to_end(&mut words);
+            let _ = said.by_ref().take(WORDS).read_to_end(&mut words);
             // A full pipe would stop it.
-            let _ = io::copy(&mut errors, &mut io::sink());
+            let _ = io::copy(&mut said, &mut io::sink());
             String::from_utf8_lossy(&words).into_owned()
         });
         let mut running = Running::new(child, self.name);
@@ -93,7 +108,7 @@ impl Peer {
     /// Why it cannot be compared with, if so: it must attach, and its programs must run when connections come and go.
     pub fn try_out(&self) -> Result<Option<String>> {
         let _run_times = RunTimes::keep()?;
-        let running = match self.start()? {
+        let running = match self.start_with(Output::Heard)? {
             Ok(running) => running,
             Err(reason) => return Ok(Some(reason)),
         };
@@ -114,8 +129,8 @@ fn reason(words: &str) -> String {
     let complains = |line: &&str| {
         let line = line.to_lowercase();
         let says_any_of = |words: &[&str]| words.iter().any(|word| line.contains(word));
-        // bpftrace says the second whenever it may not raise a limit that no longer matters.
-        says_any_of(&["error", "fail", "unable", "cannot"]) && !says_any_of(&["warning", "rlimit_memlock"])
+        // bpftrace says the second whenever it may not raise a limit that no longer matters; the third is source code.
+        says_any_of(&["error", "fail", "unable", "cannot"]) && !says_any_of(&["warning", "rlimit_memlock", "raise "])
     };
     let mut complaints = words.lines().map(str::trim).filter(complains);
     match (complaints.next(), complaints.next_back()) {
