@@ -100,6 +100,24 @@ fn one_sample_takes_no_time_and_prints_a_whole_report() {
 }
 
 #[test]
+fn samples_that_cost_more_than_the_budget_are_put_apart_and_the_report_says_so() {
+    let name = "samples_that_cost_more_than_the_budget_are_put_apart_and_the_report_says_so";
+    let Some(leaktrace) = leaktrace(name) else { return };
+    let stretched = |budget: &str| {
+        let words = ["report", "--duration", "3s", "--interval", "50ms", "--cpu-budget", budget, "--format", "json"];
+        let report = reported(&run(&leaktrace, &words));
+        let health = &report["health"];
+        assert!(health["pass_cpu_s"].as_f64().unwrap() > 0.0 && health["holders_pass_cpu_s"].is_f64(), "{health}");
+        let degraded = health["degraded"].as_array().unwrap();
+        let reasons = degraded.iter().filter(|one| one["feature"] == "interval").map(|one| one["reason"].to_string());
+        reasons.collect::<Vec<_>>()
+    };
+    let reasons = stretched("0.01");
+    assert!(reasons.len() == 1 && reasons[0].contains("--cpu-budget"), "{reasons:?}");
+    assert_eq!(stretched("0"), Vec::<String>::new());
+}
+
+#[test]
 fn stdout_carries_data_only() {
     let Some(leaktrace) = leaktrace("stdout_carries_data_only") else { return };
     let output = run(&leaktrace, &["report", "--duration", "0s", "--format", "json", "-vv"]);

@@ -17,12 +17,13 @@ pub struct Pace {
     budget: CpuBudget,
     costs: VecDeque<Duration>,
     first: bool,
+    planned: Duration,
 }
 
 impl Pace {
     /// Nothing sampled yet.
     pub fn new(asked: Duration, budget: CpuBudget) -> Self {
-        Self { asked, budget, costs: VecDeque::new(), first: true }
+        Self { asked, budget, costs: VecDeque::new(), first: true, planned: asked }
     }
 
     /// Takes in the processor time of one sample. The first one does what none does again: it adopts the sockets there are.
@@ -36,25 +37,29 @@ impl Pace {
         self.costs.push_back(cost);
     }
 
-    /// Time from one sample to the next: whole multiples of what was asked for, so that it does not change with every sample.
-    pub fn interval(&self) -> Duration {
+    /// Another sample will follow: decides when. Whole multiples of what was asked for, so that it does not change with every
+    /// sample.
+    pub fn plan(&mut self) {
         let needed = self.budget.interval_for(self.usual_cost()).min(LONGEST);
-        if needed <= self.asked || self.asked.is_zero() {
-            return self.asked;
+        self.planned = self.asked;
+        if needed > self.asked && !self.asked.is_zero() {
+            self.planned = self.asked.mul_f64((needed.as_secs_f64() / self.asked.as_secs_f64()).ceil());
         }
-        let times = (needed.as_secs_f64() / self.asked.as_secs_f64()).ceil();
-        self.asked.mul_f64(times)
+    }
+
+    /// Time from one sample to the next, as last planned.
+    pub fn interval(&self) -> Duration {
+        self.planned
     }
 
     /// What to tell people about it, if samples are further apart than they asked for.
     pub fn degradation(&self) -> Option<Degradation> {
-        let interval = self.interval();
-        (interval > self.asked).then(|| Degradation {
+        (self.planned > self.asked).then(|| Degradation {
             feature: "interval".to_owned(),
             reason: format!(
                 "samples are {} apart in place of {}, because each takes {} of processor time and leaktrace may take {} % \
                  of a core: a higher --cpu-budget brings them closer, a longer --interval says that this is fine",
-                format_duration(interval.as_secs_f64()),
+                format_duration(self.planned.as_secs_f64()),
                 format_duration(self.asked.as_secs_f64()),
                 format_duration(self.usual_cost().as_secs_f64()),
                 self.budget.percent()
@@ -78,8 +83,15 @@ mod tests {
 
     fn pace(percent: &str, costs_ms: &[u64]) -> Pace {
         let mut pace = Pace::new(SECOND, percent.parse().unwrap());
-        costs_ms.iter().for_each(|cost| pace.took(Duration::from_millis(*cost)));
+        take(&mut pace, costs_ms);
         pace
+    }
+
+    fn take(pace: &mut Pace, costs_ms: &[u64]) {
+        for cost in costs_ms {
+            pace.took(Duration::from_millis(*cost));
+            pace.plan();
+        }
     }
 
     #[test]
@@ -110,7 +122,7 @@ mod tests {
     fn when_samples_get_cheap_again_they_come_as_asked_again() {
         let mut pace = pace("1", &[0, 100, 100, 100, 100, 100]);
         assert_eq!(pace.interval(), 10 * SECOND);
-        (0..3).for_each(|_| pace.took(Duration::from_millis(1)));
+        take(&mut pace, &[1, 1, 1]);
         assert_eq!(pace.interval(), SECOND);
     }
 
@@ -123,7 +135,14 @@ mod tests {
     #[test]
     fn an_interval_longer_than_the_budget_asks_for_stays_as_it_is() {
         let mut pace = Pace::new(120 * SECOND, CpuBudget::default());
-        (0..3).for_each(|_| pace.took(90 * SECOND));
+        take(&mut pace, &[90_000; 3]);
         assert_eq!((pace.interval(), pace.degradation()), (120 * SECOND, None));
+    }
+
+    #[test]
+    fn a_sample_that_none_follows_changes_nothing() {
+        let mut pace = pace("1", &[0]);
+        pace.took(100 * SECOND);
+        assert_eq!((pace.interval(), pace.degradation()), (SECOND, None));
     }
 }

@@ -157,6 +157,9 @@ impl Session {
         self.tracker.ingest(sample);
         self.tracker.unite_by_name(|stack| self.namer.identity(stack));
         self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu));
+        if !is_last {
+            self.pace.plan();
+        }
         Ok(())
     }
 
