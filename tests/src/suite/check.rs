@@ -124,8 +124,8 @@ fn members<'a>(expect: &Expect, report: &'a Report, terms: &Terms) -> Vec<&'a So
         .iter()
         .filter(|socket| socket.state != "LISTEN")
         .filter(|socket| socket.netns.is_none_or(|found| found == netns))
-        // The same port may be bound for both.
-        .filter(|socket| socket.family == expect.family.as_deref().unwrap_or("ipv4"))
+        // A port may be bound in both families, for two programs.
+        .filter(|socket| socket.local.starts_with('[') == (expect.family.as_deref() == Some("ipv6")))
         .filter(|socket| expect.local_port.is_none_or(|port| socket.local_port() == Some(port)))
         .filter(|socket| expect.remote_port.is_none_or(|port| socket.remote_port() == Some(port)))
         .filter(|socket| expect.only_state.as_ref().is_none_or(|state| socket.state == *state))
