@@ -42,7 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Live view; off a terminal, a plain table every interval
-    Top(TopArgs),
+    Top(Box<TopArgs>),
     /// Watch for a while, then print one report
     Report(Box<ReportArgs>),
     /// Compare two JSON reports by call site: a canary against its baseline
