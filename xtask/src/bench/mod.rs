@@ -120,7 +120,7 @@ struct Sizes {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10000,100000,200000")]
     #[arg(value_parser = clap::value_parser!(u64).range(2..=2_000_000))]
     sizes: Vec<u64>,
-    /// Also 1,000,000, which take about 5 GB of kernel memory
+    /// Also 1,000,000, which take gigabytes of kernel memory and minutes to open
     #[arg(long)]
     large: bool,
 }
