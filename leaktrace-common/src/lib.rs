@@ -23,5 +23,5 @@ pub use row::{HolderRow, HoldersProgress, ProcessRow, SocketRow, row_flags, row_
 pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};
 pub use stack::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
-pub use time::{Ticks, ticks_from_ns, ticks_to_ns};
+pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};
 pub use verdict::{Severity, Verdict, Verdicts};

@@ -85,6 +85,30 @@ pub struct Observed {
     pub tx_payload: u32,
 }
 
+impl Observed {
+    /// Works out what of both queues is payload: the distance of the sequence numbers, less SYN and FIN, which take one
+    /// each. `peer_fin` is 1 once the peer's FIN has arrived, else 0.
+    #[inline(always)]
+    pub const fn with_payload(self, peer_fin: u32) -> Self {
+        let state = TcpState::from_raw(self.state);
+        let handshaken = !matches!(state, TcpState::SynSent | TcpState::SynReceived);
+        // In SYN_SENT the SYN itself stands in the send queue, after a reset nothing in it can be sent any more.
+        let sendable = handshaken && !matches!(state, TcpState::Closed);
+        let own_fin: u32 = if state.has_sent_fin() { 1 } else { 0 };
+        // The FIN leaves the receive queue with the last read, so the queue may already be without it.
+        let unread = distance(self.copied_seq, self.rcv_nxt).saturating_sub(peer_fin);
+        let unsent = distance(self.snd_una, self.write_seq).saturating_sub(own_fin);
+        Self { rx_payload: if handshaken { unread } else { 0 }, tx_payload: if sendable { unsent } else { 0 }, ..self }
+    }
+}
+
+/// From one sequence number to another. A distance below zero is a race, not four gigabytes.
+#[inline(always)]
+const fn distance(from: u32, to: u32) -> u32 {
+    let distance = to.wrapping_sub(from);
+    if distance > i32::MAX as u32 { 0 } else { distance }
+}
+
 impl SocketRecord {
     /// Moves the history on to `now`: each `*_since` restarts when its condition is broken by what is observed.
     ///

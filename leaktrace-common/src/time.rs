@@ -8,10 +8,17 @@ pub type Ticks = u32;
 
 const TICK_SHIFT: u32 = 24;
 
-/// Rounds nanoseconds down to ticks.
+/// A point in time in ticks, rounded down. It wraps as ticks do: for spans there is [`span_from_ns`].
 #[inline(always)]
 pub const fn ticks_from_ns(ns: u64) -> Ticks {
     (ns >> TICK_SHIFT) as Ticks
+}
+
+/// A span of nanoseconds in ticks, rounded down; the longest there is for one that is longer.
+#[inline(always)]
+pub const fn span_from_ns(ns: u64) -> Ticks {
+    let ticks = ns >> TICK_SHIFT;
+    if ticks > Ticks::MAX as u64 { Ticks::MAX } else { ticks as Ticks }
 }
 
 /// The span that `ticks` stand for, in nanoseconds.

@@ -1,6 +1,6 @@
 //! The ten verdicts: which hold for a row, decided once for the kernel and for user space.
 
-use crate::{PassSettings, SocketRow, row_flags, ticks_from_ns};
+use crate::{PassSettings, SocketRow, row_flags, ticks_to_ns};
 
 /// How bad a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,20 +162,21 @@ impl Verdicts {
 
     /// Which verdicts hold for `row` under `limits`. Pure: everything it needs is in its arguments.
     ///
-    /// Listening sockets, minisocks and sockets that the application has closed earn none. A socket in an
-    /// accept queue can only be [`Verdict::NotAccepted`].
+    /// Listening sockets, minisocks, sockets that the application has closed and states that this version does not
+    /// know earn none. A socket in an accept queue can only be [`Verdict::NotAccepted`]. Any bits may stand in a row:
+    /// `tests/verdicts.rs` holds this against the contract for all of them.
     ///
     /// Written without branches: the verifiers of older kernels follow every path, and ten conditions that each set a
     /// bit are a thousand paths (6.1 did not finish within 100 s).
     #[inline(always)]
     pub fn of(row: &SocketRow, limits: &PassSettings) -> Self {
-        let state = u32::from(row.state) & 31;
-        let is = |states: u32| states >> state & 1;
+        let is = |states: u32| states >> (row.state & 31) & 1;
         let has = |flag: u32| at_least((row.flags & flag).into(), 1);
         let lasts = |span: u32, limit: u32| at_least(span.into(), limit.into());
         let not = |condition: u32| condition ^ 1;
 
-        let open = is(OPEN_STATES) & not(has(row_flags::ORPHAN));
+        let known = at_least(31, row.state.into());
+        let open = is(OPEN_STATES) & known & not(has(row_flags::ORPHAN));
         let queued = open & has(row_flags::IN_ACCEPT_QUEUE);
         let held = open & not(has(row_flags::IN_ACCEPT_QUEUE));
         let flowing = held & is(FLOWING_STATES);
@@ -183,12 +184,15 @@ impl Verdicts {
         let stuck = lasts(row.in_state, limits.stall);
         let dead = held & is(1 << CLOSED) & has(row_flags::WAS_CONNECTED);
         let long = at_least(row.age_ns, limits.threshold_ns);
-        let waiting_old = lasts(ticks_from_ns(row.age_ns), limits.stall);
-        let unread = flowing & lasts(row.rx_queue_bytes, 1) & lasts(row.unread, limits.stall);
+        // In nanoseconds, for an age in ticks may not fit.
+        let waiting_old = at_least(row.age_ns, ticks_to_ns(limits.stall));
+        let waits = lasts(row.rx_queue_bytes, 1);
+        let unread = flowing & waits & lasts(row.unread, limits.stall);
         let has_read = at_least(row.bytes_read(), 1);
         let unsent = lasts(row.tx_queue_bytes, 1);
         let guarded = has(row_flags::KEEPALIVE) | lasts(row.user_timeout_ms, 1);
-        let never_heard = not(at_least(row.bytes_received, 1));
+        // A socket that was restored (TCP_REPAIR) may have a queue and no count.
+        let never_heard = not(at_least(row.bytes_received, 1) | waits);
         let quiet = lasts(row.idle, limits.idle) & not(unsent);
         let not_half_open = held & not(is(1 << CLOSED) & not(has(row_flags::WAS_CONNECTED)));
 
@@ -220,9 +224,10 @@ const FLOWING_STATES: u32 = CONNECTED_STATES;
 /// Those, and SYN_SENT, SYN_RECEIVED, CLOSED: a descriptor may refer to it. Never LISTEN, TIME_WAIT or a request.
 const OPEN_STATES: u32 = CONNECTED_STATES | 1 << 2 | 1 << 3 | 1 << 7;
 
-/// 1 if `value` is at least `limit`, else 0, without a branch. Both below 2^63, as all spans and sizes are.
+/// 1 if `value` is at least `limit`, else 0, for any two numbers and without a branch: what a subtraction borrows.
 #[inline(always)]
 fn at_least(value: u64, limit: u64) -> u32 {
+    let borrow = (!value & limit) | ((!value | limit) & value.wrapping_sub(limit));
     // The compiler would turn the sign back into a comparison, which this target can only branch on.
-    (core::hint::black_box(limit.wrapping_sub(value).wrapping_sub(1)) >> 63) as u32
+    (core::hint::black_box(!borrow) >> 63) as u32
 }

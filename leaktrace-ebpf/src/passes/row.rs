@@ -5,8 +5,7 @@ use crate::{
     maps::{offset, setup},
 };
 use leaktrace_common::{
-    Direction, Observed, PassSettings, SocketRecord, SocketRow, TcpState, record_flags, row_flags, row_kind,
-    ticks_from_ns,
+    Direction, Observed, PassSettings, SocketRecord, SocketRow, record_flags, row_flags, row_kind, ticks_from_ns,
 };
 
 const AF_INET6: u16 = 10;
@@ -17,7 +16,6 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.kind = row_kind::SOCKET;
     row.sk = address;
     row.state = sk.read(offset!(skc_state));
-    let state = TcpState::from_raw(row.state);
     let flags: u64 = sk.read(offset!(sk_flags));
     let bit = |bit: u32| (flags >> (bit & 63) & 1) as u32;
     let (orphan, fin) = (bit(setup!(sock_dead)), bit(setup!(sock_done)));
@@ -33,18 +31,11 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
         rcv_nxt: sk.read(offset!(rcv_nxt)),
         snd_una: sk.read(offset!(snd_una)),
         write_seq: sk.read(offset!(write_seq)),
-        rx_payload: 0,
-        tx_payload: 0,
-    };
-    // The FIN leaves the queue with the last read, so the queue may already be without it.
-    let queued = seen.rcv_nxt.wrapping_sub(seen.copied_seq);
-    let handshaken = !matches!(state, TcpState::SynSent | TcpState::SynReceived);
-    row.rx_queue_bytes = if handshaken { positive(queued).saturating_sub(fin) } else { 0 };
-    let unsent = positive(seen.write_seq.wrapping_sub(seen.snd_una));
-    let own_fin: u32 = if state.has_sent_fin() { 1 } else { 0 };
-    // In SYN_SENT the SYN itself stands in the send queue, after a reset nothing in it can be sent any more.
-    let sendable = handshaken && !matches!(state, TcpState::Closed);
-    row.tx_queue_bytes = if sendable { unsent.saturating_sub(own_fin) } else { 0 };
+        ..Observed::default()
+    }
+    .with_payload(fin);
+    row.rx_queue_bytes = seen.rx_payload;
+    row.tx_queue_bytes = seen.tx_payload;
     let received: u64 = sk.read(offset!(bytes_received));
     row.bytes_received = received.saturating_sub(u64::from(fin));
     row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
@@ -52,13 +43,7 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     let queued: i32 = sk.read(offset!(sk_wmem_queued));
     let ahead: i32 = sk.read(offset!(sk_forward_alloc));
     row.memory_bytes = at_least_zero(charged) + at_least_zero(queued) + at_least_zero(ahead);
-    Observed { rx_payload: row.rx_queue_bytes, tx_payload: row.tx_queue_bytes, ..seen }
-}
-
-/// A difference of sequence numbers that has gone below zero is a race, not four gigabytes.
-#[inline(always)]
-fn positive(difference: u32) -> u32 {
-    if difference > i32::MAX as u32 { 0 } else { difference }
+    seen
 }
 
 #[inline(always)]

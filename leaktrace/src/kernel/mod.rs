@@ -37,7 +37,7 @@ use aya::{
 use bytes::BytesMut;
 use callsites::CallsiteTable;
 use facts::KernelFacts;
-use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, Verdicts, emit, ticks_from_ns};
+use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, Verdicts, emit, span_from_ns};
 use mapped::{MappedArray, take_map_data};
 use namespaces::Namespaces;
 use passes::Rows;
@@ -274,8 +274,8 @@ impl Tracer {
                 now_ns: sample.boot_ns,
                 sweep_before_ns: sample.boot_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
                 threshold_ns: nanoseconds(request.threshold),
-                stall: ticks_from_ns(nanoseconds(request.stall)),
-                idle: ticks_from_ns(nanoseconds(request.idle)),
+                stall: span_from_ns(nanoseconds(request.stall)),
+                idle: span_from_ns(nanoseconds(request.idle)),
                 emit_verdicts,
                 emit,
                 pass: self.pass,
