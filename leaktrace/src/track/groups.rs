@@ -1,6 +1,9 @@
 //! Sockets by peer and by listener, which is how servers are understood: they accept everything on one stack.
 
-use super::{address, growth::Series};
+use super::{
+    address,
+    growth::{Growth, Look},
+};
 use crate::snapshot::Group;
 use leaktrace_common::{Direction, SocketRow, Verdict, Verdicts};
 use std::collections::HashMap;
@@ -11,7 +14,7 @@ const MOST_FOLLOWED: usize = 4096;
 /// Open sockets of each group over time.
 #[derive(Debug, Default)]
 pub struct Histories {
-    series: HashMap<Key, Series>,
+    series: HashMap<Key, Growth>,
 }
 
 /// What sockets are grouped by.
@@ -49,21 +52,30 @@ pub fn keys(row: &SocketRow) -> impl Iterator<Item = Key> {
 
 impl Histories {
     /// Takes in the sockets of one sample. Without all of them, counts would jump: then the past is dropped.
-    pub fn ingest<'a>(&mut self, seconds: f64, rows: impl Iterator<Item = &'a SocketRow>, sees_all: bool) {
+    pub fn ingest<'a>(
+        &mut self,
+        seconds: f64,
+        threshold_s: f64,
+        rows: impl Iterator<Item = &'a SocketRow>,
+        sees_all: bool,
+    ) {
         if !sees_all {
             self.series.clear();
             return;
         }
-        let mut counts: HashMap<Key, u64> = HashMap::new();
+        let mut looks: HashMap<Key, Look> = HashMap::new();
         for row in rows {
+            let aged = u64::from(Verdicts(row.verdicts).contains(Verdict::LongLived));
             for key in keys(row) {
-                *counts.entry(key).or_default() += 1;
+                let look = looks.entry(key).or_insert(Look { seconds, threshold_s, ..Look::default() });
+                look.open += 1;
+                look.aged += aged;
             }
         }
-        self.series.retain(|key, _| counts.contains_key(key));
-        for (key, count) in counts {
+        self.series.retain(|key, _| looks.contains_key(key));
+        for (key, look) in looks {
             if self.series.len() < MOST_FOLLOWED || self.series.contains_key(&key) {
-                self.series.entry(key).or_default().push(seconds, count);
+                self.series.entry(key).or_default().push(look);
             }
         }
     }
@@ -81,7 +93,7 @@ impl Histories {
     }
 
     fn start(&self, key: &Key) -> Group {
-        let trend = self.series.get(key).and_then(Series::trend);
+        let trend = self.series.get(key).and_then(Growth::trend);
         Group {
             name: key.name().to_owned(),
             growing: trend.map(|trend| trend.growing),

@@ -12,7 +12,7 @@ mod sites;
 mod sockets;
 
 pub use filter::{Filter, Network, NetworkError};
-pub use growth::{Series, Trend};
+pub use growth::{Growth, Look, Series, Trend};
 
 use crate::{
     host::{HostFacts, ProcessFacts},
@@ -145,7 +145,10 @@ impl Tracker {
         let holders = if looked_at_descriptors { sample.cost.holders } else { self.cost.holders };
         self.cost = Cost { holders, ..sample.cost };
         self.degraded = sample.degraded.into_iter().collect();
-        self.peers.ingest(self.now.boot_ns as f64 / 1e9, self.rows.iter(), self.sees_all());
+        let seconds = self.now.boot_ns as f64 / 1e9;
+        self.sites.remember(seconds, &self.limits, &self.dead);
+        let rows = self.rows.iter().chain(&self.dead);
+        self.peers.ingest(seconds, self.limits.threshold_ns as f64 / 1e9, rows, self.sees_all());
         self.count_resolved();
         self.forget_processes();
     }

@@ -1,14 +1,17 @@
 //! Call sites over time: the kernel's (one a process and stack) gathered into those that people see (one a program and
 //! stack), across processes and after their end.
 
-use super::{growth::Series, lifetimes::Histogram};
+use super::{
+    growth::{Growth, Look},
+    lifetimes::Histogram,
+};
 use crate::{
     host::ProcessFacts,
     sample::{CallsiteStack, Sample},
     snapshot::StackQuality,
     symbols::Location,
 };
-use leaktrace_common::{CallsiteCounters, Direction};
+use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Verdict, Verdicts};
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -51,7 +54,7 @@ pub struct Site {
     /// Counters of kernel call sites whose index has been given back.
     retired: Counts,
     /// Open sockets over time.
-    pub history: Series,
+    pub history: Growth,
     members: BTreeSet<u32>,
 }
 
@@ -126,14 +129,38 @@ impl Sites {
                 None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.tgid)),
             }
         }
-        let seconds = sample.boot_ns as f64 / 1e9;
-        let open: Vec<(u64, u64)> = self.sites.values().map(|site| (site.id, self.counts(site).open())).collect();
-        for (id, open) in open {
-            if let Some(site) = self.sites.get_mut(&id) {
-                site.history.push(seconds, open);
+        self.forget_empty();
+    }
+
+    /// Keeps how many sockets are open at each call site, and how many of them for longer than the threshold. `dead` are
+    /// those that TCP has finished with, which no pass over sockets counts.
+    pub fn remember(&mut self, seconds: f64, limits: &PassSettings, dead: &[SocketRow]) {
+        let mut dead_and_aged: HashMap<u64, u64> = HashMap::new();
+        for row in dead.iter().filter(|row| Verdicts(row.verdicts).contains(Verdict::LongLived)) {
+            if let Some((_, id)) = self.by_index.get(&row.callsite) {
+                *dead_and_aged.entry(*id).or_default() += 1;
             }
         }
-        self.forget_empty();
+        let looks: Vec<(u64, Look)> = self
+            .sites
+            .values()
+            .map(|site| {
+                let passed = self.members(site).filter(|counters| self.is_current(counters));
+                let aged: u64 = passed.map(|site| u64::from(site.sums.verdicts[Verdict::LongLived as usize])).sum();
+                let look = Look {
+                    seconds,
+                    open: self.counts(site).open(),
+                    aged: aged + dead_and_aged.get(&site.id).copied().unwrap_or(0),
+                    threshold_s: limits.threshold_ns as f64 / 1e9,
+                };
+                (site.id, look)
+            })
+            .collect();
+        for (id, look) in looks {
+            if let Some(site) = self.sites.get_mut(&id) {
+                site.history.push(look);
+            }
+        }
     }
 
     fn admit(
@@ -170,7 +197,7 @@ impl Sites {
             quality: stack.map(|stack| stack.quality).unwrap_or_default(),
             reason: stack.and_then(|stack| stack.reason.clone()),
             retired: Counts::default(),
-            history: Series::default(),
+            history: Growth::default(),
             members: BTreeSet::new(),
         });
         site.members.insert(index);
@@ -204,7 +231,7 @@ impl Sites {
             site.pids.extend(gone.pids);
             site.retired.merge(&gone.retired);
             // The counts of before are those of a part.
-            site.history = Series::default();
+            site.history = Growth::default();
         }
         if self.aliases.len() < MOST_EMPTY {
             self.aliases.insert(from, into);
