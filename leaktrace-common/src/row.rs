@@ -163,6 +163,8 @@ pub struct HoldersProgress {
     pub flushed: u64,
     /// Descriptors seen in this pass.
     pub descriptors: u64,
+    /// Sockets adopted in this pass.
+    pub adopted: u64,
 }
 
-const _: () = assert!(size_of::<HoldersProgress>() == 120);
+const _: () = assert!(size_of::<HoldersProgress>() == 128);

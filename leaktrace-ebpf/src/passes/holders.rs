@@ -10,7 +10,7 @@ use crate::{
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
-    HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, SocketRow, TcpState, Verdicts, emit,
+    HolderRow, HoldersProgress, Observed, PassSettings, ProcessRow, SocketRecord, SocketRow, TcpState, Verdicts, emit,
     record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
 };
 
@@ -22,6 +22,9 @@ pub struct Context {
     fd: u32,
     file: *mut u8,
 }
+
+/// Only where there is no entry yet: a hook may just have made one.
+const BPF_NOEXIST: u64 = 1;
 
 const S_IFMT: u16 = 0o170000;
 const S_IFSOCK: u16 = 0o140000;
@@ -66,7 +69,7 @@ pub fn pass_holders(ctx: *mut Context) -> i32 {
     let fd = unsafe { (*ctx).fd };
     let comm: [u8; 16] = Address(task as u64).read(offset!(task_comm));
     progress.current.comm = comm;
-    visit(Held { sk, fd, file }, meta, settings, &mut progress.current, again);
+    visit(Held { sk, fd, file }, meta, settings, progress, again);
     0
 }
 
@@ -115,8 +118,9 @@ fn cookie(file: *mut u8, sk: u64) -> u64 {
 }
 
 #[inline(always)]
-fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut ProcessRow, again: bool) {
+fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut HoldersProgress, again: bool) {
     let Held { sk, fd, file } = held;
+    let now = ticks_from_ns(settings.now_ns);
     let Some(row) = ROW.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is a live map value; one pass runs at a time.
     let row = unsafe { &mut *row };
@@ -126,9 +130,13 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut Pro
     if matches!(state, TcpState::Listen) {
         return;
     }
+    if SOCKETS.get_ptr_mut(sk).is_none() && adopt(sk, state, &seen, settings) {
+        progress.adopted += 1;
+    }
     let Some(record) = SOCKETS.get_ptr_mut(sk) else {
-        return adopt_dead(sk, state, settings);
+        return;
     };
+    let holding = &mut progress.current;
     // SAFETY: the pointer is a live map value.
     let record = unsafe { &mut *record };
     if !again {
@@ -142,7 +150,6 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, holding: &mut Pro
         record.holder_fd = fd;
     }
     place(record, holding, settings.now_ns);
-    let now = ticks_from_ns(settings.now_ns);
     if matches!(state, TcpState::Closed) {
         if was_connected(sk) {
             record.flags |= record_flags::CONNECTED;
@@ -176,28 +183,32 @@ fn was_connected(sk: u64) -> bool {
     acknowledged != 0 || received != 0
 }
 
-/// Adopts a socket that TCP has finished with, if it was connected once.
+/// Adopts a socket that nobody has heard of, unless it was never connected. At the start this pass comes before the one
+/// over sockets, so that they have their call sites by then.
 #[inline(always)]
-fn adopt_dead(sk: u64, state: TcpState, settings: &PassSettings) {
-    if !matches!(state, TcpState::Closed) {
-        return;
-    }
-    let port: u16 = Address(sk).read(offset!(skc_dport));
-    if port == 0 || !was_connected(sk) {
-        return;
-    }
-    let record = SocketRecord {
+fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> bool {
+    let mut record = SocketRecord {
         opened_ns: settings.now_ns,
         callsite: UNKNOWN,
-        flags: record_flags::ADOPTED | record_flags::CONNECTED,
+        flags: record_flags::ADOPTED,
         ..SocketRecord::default()
     };
-    if SOCKETS.insert(sk, record, 0).is_ok()
-        && let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN)
-    {
+    if matches!(state, TcpState::Closed) {
+        let port: u16 = Address(sk).read(offset!(skc_dport));
+        if port == 0 || !was_connected(sk) {
+            return false;
+        }
+        record.flags |= record_flags::CONNECTED;
+    }
+    record.observe(seen, ticks_from_ns(settings.now_ns));
+    if SOCKETS.insert(sk, record, BPF_NOEXIST).is_err() {
+        return false;
+    }
+    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1);
     }
+    true
 }
 
 /// Gives an adopted socket the call site that stands for its holder: moves it there from the unknown one.

@@ -48,6 +48,11 @@ pub fn live(config: WatchConfig) -> anyhow::Result<Outcome> {
                     }
                     return;
                 }
+                Update::Adopting { done, total } => {
+                    if snapshots.blocking_send(tui::Update::Adopting { done, total }).is_err() {
+                        return;
+                    }
+                }
                 Update::Started(_) => {}
             }
         }

@@ -55,7 +55,7 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
                     announce(hooks, config.duration);
                     end.as_mut().reset(Instant::now() + config.duration);
                 }
-                Some(Update::Snapshot(_)) => {}
+                Some(Update::Snapshot(_) | Update::Adopting { .. }) => {}
                 None => anyhow::bail!("the sampler ended without a word; please report this"),
             },
         }

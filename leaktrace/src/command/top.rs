@@ -32,7 +32,7 @@ pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
                     }
                 }
                 Some(Update::Failed(error)) => return Err(error.into()),
-                Some(Update::Started(_) | Update::Last(_)) => {}
+                Some(Update::Started(_) | Update::Adopting { .. } | Update::Last(_)) => {}
                 None => return Ok(Outcome::Done),
             },
         }

@@ -22,6 +22,8 @@ pub struct MappedArray<T> {
 
 // SAFETY: the mapping belongs to this value alone and is only reached through it.
 unsafe impl<T: Send> Send for MappedArray<T> {}
+// SAFETY: entries are only copied, word by word as the kernel side writes them, and any bytes are a `T`.
+unsafe impl<T: Send> Sync for MappedArray<T> {}
 
 impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     /// Distance between entries: array maps round values up to eight bytes.
@@ -59,7 +61,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     }
 
     /// Overwrites one entry.
-    pub fn set(&mut self, index: usize, value: T) {
+    pub fn set(&self, index: usize, value: T) {
         if let Some(entry) = self.entry(index) {
             // SAFETY: the entry is mapped and aligned.
             unsafe { entry.write_volatile(value) };

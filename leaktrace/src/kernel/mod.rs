@@ -45,6 +45,7 @@ use stacks::StackReader;
 use std::{
     collections::HashMap,
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -96,6 +97,22 @@ pub enum HoldersPass {
     Skip,
 }
 
+/// How many sockets the passes of the first sample have taken in so far; for any thread to look at.
+#[derive(Clone)]
+pub struct Adoption {
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
+}
+
+impl Adoption {
+    /// Sockets so far.
+    pub fn sockets(&self) -> u64 {
+        let held = self.holding.get(0).map_or(0, |progress| progress.adopted);
+        let passed = self.totals.get(0).map_or(0, |totals| totals.open + totals.orphans);
+        held.max(passed)
+    }
+}
+
 /// The oldest kernel with all that is needed: `iter/tcp` came with 5.9.
 const OLDEST_KERNEL: (u32, u32) = (5, 9);
 
@@ -116,8 +133,8 @@ pub struct Tracer {
     callsites: CallsiteTable,
     stacks: StackReader,
     settings: MappedArray<PassSettings>,
-    totals: MappedArray<PassTotals>,
-    holding: MappedArray<HoldersProgress>,
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
     losses: MappedArray<Losses>,
     namespaces: Namespaces,
     next_search: Instant,
@@ -175,8 +192,8 @@ impl Tracer {
             callsites,
             stacks: StackReader::new(options.unwind, captures, modules, images),
             settings: map_array(&mut ebpf, "SETTINGS")?,
-            totals: map_array(&mut ebpf, "TOTALS")?,
-            holding: map_array(&mut ebpf, "HOLDING")?,
+            totals: Arc::new(map_array(&mut ebpf, "TOTALS")?),
+            holding: Arc::new(map_array(&mut ebpf, "HOLDING")?),
             losses: map_array(&mut ebpf, "LOSSES")?,
             namespaces: Namespaces::default(),
             next_search: Instant::now(),
@@ -205,6 +222,11 @@ impl Tracer {
         self.callsites.place_new(&mut self.stacks)
     }
 
+    /// How far the first sample is.
+    pub fn adoption(&self) -> Adoption {
+        Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
+    }
+
     /// Takes one sample. Blocks for as long as the passes take: about a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
         self.log.flush();
@@ -215,14 +237,23 @@ impl Tracer {
         if request.holders == HoldersPass::Run {
             self.held_pass = next_number(self.held_pass);
         }
-        self.pass_sockets(request, &mut rows, &mut sample)?;
-        if request.holders == HoldersPass::Run {
+        let is_first = self.pass == 0;
+        self.begin_pass(request, sample.boot_ns);
+        if is_first && request.holders == HoldersPass::Run {
+            // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
             self.pass_holders(&mut rows, &mut sample)?;
-            if sample.totals.adopted > 0 {
-                // The holders pass has just placed adopted sockets: sum them where they belong now.
-                let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
-                self.pass_sockets(request, &mut rows, &mut sample)?;
-                rows.sockets.extend(dead);
+            self.pass_sockets(&mut rows, &mut sample)?;
+        } else {
+            self.pass_sockets(&mut rows, &mut sample)?;
+            if request.holders == HoldersPass::Run {
+                self.pass_holders(&mut rows, &mut sample)?;
+                if sample.totals.adopted > 0 {
+                    // The holders pass has just placed adopted sockets: sum them where they belong now.
+                    let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
+                    self.begin_pass(request, sample.boot_ns);
+                    self.pass_sockets(&mut rows, &mut sample)?;
+                    rows.sockets.extend(dead);
+                }
             }
         }
         rows.sockets.sort_unstable_by_key(|row| row.sk);
@@ -255,13 +286,8 @@ impl Tracer {
         }
     }
 
-    fn pass_sockets(
-        &mut self,
-        request: &SampleRequest,
-        rows: &mut Rows,
-        sample: &mut Sample,
-    ) -> Result<(), StartError> {
-        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+    /// Numbers a pass over sockets and tells the kernel side what to look for.
+    fn begin_pass(&mut self, request: &SampleRequest, now_ns: u64) {
         self.pass = next_number(self.pass);
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let (emit_verdicts, emit) = match request.rows {
@@ -271,8 +297,8 @@ impl Tracer {
         self.settings.set(
             0,
             PassSettings {
-                now_ns: sample.boot_ns,
-                sweep_before_ns: sample.boot_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
+                now_ns,
+                sweep_before_ns: now_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
                 threshold_ns: nanoseconds(request.threshold),
                 stall: span_from_ns(nanoseconds(request.stall)),
                 idle: span_from_ns(nanoseconds(request.idle)),
@@ -283,11 +309,14 @@ impl Tracer {
                 _pad: 0,
             },
         );
-        let mut totals = PassTotals::default();
-        self.totals.set(0, totals);
-        let (ebpf, buffer, shared) = (&mut self.ebpf, &mut self.buffer, &mut self.totals);
+        self.totals.set(0, PassTotals::default());
+    }
+
+    fn pass_sockets(&mut self, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+        let (ebpf, buffer, shared) = (&mut self.ebpf, &mut self.buffer, &self.totals);
         let visited = self.namespaces.visit_each(|_| {
-            totals = PassTotals { shown: 0, ..shared.get(0).unwrap_or_default() };
+            let totals = PassTotals { shown: 0, ..shared.get(0).unwrap_or_default() };
             shared.set(0, totals);
             passes::run(ebpf, "pass_sockets", buffer, rows).map_err(io::Error::other)
         });

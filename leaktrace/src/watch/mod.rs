@@ -3,6 +3,7 @@
 //! The thread enters network namespaces and may block for as long as a pass takes; whoever shows snapshots or listens
 //! for signals does so elsewhere and is never held up.
 
+mod adoption;
 mod namer;
 mod pace;
 mod session;
@@ -64,6 +65,13 @@ impl Teller {
 pub enum Update {
     /// Hooks of this kind are attached, the first sample is on its way.
     Started(HookKind),
+    /// Sockets that were open before are being taken in, which takes a while on a large host.
+    Adopting {
+        /// Sockets so far.
+        done: u64,
+        /// About how many there are, where known; equal to `done` at the end.
+        total: Option<u64>,
+    },
     /// A look that was asked for by the interval.
     Snapshot(Box<Snapshot>),
     /// The look that [`Control::Finish`] asked for; nothing follows.
@@ -140,11 +148,12 @@ fn run(
     config: WatchConfig,
     each: Each,
     orders: &mpsc::Receiver<Control>,
-    tell: &dyn Fn(Update),
+    tell: &(dyn Fn(Update) + Sync),
 ) -> Result<(), StartError> {
     let mut session = Session::start(config)?;
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
+    let mut adoption = session.adoption();
     loop {
         match orders.try_recv() {
             Ok(Control::Finish(picture)) => {
@@ -166,7 +175,7 @@ fn run(
         }
         match each {
             Each::Show(picture) => {
-                session.look(picture, false)?;
+                adoption::told(adoption.take(), tell, || session.look(picture, false))?;
                 tell(Update::Snapshot(Box::new(session.snapshot())));
             }
             Each::Remember => session.look(Picture::Suspects, false)?,

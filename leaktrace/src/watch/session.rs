@@ -4,7 +4,7 @@ use super::{Limits, Namer, pace::Pace};
 use crate::{
     config::WatchConfig,
     host::{self, Clock, HostFacts},
-    kernel::{HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
+    kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
     sample::Sample,
     snapshot::Snapshot,
     symbols::{Images, Modules},
@@ -26,6 +26,11 @@ pub trait Source {
     /// # Errors
     /// When sampling is no longer possible.
     fn attend(&mut self, longest: Duration) -> Result<(), StartError>;
+
+    /// How far the first sample is, for sources that may take long over it.
+    fn adoption(&self) -> Option<Adoption> {
+        None
+    }
 }
 
 impl Source for Tracer {
@@ -36,6 +41,10 @@ impl Source for Tracer {
     fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
         self.wait_for_new(longest);
         self.place_new()
+    }
+
+    fn adoption(&self) -> Option<Adoption> {
+        Some(Self::adoption(self))
     }
 }
 
@@ -113,6 +122,11 @@ impl Session {
         self.config.stall = limits.stall;
         self.config.idle = limits.idle;
         self.tracker.set_settings(self.config.settings());
+    }
+
+    /// See [`Source::adoption`].
+    pub fn adoption(&self) -> Option<Adoption> {
+        self.source.adoption()
     }
 
     /// See [`Source::attend`].
