@@ -299,6 +299,19 @@ pub struct Lifetimes {
     pub p99: f64,
     /// Longest.
     pub max: f64,
+    /// The histogram itself: its classes that are not empty, shortest first. Reports of earlier versions have none.
+    #[serde(default)]
+    pub buckets: Vec<LifetimeBucket>,
+}
+
+/// A class of lifetimes: those below a bound and not below half of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LifetimeBucket {
+    /// The bound, in seconds: a power of two of nanoseconds. The first class begins at 0; that of lifetimes of 52 days and
+    /// more has no end, and its bound is the longest of them.
+    pub below: f64,
+    /// How many.
+    pub count: u64,
 }
 
 /// A peer of a call site.

@@ -221,7 +221,14 @@ fn leaking_site() -> Callsite {
         oldest_exact: true,
         growing: Some(true),
         growth_per_min: Some(12.3),
-        lifetime_s: Some(Lifetimes { count: 34, p50: 0.02, p90: 1.25, p99: 4.0, max: 9.5 }),
+        lifetime_s: Some(Lifetimes {
+            count: 34,
+            p50: 0.02,
+            p90: 1.25,
+            p99: 4.0,
+            max: 9.5,
+            buckets: lived(&[(25, 20), (31, 13), (34, 1)]),
+        }),
         rx_queue_bytes: 4_190_208,
         memory_bytes: 18 << 20,
         verdicts: counts(&[("never-read", 100), ("close-wait", 18), ("long-lived", 118)]),
@@ -231,6 +238,11 @@ fn leaking_site() -> Callsite {
         ],
         ..Callsite::default()
     }
+}
+
+/// Buckets that end at these powers of two of nanoseconds.
+fn lived(counts: &[(i32, u64)]) -> Vec<LifetimeBucket> {
+    counts.iter().map(|(power, count)| LifetimeBucket { below: 2_f64.powi(*power) / 1e9, count: *count }).collect()
 }
 
 fn accepting_site() -> Callsite {
@@ -251,7 +263,14 @@ fn accepting_site() -> Callsite {
         oldest_exact: false,
         growing: Some(false),
         growth_per_min: Some(-0.4),
-        lifetime_s: Some(Lifetimes { count: 181, p50: 0.2, p90: 3.0, p99: 12.0, max: 25.0 }),
+        lifetime_s: Some(Lifetimes {
+            count: 181,
+            p50: 0.2,
+            p90: 3.0,
+            p99: 12.0,
+            max: 25.0,
+            buckets: lived(&[(28, 95), (32, 80), (35, 6)]),
+        }),
         rx_queue_bytes: 4_096,
         memory_bytes: 3 << 20,
         verdicts: counts(&[("write-stalled", 12), ("silent-peer", 1)]),

@@ -1,6 +1,6 @@
 //! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
 
-use crate::snapshot::Lifetimes;
+use crate::snapshot::{LifetimeBucket, Lifetimes};
 use leaktrace_common::{CallsiteCounters, LIFETIME_BUCKETS};
 
 /// Counts by class.
@@ -41,7 +41,23 @@ impl Histogram {
         }
         let longest_s = self.longest_ns as f64 / 1e9;
         let quantile = |share: f64| self.quantile(share * count as f64).min(longest_s);
-        Some(Lifetimes { count, p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: longest_s })
+        Some(Lifetimes {
+            count,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            max: longest_s,
+            buckets: self.buckets(longest_s),
+        })
+    }
+
+    fn buckets(&self, longest_s: f64) -> Vec<LifetimeBucket> {
+        let below = |class: usize| {
+            let bound = (class as f64 + 10.0).exp2() / 1e9;
+            if class + 1 == LIFETIME_BUCKETS { bound.max(longest_s) } else { bound }
+        };
+        let counted = self.classes.iter().enumerate().filter(|(_, count)| **count > 0);
+        counted.map(|(class, count)| LifetimeBucket { below: below(class), count: *count }).collect()
     }
 
     /// The value below which `rank` lifetimes lie, spread evenly over the logarithm within a class.
@@ -77,6 +93,15 @@ mod tests {
     #[test]
     fn nothing_closed_has_no_lifetimes() {
         assert_eq!(Histogram::default().summary(), None);
+    }
+
+    #[test]
+    fn every_lifetime_is_in_the_bucket_that_ends_above_it() {
+        let mut histogram = Histogram::default();
+        histogram.add(&site(&[0, 1_000, 1_500, 1_000_000_000, u64::MAX]));
+        let buckets = histogram.summary().unwrap_or_default().buckets;
+        let found: Vec<(u64, u64)> = buckets.iter().map(|bucket| ((bucket.below * 1e9) as u64, bucket.count)).collect();
+        assert_eq!(found, [(1 << 10, 2), (1 << 11, 1), (1 << 30, 1), (u64::MAX, 1)]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Made-up snapshots of any size, for the benchmark, the demo and tests. Deterministic.
 
 use crate::snapshot::{
-    Callsite, Degradation, Frame, Group, Health, Holder, Host, Lifetimes, Lost, PeerCount, Process, Settings, Snapshot,
-    Socket, StackQuality, Totals, VerdictCounts, Window,
+    Callsite, Degradation, Frame, Group, Health, Holder, Host, LifetimeBucket, Lifetimes, Lost, PeerCount, Process,
+    Settings, Snapshot, Socket, StackQuality, Totals, VerdictCounts, Window,
 };
 
 /// How much there is of everything.
@@ -190,6 +190,16 @@ fn frame(nth: usize, symbol: &str, file: Option<(&str, u32)>, module: &str) -> F
     }
 }
 
+/// Most live for milliseconds, a tenth for longer than a third of a second, one in a hundred for seconds.
+fn lifetimes(count: u64) -> Lifetimes {
+    let share = |percent: u64| count * percent / 100;
+    let counts = [(22, share(15)), (23, share(30)), (24, share(25)), (26, share(15)), (29, share(8)), (32, share(4))];
+    let rest = count - counts.iter().map(|(_, count)| count).sum::<u64>();
+    let buckets = counts.into_iter().chain([(36, rest)]).filter(|(_, count)| *count > 0);
+    let buckets = buckets.map(|(power, count)| LifetimeBucket { below: 2_f64.powi(power) / 1e9, count }).collect();
+    Lifetimes { count, p50: 0.012, p90: 0.35, p99: 4.2, max: 61.0, buckets }
+}
+
 fn stack(callsite: usize) -> Vec<Frame> {
     let (function, file, line) = FUNCTIONS[callsite % FUNCTIONS.len()];
     let module = format!("/srv/{}/bin/{}", COMMS[callsite % COMMS.len()], COMMS[callsite % COMMS.len()]);
@@ -235,7 +245,7 @@ fn callsite(size: Size, nth: usize, tick: u64) -> Callsite {
         } else {
             0.2 * (nth % 3) as f64
         }),
-        lifetime_s: (closed > 0).then_some(Lifetimes { count: closed, p50: 0.012, p90: 0.35, p99: 4.2, max: 61.0 }),
+        lifetime_s: (closed > 0).then(|| lifetimes(closed)),
         peers: (0..3)
             .map(|p| PeerCount { peer: peer((nth + p) % size.peers.max(1)), open: 9 - 3 * p as u64 })
             .collect(),

@@ -1,7 +1,6 @@
-//! Open sockets over time, and how long closed ones had lived.
+//! Open sockets over time.
 
-use super::lines::{Lines, line, wrapped};
-use crate::snapshot::Callsite;
+use super::lines::{Lines, line};
 use crate::tui::app::App;
 use crate::tui::figures::short_count;
 use crate::tui::history::{Points, Whose};
@@ -47,36 +46,6 @@ pub fn open_over_time(app: &App, cells: usize) -> Lines {
             _ => "",
         };
         lines.push(vec![(format!("{label:>width$} ", width = digits), Role::Faint), (row, Role::Curve)]);
-    }
-    lines
-}
-
-/// Shares of the closed sockets by lifetime, between the quantiles that are known, and the oldest open one beside them.
-pub fn lifetimes(app: &App, site: &Callsite, cells: usize) -> Lines {
-    let Some(life) = &site.lifetime_s else { return Lines::new() };
-    let charset = app.options.charset;
-    let mut lines = vec![line(format!("Lifetimes of {} closed", format_count(life.count)), Role::Strong)];
-    let room = cells.saturating_sub(24).clamp(4, 30);
-    let classes = [
-        (life.p50, 50, "half within"),
-        (life.p90, 40, "90% within"),
-        (life.p99, 9, "99% within"),
-        (life.max, 1, "longest"),
-    ];
-    for (seconds, share, name) in classes {
-        let bar = charset.steps()[7].repeat((room * share / 50).max(1));
-        lines.push(vec![
-            (format!("{name:<11} "), Role::Faint),
-            (format!("{:>8} ", format_duration(seconds)), Role::Text),
-            (bar, Role::Curve),
-        ]);
-    }
-    if let Some(times) =
-        site.oldest_s.map(|oldest| oldest / life.p99).filter(|times| times.is_finite() && *times >= 2.0)
-    {
-        let bound = if site.oldest_exact { "" } else { "at least " };
-        let text = format!("the oldest open one is {bound}{} times as old as 99% ever got", format_count(times as u64));
-        lines.extend(wrapped(&text, 0, cells, Role::Warning));
     }
     lines
 }

@@ -2,6 +2,7 @@
 
 mod about;
 mod curves;
+mod lifetimes;
 mod lines;
 mod lists;
 mod stack;
@@ -80,7 +81,7 @@ fn side_column(app: &App, cells: usize) -> Lines {
     if let Some((AnyTable::Callsites(table), at)) = app.table().zip(app.selected_row())
         && let Some(site) = table.items.get(at)
     {
-        lines::join(&mut all, curves::lifetimes(app, site, cells));
+        lines::join(&mut all, lifetimes::of_site(app, site, cells));
         lines::join(&mut all, lists::peers(app, site));
     }
     lines::join(&mut all, lists::holders(app, cells));
