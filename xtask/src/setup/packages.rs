@@ -18,6 +18,7 @@ pub const FOR_TESTS: &[Package] = &[
     package("busybox", "busybox-static"),
     package("cpio", "cpio"),
     package("cc", "gcc"),
+    package("tmux", "tmux"),
 ];
 
 /// What `cargo xtask bench` compares leaktrace with.
