@@ -1,6 +1,6 @@
 //! Cells that several tables have: figures, verdicts, trends.
 
-use super::{Align, Around, Cell, Column, Sort, When};
+use super::{Around, Cell, Column, Sort, When, right};
 use crate::tui::facts::worst;
 use crate::tui::figures;
 use crate::tui::history::Points;
@@ -153,18 +153,9 @@ pub fn trend<'a>(points: Option<Points<'_>>, around: &Around<'a>) -> Cell<'a> {
 
 /// The column of the verdict at `V` in [`Verdict::ALL`].
 pub const fn verdict_column<T: 'static, const V: usize>() -> Column<T> {
-    Column {
-        name: heading(Verdict::ALL[V]),
-        about: Verdict::ALL[V].name(),
-        least: 6,
-        good: 6,
-        most: 6,
-        rank: 5,
-        align: Align::Right,
-        when: When::Seen(Verdict::ALL[V]),
-        cell: |_, around| verdict(Verdict::ALL[V], around),
-        sort: Sort::Number(|_, around| Some(around.counts[V] as f64)),
-    }
+    right(heading(Verdict::ALL[V]), Verdict::ALL[V].name(), [6, 6, 6], 5)
+        .when(When::Seen(Verdict::ALL[V]))
+        .shows(|_, around| verdict(Verdict::ALL[V], around), Sort::Number(|_, around| Some(around.counts[V] as f64)))
 }
 
 /// A verdict in six cells.

@@ -105,6 +105,40 @@ pub struct Column<T: 'static> {
     pub sort: Sort<T>,
 }
 
+/// A column as far as it does not depend on what the rows are.
+pub struct Head {
+    name: &'static str,
+    about: &'static str,
+    cells: [u16; 3],
+    rank: u8,
+    align: Align,
+    when: When,
+}
+
+/// A column of text: its heading, what it says, fewest, good and most cells, and its rank (see [`Column`]).
+pub const fn left(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
+    Head { name, about, cells, rank, align: Align::Left, when: When::Always }
+}
+
+/// A column of figures, by the same.
+pub const fn right(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
+    Head { name, about, cells, rank, align: Align::Right, when: When::Always }
+}
+
+impl Head {
+    /// Shown only then.
+    pub const fn when(self, when: When) -> Self {
+        Self { when, ..self }
+    }
+
+    /// The column, with what it shows of a row and how it orders rows.
+    pub const fn shows<T>(self, cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>, sort: Sort<T>) -> Column<T> {
+        let [least, good, most] = self.cells;
+        let Self { name, about, rank, align, when, .. } = self;
+        Column { name, about, least, good, most, rank, align, when, cell, sort }
+    }
+}
+
 /// A kind of row that has columns.
 pub trait Tabular: Item {
     /// All its columns, left to right.

@@ -1,7 +1,7 @@
 //! The columns of peers and listeners.
 
 use super::cells::{self, verdict_column};
-use super::{Align, Around, Cell, Column, Sort, Tabular, When};
+use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
 use crate::snapshot::Group;
 use crate::tui::history::Whose;
 use crate::tui::row_key::host_of;
@@ -14,116 +14,30 @@ impl Tabular for Group {
 }
 
 static COLUMNS: &[Column<Group>] = &[
-    Column {
-        name: "",
-        about: "how bad",
-        least: 1,
-        good: 1,
-        most: 1,
-        rank: 0,
-        align: Align::Left,
-        when: When::Always,
-        cell: |_, around| cells::sign(around),
-        sort: Sort::Number(|_, around| cells::badness(around)),
-    },
-    Column {
-        name: "PEER",
-        about: "address and port, or address",
-        least: 16,
-        good: 21,
-        most: 47,
-        rank: 0,
-        align: Align::Left,
-        when: When::Always,
-        cell: |row, around| cells::foreign(&row.name, around, Role::Strong),
-        sort: Sort::Address(|row| &row.name),
-    },
-    Column {
-        name: "NAME",
-        about: "its name",
-        least: 12,
-        good: 24,
-        most: 48,
-        rank: 1,
-        align: Align::Left,
-        when: When::Named,
-        cell: name,
-        sort: Sort::Address(|row| &row.name),
-    },
-    Column {
-        name: "OPEN",
-        about: "sockets open now",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 0,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::count(row.open, around),
-        sort: Sort::Number(|row, _| Some(row.open as f64)),
-    },
-    Column {
-        name: "FLAG",
-        about: "open sockets with a verdict",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 0,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::flagged(row.flagged, around),
-        sort: Sort::Number(|row, _| Some(row.flagged as f64)),
-    },
-    Column {
-        name: "+/MIN",
-        about: "change of open sockets a minute; marked where it is judged to grow",
-        least: 6,
-        good: 6,
-        most: 6,
-        rank: 2,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::growth(row.growth_per_min, row.growing, around),
-        sort: Sort::Number(|row, _| row.growth_per_min),
-    },
-    Column {
-        name: "TREND",
-        about: "open sockets over the whole run",
-        least: 8,
-        good: 10,
-        most: 16,
-        rank: 3,
-        align: Align::Left,
-        when: When::Always,
-        cell: |row, around| {
+    left("", "how bad", [1, 1, 1], 0)
+        .shows(|_, around| cells::sign(around), Sort::Number(|_, around| cells::badness(around))),
+    left("PEER", "address and port, or address", [16, 21, 47], 0)
+        .shows(|row, around| cells::foreign(&row.name, around, Role::Strong), Sort::Address(|row| &row.name)),
+    left("NAME", "its name", [12, 24, 48], 1).when(When::Named).shows(name, Sort::Address(|row| &row.name)),
+    right("OPEN", "sockets open now", [5, 5, 5], 0)
+        .shows(|row, around| cells::count(row.open, around), Sort::Number(|row, _| Some(row.open as f64))),
+    right("FLAG", "open sockets with a verdict", [5, 5, 5], 0)
+        .shows(|row, around| cells::flagged(row.flagged, around), Sort::Number(|row, _| Some(row.flagged as f64))),
+    right("+/MIN", "change of open sockets a minute; marked where it is judged to grow", [6, 6, 6], 2).shows(
+        |row, around| cells::growth(row.growth_per_min, row.growing, around),
+        Sort::Number(|row, _| row.growth_per_min),
+    ),
+    left("TREND", "open sockets over the whole run", [8, 10, 16], 3).shows(
+        |row, around| {
             cells::trend(around.history.row(Whose::group(&row.name)).filter(|_| around.extra.is_none()), around)
         },
-        sort: Sort::Number(|row, _| row.growth_per_min),
-    },
-    Column {
-        name: "OLDEST",
-        about: "age of the oldest",
-        least: 7,
-        good: 7,
-        most: 7,
-        rank: 1,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::span(row.oldest_s, around),
-        sort: Sort::Number(|row, _| row.oldest_s),
-    },
-    Column {
-        name: "VERDICTS",
-        about: "all verdicts with their counts",
-        least: 16,
-        good: 30,
-        most: 64,
-        rank: 1,
-        align: Align::Left,
-        when: When::Otherwise,
-        cell: |_, around| cells::verdicts(around),
-        sort: Sort::Number(|_, around| cells::badness(around)),
-    },
+        Sort::Number(|row, _| row.growth_per_min),
+    ),
+    right("OLDEST", "age of the oldest", [7, 7, 7], 1)
+        .shows(|row, around| cells::span(row.oldest_s, around), Sort::Number(|row, _| row.oldest_s)),
+    left("VERDICTS", "all verdicts with their counts", [16, 30, 64], 1)
+        .when(When::Otherwise)
+        .shows(|_, around| cells::verdicts(around), Sort::Number(|_, around| cells::badness(around))),
     verdict_column::<_, 0>(),
     verdict_column::<_, 1>(),
     verdict_column::<_, 2>(),
@@ -134,30 +48,14 @@ static COLUMNS: &[Column<Group>] = &[
     verdict_column::<_, 7>(),
     verdict_column::<_, 8>(),
     verdict_column::<_, 9>(),
-    Column {
-        name: "RXQ",
-        about: "payload that waits unread",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 6,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::size(row.rx_queue_bytes, around),
-        sort: Sort::Number(|row, _| Some(row.rx_queue_bytes as f64)),
-    },
-    Column {
-        name: "MEM",
-        about: "kernel memory",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 6,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::size(row.memory_bytes, around),
-        sort: Sort::Number(|row, _| Some(row.memory_bytes as f64)),
-    },
+    right("RXQ", "payload that waits unread", [5, 5, 5], 6).shows(
+        |row, around| cells::size(row.rx_queue_bytes, around),
+        Sort::Number(|row, _| Some(row.rx_queue_bytes as f64)),
+    ),
+    right("MEM", "kernel memory", [5, 5, 5], 6).shows(
+        |row, around| cells::size(row.memory_bytes, around),
+        Sort::Number(|row, _| Some(row.memory_bytes as f64)),
+    ),
 ];
 
 fn name<'a>(row: &'a Group, around: &Around<'a>) -> Cell<'a> {

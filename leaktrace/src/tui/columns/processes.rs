@@ -1,7 +1,7 @@
 //! The columns of the processes.
 
 use super::cells::{self, verdict_column};
-use super::{Align, Around, Cell, Column, Sort, Tabular, When};
+use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
 use crate::snapshot::Process;
 use crate::tui::figures::{short_count, span};
 use crate::tui::history::Whose;
@@ -16,140 +16,31 @@ impl Tabular for Process {
 }
 
 static COLUMNS: &[Column<Process>] = &[
-    Column {
-        name: "",
-        about: "how bad",
-        least: 1,
-        good: 1,
-        most: 1,
-        rank: 0,
-        align: Align::Left,
-        when: When::Always,
-        cell: |_, around| cells::sign(around),
-        sort: Sort::Number(|_, around| cells::badness(around)),
-    },
-    Column {
-        name: "PID",
-        about: "process id, or how many processes",
-        least: 7,
-        good: 7,
-        most: 7,
-        rank: 0,
-        align: Align::Right,
-        when: When::Always,
-        cell: pid,
-        sort: Sort::Number(|row, _| Some(f64::from(row.pid))),
-    },
-    Column {
-        name: "PROCESS",
-        about: "name of the process",
-        least: 8,
-        good: 15,
-        most: 20,
-        rank: 0,
-        align: Align::Left,
-        when: When::Always,
-        cell: name,
-        sort: Sort::Text(|row| &row.comm),
-    },
-    Column {
-        name: "WHERE",
-        about: "container, pod or systemd unit",
-        least: 12,
-        good: 16,
-        most: 36,
-        rank: 4,
-        align: Align::Left,
-        when: When::Always,
-        cell: place,
-        sort: Sort::Text(home),
-    },
-    Column {
-        name: "OPEN",
-        about: "TCP connections it holds",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 0,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::count(row.open, around),
-        sort: Sort::Number(|row, _| Some(row.open as f64)),
-    },
-    Column {
-        name: "FLAG",
-        about: "those with a verdict",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 0,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::flagged(row.flagged, around),
-        sort: Sort::Number(|row, _| Some(row.flagged as f64)),
-    },
-    Column {
-        name: "TREND",
-        about: "open sockets over the whole run",
-        least: 8,
-        good: 10,
-        most: 16,
-        rank: 3,
-        align: Align::Left,
-        when: When::Always,
-        cell: |row, around| {
+    left("", "how bad", [1, 1, 1], 0)
+        .shows(|_, around| cells::sign(around), Sort::Number(|_, around| cells::badness(around))),
+    right("PID", "process id, or how many processes", [7, 7, 7], 0)
+        .shows(pid, Sort::Number(|row, _| Some(f64::from(row.pid)))),
+    left("PROCESS", "name of the process", [8, 15, 20], 0).shows(name, Sort::Text(|row| &row.comm)),
+    left("WHERE", "container, pod or systemd unit", [12, 16, 36], 4).shows(place, Sort::Text(home)),
+    right("OPEN", "TCP connections it holds", [5, 5, 5], 0)
+        .shows(|row, around| cells::count(row.open, around), Sort::Number(|row, _| Some(row.open as f64))),
+    right("FLAG", "those with a verdict", [5, 5, 5], 0)
+        .shows(|row, around| cells::flagged(row.flagged, around), Sort::Number(|row, _| Some(row.flagged as f64))),
+    left("TREND", "open sockets over the whole run", [8, 10, 16], 3).shows(
+        |row, around| {
             cells::trend(around.history.row(Whose::Process(row.pid)).filter(|_| around.extra.is_none()), around)
         },
-        sort: Sort::Number(|row, _| Some(row.open as f64)),
-    },
-    Column {
-        name: "FDS",
-        about: "descriptors of any kind, and their limit",
-        least: 6,
-        good: 11,
-        most: 15,
-        rank: 1,
-        align: Align::Right,
-        when: When::Always,
-        cell: descriptors,
-        sort: Sort::Number(|row, _| row.fds_open.map(|open| open as f64)),
-    },
-    Column {
-        name: "FD/MIN",
-        about: "change of descriptors a minute",
-        least: 6,
-        good: 6,
-        most: 6,
-        rank: 5,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::growth(row.fds_per_min, None, around),
-        sort: Sort::Number(|row, _| row.fds_per_min),
-    },
-    Column {
-        name: "FULL IN",
-        about: "time until the limit of descriptors at this rate",
-        least: 7,
-        good: 7,
-        most: 7,
-        rank: 2,
-        align: Align::Right,
-        when: When::Always,
-        cell: exhausted,
-        sort: Sort::Number(|row, _| row.fds_exhausted_s.map(|left| -left)),
-    },
-    Column {
-        name: "VERDICTS",
-        about: "all verdicts with their counts",
-        least: 16,
-        good: 30,
-        most: 64,
-        rank: 1,
-        align: Align::Left,
-        when: When::Otherwise,
-        cell: |_, around| cells::verdicts(around),
-        sort: Sort::Number(|_, around| cells::badness(around)),
-    },
+        Sort::Number(|row, _| Some(row.open as f64)),
+    ),
+    right("FDS", "descriptors of any kind, and their limit", [6, 11, 15], 1)
+        .shows(descriptors, Sort::Number(|row, _| row.fds_open.map(|open| open as f64))),
+    right("FD/MIN", "change of descriptors a minute", [6, 6, 6], 5)
+        .shows(|row, around| cells::growth(row.fds_per_min, None, around), Sort::Number(|row, _| row.fds_per_min)),
+    right("FULL IN", "time until the limit of descriptors at this rate", [7, 7, 7], 2)
+        .shows(exhausted, Sort::Number(|row, _| row.fds_exhausted_s.map(|left| -left))),
+    left("VERDICTS", "all verdicts with their counts", [16, 30, 64], 1)
+        .when(When::Otherwise)
+        .shows(|_, around| cells::verdicts(around), Sort::Number(|_, around| cells::badness(around))),
     verdict_column::<_, 0>(),
     verdict_column::<_, 1>(),
     verdict_column::<_, 2>(),
@@ -160,32 +51,16 @@ static COLUMNS: &[Column<Process>] = &[
     verdict_column::<_, 7>(),
     verdict_column::<_, 8>(),
     verdict_column::<_, 9>(),
-    Column {
-        name: "MEM",
-        about: "kernel memory in its sockets",
-        least: 5,
-        good: 5,
-        most: 5,
-        rank: 3,
-        align: Align::Right,
-        when: When::Always,
-        cell: |row, around| cells::size(row.memory_bytes, around),
-        sort: Sort::Number(|row, _| Some(row.memory_bytes as f64)),
-    },
-    Column {
-        name: "EXE",
-        about: "executable",
-        least: 12,
-        good: 30,
-        most: 48,
-        rank: 8,
-        align: Align::Left,
-        when: When::Always,
-        cell: |row, around| {
+    right("MEM", "kernel memory in its sockets", [5, 5, 5], 3).shows(
+        |row, around| cells::size(row.memory_bytes, around),
+        Sort::Number(|row, _| Some(row.memory_bytes as f64)),
+    ),
+    left("EXE", "executable", [12, 30, 48], 8).shows(
+        |row, around| {
             row.exe.as_deref().map_or_else(|| cells::absent(around), |exe| cells::foreign(exe, around, Role::Faint))
         },
-        sort: Sort::Text(|row| row.exe.as_deref().unwrap_or_default()),
-    },
+        Sort::Text(|row| row.exe.as_deref().unwrap_or_default()),
+    ),
 ];
 
 fn pid<'a>(row: &'a Process, around: &Around<'a>) -> Cell<'a> {
