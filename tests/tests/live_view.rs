@@ -173,7 +173,7 @@ fn the_smallest_terminal_and_a_resize_are_survived() {
     let folder = Folder::new("live-small");
     let words = format!("{} top --interval 300ms", leaktrace.display());
     let terminal = Terminal::start("small", (40, 10), &around(&folder, &words));
-    terminal.wait_for(&["PROCESS"]);
+    terminal.wait_for(&["1 Sites", "2 Procs"]);
     terminal.resize(100, 30);
     terminal.wait_for(&["4 Sockets", "q quit"]);
     terminal.resize(10, 3);
