@@ -34,6 +34,7 @@ mod maps;
 mod open;
 mod perf_map;
 mod process;
+mod resolve;
 mod stacks;
 mod symbolizer;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use fold::{Says, says, short_name};
 pub use image::Images;
 pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules};
 pub use maps::{Backing, Mapping, Mappings};
+pub use resolve::Resolve;
 pub use process::{Locator, ProcessError, ProcessMaps, Role};
 pub use stacks::{PlacedStack, Stacks};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};

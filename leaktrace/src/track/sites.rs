@@ -87,7 +87,7 @@ impl Counts {
 }
 
 /// All call sites.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sites {
     sites: HashMap<u64, Site>,
     by_index: HashMap<u32, (CallsiteCounters, u64)>,
