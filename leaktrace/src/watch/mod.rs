@@ -5,9 +5,11 @@
 
 mod namer;
 mod pace;
+mod replay;
 mod session;
 
 pub use namer::Namer;
+pub use replay::{Direction, Replay};
 pub use session::{Picture, RecordTo, Session, Source, WatchError};
 
 use crate::{config::WatchConfig, kernel::HookKind, snapshot::Snapshot};
