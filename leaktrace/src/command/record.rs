@@ -131,7 +131,10 @@ impl Line {
         self.clear();
         if let Some((span, size)) = self.far(progress) {
             let samples = format_counted(progress.samples(), "sample");
-            say(&format!("recorded {span} in {samples}, {size}: look at it with leaktrace top --replay {}", shown(path)));
+            say(&format!(
+                "recorded {span} in {samples}, {size}: look at it with leaktrace top --replay {}",
+                shown(path)
+            ));
         }
     }
 }

@@ -40,7 +40,8 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
     }
     let mut snapshot = replay.snapshot();
     if config.all && !replay.shows_all() {
-        let reason = "the recording has only flagged sockets one by one, as many were open: --all cannot list the others";
+        let reason =
+            "the recording has only flagged sockets one by one, as many were open: --all cannot list the others";
         snapshot.health.degraded.push(Degradation { feature: "sockets".to_owned(), reason: reason.to_owned() });
         snapshot.health.degraded.sort();
     }

@@ -22,6 +22,7 @@ pub mod frame;
 pub mod names;
 pub mod read;
 pub mod rows;
+pub mod synthetic;
 pub mod table;
 pub mod wire;
 pub mod write;
@@ -30,5 +31,7 @@ pub use names::RecordedNames;
 pub use read::{Ending, Mark, OpenError, Reader};
 pub use write::{Progress, Recorder, WriteError};
 
+#[cfg(test)]
+mod bad_input_tests;
 #[cfg(test)]
 mod tests;

@@ -151,7 +151,7 @@ pub struct Reader<R> {
     before: Before,
     /// Every place so far, by number.
     places: Vec<(PlaceKey, Role)>,
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     buffer: Vec<u8>,
 }
 

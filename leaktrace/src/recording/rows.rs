@@ -218,8 +218,7 @@ pub fn to_callsite(cells: &[u64; CALLSITE_CELLS], now: Now) -> (u32, CallsiteCou
     }
     let key = CallsiteKey { stack_hash, tgid: tgid as u32, direction: direction as u32 };
     let comm = whole([high, low]);
-    let site =
-        CallsiteCounters { key, first_ns, opened, closed, longest_ns, copy_wanted, comm, lifetimes, sums };
+    let site = CallsiteCounters { key, first_ns, opened, closed, longest_ns, copy_wanted, comm, lifetimes, sums };
     (index as u32, site)
 }
 
@@ -237,15 +236,7 @@ pub fn to_holder(cells: &[u64; HOLDER_CELLS]) -> HolderRow {
 /// The cells of a process.
 pub fn of_process(row: &ProcessRow) -> [u64; PROCESS_CELLS] {
     let comm = halves(row.comm);
-    [
-        row.tgid.into(),
-        row.fds.into(),
-        row.sockets.into(),
-        row.memory_bytes,
-        row.rx_queue_bytes,
-        comm[0],
-        comm[1],
-    ]
+    [row.tgid.into(), row.fds.into(), row.sockets.into(), row.memory_bytes, row.rx_queue_bytes, comm[0], comm[1]]
 }
 
 /// The process of these cells.

@@ -155,7 +155,11 @@ mod tests {
 
     fn steps(table: &mut Table<3, 1>, rows: Vec<[u64; 3]>) -> Vec<Step> {
         let mut steps = Vec::new();
-        table.go_to(rows, |step| Ok::<(), ()>(steps.push(step))).unwrap();
+        let tell = |step| {
+            steps.push(step);
+            Ok::<(), ()>(())
+        };
+        table.go_to(rows, tell).unwrap();
         steps
     }
 

@@ -292,9 +292,8 @@ impl Place {
     /// Memory that its texts take, in bytes.
     pub fn weight(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let frame = |frame: &Frame| {
-            size_of::<Frame>() + length(&frame.symbol) + length(&frame.module) + length(&frame.file)
-        };
+        let frame =
+            |frame: &Frame| size_of::<Frame>() + length(&frame.symbol) + length(&frame.module) + length(&frame.file);
         size_of::<Self>() + length(&self.name) + self.frames.iter().map(frame).sum::<usize>()
     }
 }

@@ -233,7 +233,9 @@ impl Replay {
             let [threshold, stall, idle] = [threshold, stall, idle].map(|span| format_duration(span.as_secs_f64()));
             missing(
                 "thresholds",
-                &format!("verdicts are by those of the recording, --threshold {threshold} --stall {stall} --idle {idle}"),
+                &format!(
+                    "verdicts are by those of the recording, --threshold {threshold} --stall {stall} --idle {idle}"
+                ),
             );
             self.tracker.set_settings(settings(self.recorded, self.interval));
             return;
