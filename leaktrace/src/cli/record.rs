@@ -14,8 +14,8 @@ Examples:
   sudo leaktrace record --duration 5m -o incident.ltr --report incident.html --format html
   leaktrace top --replay incident.ltr                       anywhere, without root
   leaktrace report --replay incident.ltr --stall 1m --format json
-Every sample is on its way to the disk before the next one is taken: whatever ends the recorder, the rest can be
-replayed. Thresholds and filters go with the recording and hold on replay unless others are given there.")]
+Each sample is written before the next one is taken: whatever ends the recorder, the rest can be
+replayed. Thresholds and filters go with the recording and hold unless others are given on replay.")]
 pub struct RecordArgs {
     /// What to watch.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::{Outcome, asked_to_end};
 use crate::{
     cli::ReportConfig,
     config::{ReplayConfig, WatchConfig},
-    report::{Format, PlainTable},
+    report::{Format, PlainTable, clean},
     snapshot::{Degradation, Snapshot},
     watch::{Direction, Replay},
 };
@@ -34,10 +34,11 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
         }
     }
     progress.clear();
-    warn(&replay);
     if replay.taken() == 0 {
-        anyhow::bail!("{} holds not one whole sample: there is nothing to report", recording.path.display());
+        let path = recording.path.to_string_lossy();
+        anyhow::bail!("{} holds not one whole sample: there is nothing to report", clean(&path));
     }
+    warn(&replay);
     let mut snapshot = replay.snapshot();
     if config.all && !replay.shows_all() {
         let reason =

@@ -48,12 +48,12 @@ pub mod limits {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The system does not give it.
-    #[error("cannot read the recording {path}: {source}")]
+    #[error("cannot read the recording {path}: {reason}")]
     Io {
         /// As given.
         path: String,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A folder, a pipe, a device.
     #[error("cannot replay {path}: it is no regular file; name a file that `leaktrace record` wrote")]
@@ -165,7 +165,7 @@ impl FileReader {
     /// When the file is not there, is no recording, or is of a later version.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = clean(&path.to_string_lossy()).into_owned();
-        let io = |source| OpenError::Io { path: shown.clone(), source };
+        let io = |reason| OpenError::Io { path: shown.clone(), reason };
         // Opening a pipe would wait for a writer.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(OpenError::NoFile { path: shown });
@@ -182,7 +182,7 @@ impl<R: Read> Reader<R> {
     /// See [`FileReader::open`].
     pub fn new(mut input: R, path: &str) -> Result<Self, OpenError> {
         let shown = || path.to_owned();
-        let io = |source| OpenError::Io { path: shown(), source };
+        let io = |reason| OpenError::Io { path: shown(), reason };
         let mut header = [0; HEADER_BYTES];
         let length = frame::fill(&mut input, &mut header).map_err(io)?;
         if length < MAGIC.len() || header[..MAGIC.len()] != MAGIC {

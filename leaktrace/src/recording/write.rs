@@ -16,6 +16,7 @@ use crate::{
     sample::{CallsiteStack, Sample},
     snapshot::Degradation,
     symbols::{Location, Resolve, Role},
+    units::format_counted,
 };
 use bytes::{BufMut, BytesMut};
 use leaktrace_common::row_flags;
@@ -44,7 +45,7 @@ const MOST_REMEMBERED: usize = 65_536;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No room is left.
-    #[error("{path}: no space is left, the recording ends after {samples} samples; they are kept and can be replayed")]
+    #[error("{path}: no space is left; {}", kept(*samples))]
     Full {
         /// As given.
         path: String,
@@ -52,18 +53,26 @@ pub enum WriteError {
         samples: u64,
     },
     /// The system refuses.
-    #[error("cannot write the recording {path}: {source}; {samples} samples are in it; choose another place with -o")]
+    #[error("cannot write the recording {path}: {reason}; {}", kept(*samples))]
     Refused {
         /// As given.
         path: String,
         /// How many are in it.
         samples: u64,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// This program is wrong.
     #[error("a sample cannot be put into a recording: {0}; please report this")]
     Internal(String),
+}
+
+/// What there is of a recording that could not be written on.
+fn kept(samples: u64) -> String {
+    match samples {
+        0 => "nothing was recorded: choose another place with -o".to_owned(),
+        _ => format!("the recording ends after {}, which can be replayed", format_counted(samples, "sample")),
+    }
 }
 
 /// How far a recording is, to look at from elsewhere.
@@ -150,12 +159,12 @@ impl Recorder<File> {
     }
 }
 
-fn refused(path: &Path, samples: u64, source: io::Error) -> WriteError {
+fn refused(path: &Path, samples: u64, reason: io::Error) -> WriteError {
     let path = clean(&path.to_string_lossy()).into_owned();
-    if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if matches!(reason.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return WriteError::Full { path, samples };
     }
-    WriteError::Refused { path, samples, source }
+    WriteError::Refused { path, samples, reason }
 }
 
 fn internal(error: &dyn std::fmt::Display) -> WriteError {

@@ -69,7 +69,7 @@ impl Replay {
         let mut reader = FileReader::open(&config.path)?;
         let shown = || crate::report::clean(&config.path.to_string_lossy()).into_owned();
         let damaged = |damage| OpenError::Damaged { path: shown(), damage };
-        let io = |source| OpenError::Io { path: shown(), source };
+        let io = |reason| OpenError::Io { path: shown(), reason };
         let start = reader.start().clone();
         let [threshold, stall, idle, interval] = start.spans();
         let recorded = Limits { threshold, stall, idle };
@@ -210,7 +210,7 @@ impl Replay {
                 "the recording has no end: it was cut off, or is still being written; it was replayed up to there, {taken}"
             )),
             Ending::Damaged(damage) => {
-                Some(format!("the recording is damaged, {damage}; it was replayed up to there, {taken}"))
+                Some(format!("the recording is damaged: {damage}; it was replayed up to there, {taken}"))
             }
         }
     }
