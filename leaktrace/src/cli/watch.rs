@@ -66,7 +66,8 @@ pub struct WatchArgs {
     /// How many sockets are attributed at once [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]
     max_sockets: Option<u32>,
-    /// Read a recording in place of the kernel, here or elsewhere, without root
+    /// Read a recording in place of the kernel, on any machine, without root; its thresholds and filters hold unless
+    /// others are given
     #[arg(long, value_name = "FILE", help_heading = "Tracing", value_hint = ValueHint::FilePath)]
     replay: Option<PathBuf>,
     /// Config file [default: /etc/leaktrace.toml, if it is there]

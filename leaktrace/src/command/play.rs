@@ -184,3 +184,67 @@ impl Player {
         Next::Go
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        recording::{synthetic::Scale, tests::recording},
+        track::Filter,
+    };
+    use std::path::Path;
+    use tokio::sync::mpsc::Receiver as Updates;
+
+    fn player(folder: &Path) -> (Player, Updates<tui::Update>) {
+        let path = folder.join("recording");
+        std::fs::write(&path, recording(Scale::SMALL, 20)).unwrap();
+        let config = ReplayConfig { path, ..ReplayConfig::default() };
+        let (tell, updates) = channel(1000);
+        (Player::new(Replay::open(&config, &Filter::default(), Direction::AnyWay).unwrap(), tell), updates)
+    }
+
+    fn states(mut updates: Updates<tui::Update>) -> Vec<ReplayState> {
+        let all = std::iter::from_fn(|| updates.blocking_recv());
+        let state = |update| if let tui::Update::Replay(state) = update { Some(state) } else { None };
+        all.filter_map(state).collect()
+    }
+
+    #[test]
+    fn of_several_places_to_go_to_the_last_one_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (player, updates) = player(folder.path());
+        let (order, orders) = mpsc::channel();
+        for (index, flow) in [(9, Flow::Running), (3, Flow::Paused), (7, Flow::Paused)] {
+            order.send(Order::Seek { index, flow }).unwrap();
+        }
+        drop(order);
+        player.run(&orders);
+        let states = states(updates);
+        let shown: Vec<u64> = states.iter().map(|state| state.index).collect();
+        assert_eq!((shown, states[1].flow, states[1].count), (vec![0, 7], Flow::Paused, Some(20)));
+    }
+
+    #[test]
+    fn at_its_end_a_recording_stands_still_on_the_last_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let (player, updates) = player(folder.path());
+        let (order, orders) = mpsc::channel();
+        order.send(Order::SetSpeed(1024.0)).unwrap();
+        let playing = thread::spawn(move || player.run(&orders));
+        let mut updates = updates;
+        let mut last = ReplayState::default();
+        while let Some(update) = updates.blocking_recv() {
+            if let tui::Update::Replay(state) = update {
+                last = state;
+            }
+            if last.flow == Flow::Paused {
+                break;
+            }
+        }
+        assert_eq!((last.index, last.count), (19, Some(20)));
+        order.send(Order::SetFlow(Flow::Running)).unwrap();
+        drop(order);
+        playing.join().unwrap();
+        assert!(states(updates).iter().all(|state| state.index == 19 && state.flow == Flow::Paused));
+    }
+}

@@ -19,6 +19,8 @@
 //! does. A version that writes something else counts [`frame::VERSION`] up, and goes on reading what was written before.
 
 pub mod frame;
+pub mod head;
+pub mod limits;
 pub mod names;
 pub mod read;
 pub mod rows;
@@ -34,4 +36,4 @@ pub use write::{Progress, Recorder, WriteError};
 #[cfg(test)]
 mod bad_input_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,10 +4,12 @@
 
 use super::{
     frame::{self, Damage, FrameKind, HEADER_BYTES, MAGIC, VERSION},
+    head::Head,
+    limits,
     names::{NamedPlace, PlaceKey},
     rows::{self, Now},
     table::{Growing, Step, Table},
-    wire::{Head, Item, Kind, Place, Stack, Start, quality_from_raw},
+    wire::{Item, Kind, Place, Stack, Start, quality_from_raw},
 };
 use crate::{
     host::ProcessFacts,
@@ -21,28 +23,6 @@ use std::{
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
-
-/// How much a sample may hold, for the writer and for the reader.
-pub mod limits {
-    /// Sockets that a sampling pass has seen.
-    pub const SOCKETS: usize = 1 << 20;
-    /// Sockets that only the holders pass has seen.
-    pub const DEAD: usize = 1 << 17;
-    /// Call sites.
-    pub const CALLSITES: usize = 1 << 15;
-    /// Descriptors.
-    pub const HOLDERS: usize = 1 << 21;
-    /// Processes that hold sockets.
-    pub const PROCESSES: usize = 1 << 18;
-    /// Frames of one stack.
-    pub const FRAMES: usize = 1 << 10;
-    /// Length of the name of generated code, in bytes.
-    pub const NAME: usize = 1 << 10;
-    /// Places in a whole recording.
-    pub const PLACES: usize = 1 << 20;
-    /// Memory for the processes, stacks and names of a whole recording, in bytes.
-    pub const REMEMBERED: usize = 1 << 30;
-}
 
 /// A file that cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +121,15 @@ impl Default for Before {
 pub struct Mark {
     at: u64,
     before: Before,
+}
+
+impl Mark {
+    /// How many rows it holds.
+    pub fn rows(&self) -> usize {
+        let Before { sockets, dead, callsites, holders, processes, .. } = &self.before;
+        let sockets = sockets.rows().len() + dead.rows().len();
+        sockets + callsites.rows().len() + holders.rows().len() + processes.rows().len()
+    }
 }
 
 /// Reads samples.

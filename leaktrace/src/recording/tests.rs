@@ -32,7 +32,7 @@ pub(super) fn names() -> Symbolizer {
 }
 
 /// A recording of `samples` samples of the made-up host.
-pub(super) fn recording(scale: Scale, samples: u32) -> Vec<u8> {
+pub(crate) fn recording(scale: Scale, samples: u32) -> Vec<u8> {
     let (boot_ns, unix_ns) = Host::started();
     let host = HostFacts { hostname: Some("made-up".to_owned()), ..HostFacts::default() };
     let spans = [60, 10, 60, 1].map(Duration::from_secs);
@@ -223,9 +223,7 @@ fn a_recorder_without_room_keeps_what_it_has() {
     };
     assert_eq!(
         error,
-        format!(
-            "disk: no space is left, the recording ends after {written} samples; they are kept and can be replayed"
-        )
+        format!("disk: no space is left; the recording ends after {written} samples, which can be replayed")
     );
     drop(recorder);
     let mut reader = Reader::new(&disk.0[..], "disk").unwrap();

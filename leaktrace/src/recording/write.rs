@@ -4,11 +4,12 @@
 
 use super::{
     frame::{self, Damage, FrameKind, MOST_UNPACKED},
+    head::Head,
+    limits,
     names::place_key,
-    read::limits,
     rows::{self, Now},
     table::{Step, Table},
-    wire::{Head, Item, Kind, Place, Process, Stack, Start, quality_raw},
+    wire::{Item, Kind, Place, Process, Stack, Start, quality_raw},
 };
 use crate::{
     host::ProcessFacts,

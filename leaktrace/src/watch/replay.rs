@@ -1,6 +1,7 @@
 //! One watch of a recording: the samples that a session saw, through the same tracker.
 //!
-//! Has no clock: whoever replays says when to step. What it gives for a window is what the live watch gave for it.
+//! Has no clock: whoever replays says when to step. What it gives for a window is, byte for byte, what the live watch gave
+//! for it; only `health.hooks` says `replay`. What leaktrace itself took is what the recorder took.
 
 use super::{Limits, Namer};
 use crate::{
@@ -21,6 +22,9 @@ use std::time::Duration;
 
 /// Places that are remembered to go back to; each holds all that was known there.
 const MOST_REMEMBERED: usize = 8;
+
+/// Rows that all of them hold together, at about 400 bytes each.
+const MOST_ROWS: usize = 1 << 20;
 
 /// Whether it can be gone back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,10 +266,11 @@ impl Replay {
         }
         let Ok(mark) = self.reader.mark() else { return };
         self.remembered.push(Remembered { taken: self.taken, mark, tracker: self.tracker.clone() });
-        if self.remembered.len() > MOST_REMEMBERED {
+        let rows = self.remembered.iter().map(|place| place.mark.rows()).sum::<usize>();
+        if self.remembered.len() > MOST_REMEMBERED || rows > MOST_ROWS {
             let mut keep = [true, false].into_iter().cycle();
             self.remembered.retain(|_| keep.next().unwrap_or(true));
-            self.spacing = Some(spacing * 2);
+            self.spacing = Some(spacing.saturating_mul(2));
         }
     }
 }
