@@ -95,6 +95,8 @@ struct Player {
     replay: Replay,
     flow: Flow,
     speed: f64,
+    /// How many samples are to be taken in before anything is shown again.
+    goal: Option<u64>,
     /// When the next sample is due, while it runs.
     due: Instant,
     shown: Option<Instant>,
@@ -103,20 +105,22 @@ struct Player {
 
 impl Player {
     fn new(replay: Replay, tell: Sender<tui::Update>) -> Self {
-        Self { replay, flow: Flow::Running, speed: 1.0, due: Instant::now(), shown: None, tell }
+        Self { replay, flow: Flow::Running, speed: 1.0, goal: None, due: Instant::now(), shown: None, tell }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
         self.advance();
         loop {
-            let first = match self.flow {
-                Flow::Paused => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Flow::Running => orders.recv_timeout(self.due.saturating_duration_since(Instant::now())),
+            let order = match (self.goal, self.flow) {
+                (Some(_), _) => orders.recv_timeout(Duration::ZERO),
+                (None, Flow::Paused) => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (None, Flow::Running) => orders.recv_timeout(self.due.saturating_duration_since(Instant::now())),
             };
-            let next = match first {
-                Ok(order) => self.obey(order, orders),
-                Err(RecvTimeoutError::Timeout) => self.advance(),
-                Err(RecvTimeoutError::Disconnected) => Next::End,
+            let next = match (order, self.goal) {
+                (Ok(order), _) => self.obey(order),
+                (Err(RecvTimeoutError::Timeout), Some(goal)) => self.approach(goal),
+                (Err(RecvTimeoutError::Timeout), None) => self.advance(),
+                (Err(RecvTimeoutError::Disconnected), _) => Next::End,
             };
             if next == Next::End {
                 return;
@@ -124,21 +128,36 @@ impl Player {
         }
     }
 
-    /// Carries out an order and those that have come behind it; of several places to go to, the last one counts.
-    fn obey(&mut self, first: Order, orders: &Receiver<Order>) -> Next {
-        let mut goal = None;
-        for order in std::iter::once(first).chain(orders.try_iter()) {
-            match order {
-                Order::Seek { index, flow } => (goal, self.flow) = (Some(index), flow),
-                Order::SetFlow(flow) => self.flow = flow,
-                Order::SetSpeed(speed) => self.speed = speed,
-                Order::SetLimits(limits) => self.replay.set_limits(limits),
-                Order::Quit => return Next::End,
+    /// Carries out an order. Where it leads somewhere else, the way there can be cut short by the next one.
+    fn obey(&mut self, order: Order) -> Next {
+        match order {
+            Order::Quit => return Next::End,
+            Order::Seek { index, flow } => {
+                self.flow = flow;
+                let goal = index.saturating_add(1);
+                self.replay.go_before(goal);
+                self.goal = Some(goal);
             }
+            Order::SetLimits(limits) => {
+                self.goal.get_or_insert(self.replay.taken());
+                self.replay.set_limits(limits);
+            }
+            Order::SetFlow(flow) => self.flow = flow,
+            Order::SetSpeed(speed) => self.speed = speed,
         }
-        if let Some(index) = goal {
-            self.replay.go_to(index.saturating_add(1));
+        if self.goal.is_some() {
+            return Next::Go;
         }
+        self.schedule();
+        self.show()
+    }
+
+    /// Goes one sample towards the goal, and shows what is there.
+    fn approach(&mut self, goal: u64) -> Next {
+        if self.replay.taken() < goal && self.replay.step() {
+            return Next::Go;
+        }
+        self.goal = None;
         self.schedule();
         self.show()
     }
@@ -203,35 +222,34 @@ mod tests {
         (Player::new(Replay::open(&config, &Filter::default(), Direction::AnyWay).unwrap(), tell), updates)
     }
 
-    fn states(mut updates: Updates<tui::Update>) -> Vec<ReplayState> {
-        let all = std::iter::from_fn(|| updates.blocking_recv());
-        let state = |update| if let tui::Update::Replay(state) = update { Some(state) } else { None };
-        all.filter_map(state).collect()
-    }
-
     #[test]
     fn of_several_places_to_go_to_the_last_one_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let (player, updates) = player(folder.path());
+        let (player, mut updates) = player(folder.path());
         let (order, orders) = mpsc::channel();
         for (index, flow) in [(9, Flow::Running), (3, Flow::Paused), (7, Flow::Paused)] {
             order.send(Order::Seek { index, flow }).unwrap();
         }
+        let playing = thread::spawn(move || player.run(&orders));
+        let mut shown = Vec::new();
+        while shown.last() != Some(&(7, Flow::Paused)) {
+            if let tui::Update::Replay(state) = updates.blocking_recv().unwrap() {
+                assert_eq!(state.count, Some(20));
+                shown.push((state.index, state.flow));
+            }
+        }
         drop(order);
-        player.run(&orders);
-        let states = states(updates);
-        let shown: Vec<u64> = states.iter().map(|state| state.index).collect();
-        assert_eq!((shown, states[1].flow, states[1].count), (vec![0, 7], Flow::Paused, Some(20)));
+        playing.join().unwrap();
+        assert_eq!(shown, [(0, Flow::Running), (7, Flow::Paused)]);
     }
 
     #[test]
     fn at_its_end_a_recording_stands_still_on_the_last_sample() {
         let folder = tempfile::tempdir().unwrap();
-        let (player, updates) = player(folder.path());
+        let (player, mut updates) = player(folder.path());
         let (order, orders) = mpsc::channel();
         order.send(Order::SetSpeed(1024.0)).unwrap();
         let playing = thread::spawn(move || player.run(&orders));
-        let mut updates = updates;
         let mut last = ReplayState::default();
         while let Some(update) = updates.blocking_recv() {
             if let tui::Update::Replay(state) = update {
@@ -245,6 +263,10 @@ mod tests {
         order.send(Order::SetFlow(Flow::Running)).unwrap();
         drop(order);
         playing.join().unwrap();
-        assert!(states(updates).iter().all(|state| state.index == 19 && state.flow == Flow::Paused));
+        for update in std::iter::from_fn(|| updates.blocking_recv()) {
+            if let tui::Update::Replay(state) = update {
+                assert_eq!((state.index, state.flow), (19, Flow::Paused));
+            }
+        }
     }
 }

@@ -165,33 +165,36 @@ impl Replay {
 
     /// Goes to the moment when so many samples have been taken in, or as near as the recording has one.
     pub fn go_to(&mut self, taken: u64) {
-        if taken < self.taken {
-            let nearest = self.remembered.iter().rfind(|place| place.taken < taken.max(1)).cloned();
-            if let Some(place) = nearest
-                && self.reader.go_back(&place.mark).is_ok()
-            {
-                self.tracker = place.tracker;
-                self.taken = place.taken;
-                self.pending = None;
-            }
-        }
+        self.go_before(taken);
         while self.taken < taken.max(1) && self.step() {}
     }
 
-    /// Judges by these thresholds, from the beginning of the recording on.
+    /// Goes back, if need be, to where so many samples lie ahead; steps lead there.
+    pub fn go_before(&mut self, taken: u64) {
+        let nearest = self.remembered.iter().rfind(|place| place.taken < taken.max(1));
+        if taken < self.taken
+            && let Some(place) = nearest.cloned()
+        {
+            self.restore(place);
+        }
+    }
+
+    /// Judges by these thresholds from now on, which is the beginning of the recording.
     pub fn set_limits(&mut self, limits: Limits) {
         self.asked = limits;
         self.remembered.truncate(1);
         self.spacing = self.spacing.map(|_| 1);
-        let here = self.taken;
         if let Some(first) = self.remembered.first_mut() {
             first.tracker.set_settings(settings(limits, self.interval));
             let first = first.clone();
-            if self.reader.go_back(&first.mark).is_ok() {
-                (self.tracker, self.taken, self.pending) = (first.tracker, 0, None);
-            }
+            self.restore(first);
         }
-        self.go_to(here);
+    }
+
+    fn restore(&mut self, place: Remembered) {
+        if self.reader.go_back(&place.mark).is_ok() {
+            (self.tracker, self.taken, self.pending) = (place.tracker, place.taken, None);
+        }
     }
 
     /// What is known now, with names.
