@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{ReplayConfig, WatchConfig},
     tui::{self, Effect, Flow, NoticeKind, ReplayState},
-    watch::{Direction, Limits, Replay},
+    watch::{Limits, Replay, Travel},
 };
 use std::{
     sync::{
@@ -37,12 +37,12 @@ const LONGEST_HOLE: Duration = Duration::from_secs(5);
 pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
     let (recording, filter) = (recording.clone(), config.filter.clone());
     // Errors of the start are said on the plain terminal, not in a view that would vanish with them.
-    Replay::open(&recording, &filter, Direction::Onward)?;
+    Replay::open(&recording, &filter, Travel::Onward)?;
     let (tell, updates) = channel(WAITING);
     let (order, orders) = mpsc::channel();
     let teller = tell.clone();
     let player = thread::Builder::new().name("player".to_owned()).spawn(move || {
-        match Replay::open(&recording, &filter, Direction::AnyWay) {
+        match Replay::open(&recording, &filter, Travel::AnyWay) {
             Ok(replay) => Player::new(replay, teller).run(&orders),
             Err(error) => {
                 let _ = teller.blocking_send(notice(NoticeKind::Failed, error.to_string()));
@@ -219,7 +219,7 @@ mod tests {
         std::fs::write(&path, recording(Scale::SMALL, 20)).unwrap();
         let config = ReplayConfig { path, ..ReplayConfig::default() };
         let (tell, updates) = channel(1000);
-        (Player::new(Replay::open(&config, &Filter::default(), Direction::AnyWay).unwrap(), tell), updates)
+        (Player::new(Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap(), tell), updates)
     }
 
     #[test]

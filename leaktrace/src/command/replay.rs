@@ -6,7 +6,7 @@ use crate::{
     config::{ReplayConfig, WatchConfig},
     report::{Format, PlainTable, clean},
     snapshot::{Degradation, Snapshot},
-    watch::{Direction, Replay},
+    watch::{Replay, Travel},
 };
 use std::{
     io::{self, IsTerminal, Write},
@@ -15,7 +15,7 @@ use std::{
 
 /// What a live watch would have known at the end of the recording, or of as much of it as is asked for.
 pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> anyhow::Result<Snapshot> {
-    let mut replay = Replay::open(recording, &config.watch.filter, Direction::Onward)?;
+    let mut replay = Replay::open(recording, &config.watch.filter, Travel::Onward)?;
     let length = u64::try_from(config.duration.as_nanos()).unwrap_or(u64::MAX);
     let end = replay.started_ns().saturating_add(length);
     let mut asked = std::pin::pin!(asked_to_end());
@@ -54,7 +54,7 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
 /// # Errors
 /// When the recording cannot be read, or stdout not be written.
 pub(super) async fn tables(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
-    let mut replay = Replay::open(recording, &config.filter, Direction::Onward)?;
+    let mut replay = Replay::open(recording, &config.filter, Travel::Onward)?;
     let mut asked = std::pin::pin!(asked_to_end());
     while replay.step() {
         let mut text = Vec::new();

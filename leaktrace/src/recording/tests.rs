@@ -15,7 +15,7 @@ use crate::{
     snapshot::Snapshot,
     symbols::{Images, Module, ModuleKind, Modules, Symbolizer},
     track::{Filter, Moment},
-    watch::{Direction, Limits, Picture, RecordTo, Replay, Session, Source},
+    watch::{Limits, Picture, RecordTo, Replay, Session, Source, Travel},
 };
 use clap::Parser;
 use std::{
@@ -87,9 +87,9 @@ fn watched(folder: &Path, words: &[&str], samples: u32) -> (Vec<Snapshot>, PathB
     (snapshots, path)
 }
 
-fn replay(path: &Path, filter: &Filter, direction: Direction) -> Replay {
+fn replay(path: &Path, filter: &Filter, travel: Travel) -> Replay {
     let config = ReplayConfig { path: path.to_owned(), ..ReplayConfig::default() };
-    Replay::open(&config, filter, direction).unwrap()
+    Replay::open(&config, filter, travel).unwrap()
 }
 
 fn as_live(mut snapshot: Snapshot) -> String {
@@ -111,7 +111,7 @@ fn every_sample_replays_to_the_report_that_was_given_live_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&[][..], &["--pid", "1", "--stall", "3s"], &["--port", "5432"]] {
         let (live, path) = watched(folder.path(), words, 90);
-        let mut replay = replay(&path, &Filter::default(), Direction::Onward);
+        let mut replay = replay(&path, &Filter::default(), Travel::Onward);
         for (number, snapshot) in live.iter().enumerate() {
             assert!(replay.step());
             assert_same(&as_live(replay.snapshot()), &json(snapshot), &format!("{words:?}, sample {number}"));
@@ -144,7 +144,7 @@ fn what_is_written_comes_back_sample_by_sample() {
 fn going_back_and_forth_shows_what_going_straight_shows() {
     let folder = tempfile::tempdir().unwrap();
     let (live, path) = watched(folder.path(), &[], 90);
-    let mut replay = replay(&path, &Filter::default(), Direction::AnyWay);
+    let mut replay = replay(&path, &Filter::default(), Travel::AnyWay);
     assert_eq!(replay.count(), Some(90));
     for taken in [1, 90, 89, 5, 40, 39, 38, 90, 1, 200, 64] {
         replay.go_to(taken);
@@ -161,7 +161,7 @@ fn other_thresholds_judge_as_they_would_have_live() {
     let (_, path) = watched(folder.path(), &["--threshold", "1h", "--stall", "1m", "--idle", "1h"], 90);
     let span = |seconds| Some(Duration::from_secs(seconds));
     let config = ReplayConfig { path, threshold: span(60), stall: span(10), idle: span(60) };
-    let mut replay = Replay::open(&config, &Filter::default(), Direction::AnyWay).unwrap();
+    let mut replay = Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap();
     replay.go_to(90);
     let (snapshot, right) = (replay.snapshot(), live.last().unwrap());
     assert_eq!(snapshot.settings, right.settings);
@@ -178,7 +178,7 @@ fn a_filter_that_is_given_on_replay_replaces_that_of_the_recording() {
     let (live, _) = watched(folder.path(), &["--port", "5432"], 20);
     let (_, path) = watched(folder.path(), &["--port", "1"], 20);
     let filter = Filter { ports: vec![5432], ..Filter::default() };
-    let mut replay = replay(&path, &filter, Direction::Onward);
+    let mut replay = replay(&path, &filter, Travel::Onward);
     while replay.step() {}
     let snapshot = replay.snapshot();
     assert_eq!((&snapshot.sockets, &snapshot.totals), (&live[19].sockets, &live[19].totals));
@@ -248,7 +248,7 @@ fn a_recording_of_version_1_still_replays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("version1.ltr");
     std::fs::write(&path, VERSION_1).unwrap();
-    let mut replay = replay(&path, &Filter::default(), Direction::Onward);
+    let mut replay = replay(&path, &Filter::default(), Travel::Onward);
     while replay.step() {}
     assert_eq!((replay.taken(), replay.trouble()), (70, None));
     let snapshot = Snapshot { tool: crate::snapshot::Tool::default(), ..replay.snapshot() };

@@ -9,7 +9,7 @@ mod replay;
 mod session;
 
 pub use namer::Namer;
-pub use replay::{Direction, Replay};
+pub use replay::{Replay, Travel};
 pub use session::{Picture, RecordTo, Session, Source, WatchError};
 
 use crate::{config::WatchConfig, kernel::HookKind, snapshot::Snapshot};

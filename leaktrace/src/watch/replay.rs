@@ -28,7 +28,7 @@ const MOST_ROWS: usize = 1 << 20;
 
 /// Whether it can be gone back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum Travel {
     /// From the beginning to the end, once.
     Onward,
     /// Anywhere.
@@ -69,7 +69,7 @@ impl Replay {
     ///
     /// # Errors
     /// When it cannot be replayed.
-    pub fn open(config: &ReplayConfig, filter: &Filter, direction: Direction) -> Result<Self, OpenError> {
+    pub fn open(config: &ReplayConfig, filter: &Filter, travel: Travel) -> Result<Self, OpenError> {
         let mut reader = FileReader::open(&config.path)?;
         let shown = || crate::report::clean(&config.path.to_string_lossy()).into_owned();
         let damaged = |damage| OpenError::Damaged { path: shown(), damage };
@@ -86,13 +86,13 @@ impl Replay {
         let has_filter = !options.filter.is_empty();
         let mut tracker = Tracker::new(options);
         tracker.set_settings(settings(asked, interval));
-        let (count, spacing) = match direction {
-            Direction::Onward => (None, None),
-            Direction::AnyWay => (Some(reader.count().map_err(io)?), Some(1)),
+        let (count, spacing) = match travel {
+            Travel::Onward => (None, None),
+            Travel::AnyWay => (Some(reader.count().map_err(io)?), Some(1)),
         };
-        let remembered = match direction {
-            Direction::Onward => Vec::new(),
-            Direction::AnyWay => {
+        let remembered = match travel {
+            Travel::Onward => Vec::new(),
+            Travel::AnyWay => {
                 vec![Remembered { taken: 0, mark: reader.mark().map_err(io)?, tracker: tracker.clone() }]
             }
         };
