@@ -1,14 +1,21 @@
 //! Whatever a file holds: no panic, no runaway memory, and everything before the damage.
 
 use super::{
-    Ending, OpenError, Reader,
+    Ending, OpenError, Reader, belief,
     frame::{self, FrameKind, HEADER_BYTES},
+    rows::{self, Now},
     synthetic::Scale,
+    table::Step,
     tests::recording,
     wire::{Item, Kind},
 };
-use crate::recording::table::Step;
+use crate::{
+    report::ReportFormat,
+    sample::{Holders, Sample},
+    track::{Tracker, TrackerOptions},
+};
 use bytes::BytesMut;
+use leaktrace_common::{PassSettings, PassTotals};
 use proptest::prelude::*;
 
 /// How many samples are read, and how it ends; `None` if nothing can be read at all.
@@ -115,8 +122,81 @@ fn more_rows_than_a_host_has_are_not_believed() {
     assert_eq!((count, damage.to_string().contains("no recorder writes")), (2, true), "{damage}");
 }
 
+/// Numbers that sums trip over, and small ones that make rows belong together.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![3 => 0..4_u64, 1 => any::<u64>(), 2 => Just(1 << 42), 2 => Just(1 << 32)]
+}
+
+fn cells<const N: usize>() -> impl Strategy<Value = [u64; N]> {
+    proptest::collection::vec(number(), N).prop_map(|cells| {
+        let mut array = [0; N];
+        array.copy_from_slice(&cells);
+        array
+    })
+}
+
+/// A sample as only a forger writes it.
+fn forged() -> impl Strategy<Value = Sample> {
+    (
+        proptest::collection::vec(cells::<{ rows::SOCKET_CELLS }>(), 0..6),
+        proptest::collection::vec(cells::<{ rows::CALLSITE_CELLS }>(), 0..4),
+        proptest::collection::vec(cells::<{ rows::HOLDER_CELLS }>(), 0..4),
+        proptest::collection::vec(cells::<{ rows::PROCESS_CELLS }>(), 0..4),
+        cells::<24>(),
+    )
+        .prop_map(|(sockets, mut callsites, holders, processes, numbers)| {
+            for cells in callsites.iter_mut().filter(|cells| cells[3] == 0) {
+                // Of unknown origin: opened.
+                cells[5] = cells[5].wrapping_neg();
+            }
+            let limits = PassSettings {
+                now_ns: numbers[0],
+                emit: numbers[1] as u32,
+                pass: numbers[2] as u16,
+                ..PassSettings::default()
+            };
+            let now = Now::of(&limits);
+            let holders = Holders {
+                rows: holders.iter().map(rows::to_holder).collect(),
+                processes: processes.iter().map(rows::to_process).collect(),
+                descriptors: numbers[3],
+            };
+            Sample {
+                boot_ns: numbers[0],
+                unix_ns: numbers[4].cast_signed(),
+                limits,
+                totals: PassTotals {
+                    open: numbers[5],
+                    memory_bytes: numbers[6],
+                    orphan_memory_bytes: numbers[7],
+                    unattributed: numbers[8],
+                    ..PassTotals::default()
+                },
+                damaged: numbers[9],
+                sockets: sockets.iter().map(|cells| rows::to_socket(cells, now)).collect(),
+                callsites: callsites.iter().map(|cells| rows::to_callsite(cells, now)).collect(),
+                holders: (numbers[10] != 0).then_some(holders),
+                tcp_memory_bytes: Some(numbers[11]),
+                ..Sample::default()
+            }
+        })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn forged_samples_are_tracked_and_reported_without_a_panic(samples in proptest::collection::vec(forged(), 1..16)) {
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        for sample in samples.into_iter().filter(|sample| belief::check(sample).is_ok()) {
+            tracker.ingest(sample);
+            tracker.unite_by_name(|stack| Some(stack.len() as u64));
+        }
+        let snapshot = tracker.snapshot();
+        for format in ReportFormat::ALL {
+            format.format().write(&snapshot, &mut std::io::sink()).unwrap();
+        }
+    }
 
     #[test]
     fn anything_behind_a_right_checksum_is_survived(bodies in proptest::collection::vec(

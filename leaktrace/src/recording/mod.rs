@@ -18,6 +18,7 @@
 //! What is written is owned by this module ([`wire`], [`rows`]) and does not change when a structure of the program
 //! does. A version that writes something else counts [`frame::VERSION`] up, and goes on reading what was written before.
 
+pub mod belief;
 pub mod frame;
 pub mod head;
 pub mod limits;

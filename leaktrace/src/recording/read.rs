@@ -3,6 +3,7 @@
 //! Whatever the file says, nothing here panics, and memory stays within [`limits`].
 
 use super::{
+    belief,
     frame::{self, Damage, FrameKind, HEADER_BYTES, MAGIC, VERSION},
     head::Head,
     limits,
@@ -339,6 +340,7 @@ impl<R: Read> Reader<R> {
         sample.stacks = parts.stacks;
         sample.degraded = before.degraded.clone();
         before.places = self.places.len();
+        belief::check(&sample)?;
         Ok(Recorded { sample, names: parts.names })
     }
 }
