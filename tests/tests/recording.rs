@@ -20,8 +20,21 @@ fn record(leaktrace: &PathBuf, folder: &Folder) -> (String, String) {
     let mut zoo = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "close-wait").unwrap();
     zoo.listen().unwrap();
     let (recording, live) = (folder.path("r.ltr"), folder.path("live.json"));
-    let words =
-        ["record", "-o", &recording, "--duration", "4s", "--stall", "1s", "--report", &live, "--format", "json"];
+    let words = [
+        "record",
+        "-o",
+        &recording,
+        "--duration",
+        "4s",
+        "--stall",
+        "1s",
+        "--cpu-budget",
+        "0",
+        "--report",
+        &live,
+        "--format",
+        "json",
+    ];
     let output = run(leaktrace, &words);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -70,7 +83,8 @@ fn what_was_written_before_sigkill_replays_and_says_so() {
     let Some(leaktrace) = leaktrace("what_was_written_before_sigkill_replays_and_says_so") else { return };
     let folder = Folder::new("killed");
     let recording = folder.path("r.ltr");
-    let mut tracer = Tracer::start(&leaktrace, &["record", "-o", &recording, "--interval", "200ms"]).unwrap();
+    let mut tracer =
+        Tracer::start(&leaktrace, &["record", "-o", &recording, "--interval", "200ms", "--cpu-budget", "0"]).unwrap();
     assert!(tracer.wait_until_attached().unwrap());
     std::thread::sleep(Duration::from_secs(2));
     tracer.signal(Signal::SIGKILL).unwrap();
@@ -88,7 +102,7 @@ fn a_full_disk_ends_the_recording_and_what_is_on_it_replays() {
     let Some(leaktrace) = leaktrace("a_full_disk_ends_the_recording_and_what_is_on_it_replays") else { return };
     let folder = Folder::new("full");
     let place = folder.0.clone();
-    let script = "\"$0\" record -o \"$1/r.ltr\" --interval 50ms --duration 1m; status=$?
+    let script = "\"$0\" record -o \"$1/r.ltr\" --interval 50ms --cpu-budget 0 --duration 1m; status=$?
         \"$0\" report --replay \"$1/r.ltr\" --format json || exit 3; exit $status";
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(&leaktrace).arg(&folder.0);

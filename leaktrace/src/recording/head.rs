@@ -22,8 +22,9 @@ pub struct Head {
     losses: [u64; 4],
     damaged: u64,
     tcp_memory_bytes: Option<u64>,
-    /// Sampling pass, holders pass, processor time (nanoseconds), resident memory, namespaces.
-    cost: [u64; 5],
+    /// Sampling pass, its processor time, holders pass, processor time of leaktrace (nanoseconds), resident memory,
+    /// namespaces.
+    cost: [u64; 6],
 }
 
 impl Head {
@@ -62,6 +63,7 @@ impl Head {
             tcp_memory_bytes: sample.tcp_memory_bytes,
             cost: [
                 nanoseconds(cost.sockets),
+                nanoseconds(cost.sockets_cpu),
                 nanoseconds(cost.holders),
                 nanoseconds(cost.cpu),
                 cost.rss_bytes,
@@ -102,7 +104,7 @@ impl Head {
             shown,
         ] = self.totals;
         let [sockets_unattributed, stacks, stale_records, captures] = self.losses;
-        let [sockets, holders, cpu, rss_bytes, namespaces] = self.cost;
+        let [sockets, sockets_cpu, holders, cpu, rss_bytes, namespaces] = self.cost;
         Sample {
             boot_ns: self.boot_ns,
             unix_ns: self.unix_ns,
@@ -125,6 +127,7 @@ impl Head {
             tcp_memory_bytes: self.tcp_memory_bytes,
             cost: Cost {
                 sockets: Duration::from_nanos(sockets),
+                sockets_cpu: Duration::from_nanos(sockets_cpu),
                 holders: Duration::from_nanos(holders),
                 cpu: Duration::from_nanos(cpu),
                 rss_bytes,

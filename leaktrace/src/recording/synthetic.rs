@@ -197,6 +197,7 @@ impl Host {
             tcp_memory_bytes: Some(totals.memory_bytes + 4096 * self.random(8)),
             cost: Cost {
                 sockets: Duration::from_nanos(9_000_000 + self.random(1_000_000)),
+                sockets_cpu: Duration::from_nanos(8_000_000 + self.random(1_000_000)),
                 holders: Duration::from_nanos(self.random(1_000_000)),
                 cpu: Duration::from_nanos(12_000_000 * u64::from(self.samples) + self.random(1_000_000)),
                 rss_bytes: (30 << 20) + 4096 * self.random(64),
