@@ -42,9 +42,22 @@ pub struct WatchConfig {
     /// How many sockets are attributed at once.
     pub max_sockets: u32,
     /// A recording to read in place of the kernel.
-    pub replay: Option<PathBuf>,
+    pub replay: Option<ReplayConfig>,
     /// Level of kernel-side diagnostics.
     pub log_level: u8,
+}
+
+/// A recording that is read in place of the kernel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplayConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// The threshold, if it is not to be that of the recording.
+    pub threshold: Option<Duration>,
+    /// The same for how long a stuck state must last.
+    pub stall: Option<Duration>,
+    /// The same for what counts as idle.
+    pub idle: Option<Duration>,
 }
 
 impl WatchConfig {

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod host;
 pub mod kernel;
 pub mod privilege;
+pub mod recording;
 pub mod report;
 pub mod sample;
 pub mod snapshot;

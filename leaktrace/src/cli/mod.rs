@@ -2,9 +2,11 @@
 //! anywhere else.
 
 mod kill;
+mod record;
 mod watch;
 
 pub use kill::{Act, KillArgs, KillConfig};
+pub use record::{RecordArgs, RecordConfig};
 pub use watch::WatchArgs;
 
 use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
@@ -45,6 +47,8 @@ pub enum Command {
     Top(Box<TopArgs>),
     /// Watch for a while, then print one report
     Report(Box<ReportArgs>),
+    /// Write a recording that top and report take with --replay, on any machine, without root
+    Record(Box<RecordArgs>),
     /// Compare two JSON reports by call site: a canary against its baseline
     Diff(DiffArgs),
     /// Close matching sockets; lists them unless told --yes
@@ -74,14 +78,15 @@ Examples:
   sudo leaktrace report --duration 0s           one sample, now: what is older than the tracer has a lower-bound age
   sudo leaktrace report --duration 5m --format html -o leaks.html
   sudo leaktrace report --port 5432 --all --format csv
-  sudo leaktrace report --fail-on close-wait,never-read")]
+  sudo leaktrace report --fail-on close-wait,never-read
+  leaktrace report --replay incident.ltr --duration 5m      the first five minutes of a recording")]
 pub struct ReportArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
-    /// How long to watch; 0s takes one sample now
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, env = "LEAKTRACE_DURATION")]
-    pub duration: Duration,
+    /// How long to watch; 0s takes one sample now [default: 30s; of a recording, all]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_DURATION")]
+    pub duration: Option<Duration>,
     /// Format of the report
     #[arg(long, value_parser = report_formats(), default_value = "text", env = "LEAKTRACE_FORMAT")]
     pub format: ReportFormat,
@@ -156,12 +161,15 @@ fn parse_fail_on(text: &str) -> Result<Verdicts, String> {
     Err(format!("expected any, leak, suspect, info, or one of {}", names.join(", ")))
 }
 
+/// How long `report` watches a live host.
+const DEFAULT_DURATION: Duration = Duration::from_secs(30);
+
 /// What `report` does, checked.
 #[derive(Clone, Debug)]
 pub struct ReportConfig {
     /// What to watch.
     pub watch: WatchConfig,
-    /// How long.
+    /// How long, or how much of a recording.
     pub duration: Duration,
     /// How to write it.
     pub format: ReportFormat,
@@ -177,9 +185,11 @@ impl TryFrom<ReportArgs> for ReportConfig {
     type Error = anyhow::Error;
 
     fn try_from(args: ReportArgs) -> Result<Self, anyhow::Error> {
+        let watch = WatchConfig::try_from(args.watch)?;
+        let duration = if watch.replay.is_some() { Duration::MAX } else { DEFAULT_DURATION };
         Ok(Self {
-            watch: args.watch.try_into()?,
-            duration: args.duration,
+            watch,
+            duration: args.duration.unwrap_or(duration),
             format: args.format,
             output: args.output,
             all: args.all,

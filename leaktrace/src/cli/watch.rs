@@ -1,7 +1,7 @@
 //! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
 
 use crate::{
-    config::{ConfigFile, CpuBudget, WatchConfig},
+    config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig},
     kernel::{HookChoice, HookKind, Stacks, Unwind},
     symbols::DEFAULT_CACHE_BYTES,
     track::{Filter, Network},
@@ -66,7 +66,8 @@ pub struct WatchArgs {
     /// How many sockets are attributed at once [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]
     max_sockets: Option<u32>,
-    /// Read a recording in place of the kernel (not in this version)
+    /// Read a recording in place of the kernel, on any machine, without root; its thresholds and filters hold unless
+    /// others are given
     #[arg(long, value_name = "FILE", help_heading = "Tracing", value_hint = ValueHint::FilePath)]
     replay: Option<PathBuf>,
     /// Config file [default: /etc/leaktrace.toml, if it is there]
@@ -112,12 +113,6 @@ impl TryFrom<WatchArgs> for WatchConfig {
     type Error = anyhow::Error;
 
     fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
-        if let Some(path) = &args.replay {
-            bail!(
-                "--replay {} cannot be read: this version has no recordings yet; watch the host itself",
-                path.display()
-            );
-        }
         let file = ConfigFile::read(args.config.as_deref())?;
         let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file)
         {
@@ -174,7 +169,13 @@ impl TryFrom<WatchArgs> for WatchConfig {
                 .symbol_cache
                 .map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
-            replay: args.replay,
+            // What a recording was judged by holds unless other thresholds are asked for here; defaults are not.
+            replay: args.replay.map(|path| ReplayConfig {
+                path,
+                threshold: args.threshold,
+                stall: args.stall,
+                idle: args.idle,
+            }),
             log_level: if args.verbose >= 2 { 5 } else { 0 },
         })
     }

@@ -1,12 +1,12 @@
 //! `leaktrace top` on a terminal: the live view, fed by a watcher and with its wishes carried out aside.
 
-use super::Outcome;
+use super::{Outcome, play::play};
 use crate::{
     config::WatchConfig,
     destroy::{self, Target, destroy},
     report::{Destination, write_report},
-    tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options},
-    watch::{Control, Each, Limits, Picture, Teller, Update, Watch},
+    tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options, Thresholds},
+    watch::{Control, Each, Limits, Picture, Update, Watch},
 };
 use std::{
     net::IpAddr,
@@ -25,6 +25,9 @@ const WAITING: usize = 16;
 /// # Errors
 /// When the host cannot do it, or the terminal fails.
 pub fn live(config: WatchConfig) -> anyhow::Result<Outcome> {
+    if let Some(recording) = &config.replay {
+        return play(recording, &config);
+    }
     let watch = Watch::start(config, Each::Show(Picture::Flagged));
     let mut watch = wait_until_started(watch)?;
     let (tell, updates) = channel(WAITING);
@@ -57,11 +60,10 @@ pub fn live(config: WatchConfig) -> anyhow::Result<Outcome> {
             }
         }
     })?;
-    let environment = |name: &str| std::env::var(name).ok();
-    let colour =
-        if environment("NO_COLOR").is_some_and(|value| !value.is_empty()) { Colour::Plain } else { Colour::Palette };
-    let options = Options { charset: Charset::from_locale(environment), colour };
-    let end = tui::run(options, updates, |effect| carry_out(effect, &teller, &tell));
+    let end = tui::run(options(), updates, |effect| match effect {
+        Effect::SetThresholds(limits) => teller.tell(Control::SetLimits(limits.into())),
+        other => carry_out(other, &tell),
+    });
     drop(watch);
     let _ = feeder.join();
     end?;
@@ -80,16 +82,24 @@ fn wait_until_started(mut watch: Watch) -> anyhow::Result<Watch> {
     }
 }
 
-fn carry_out(effect: Effect, watch: &Teller, tell: &Sender<tui::Update>) {
+/// How the view presents itself here.
+pub(super) fn options() -> Options {
+    let environment = |name: &str| std::env::var(name).ok();
+    let colour =
+        if environment("NO_COLOR").is_some_and(|value| !value.is_empty()) { Colour::Plain } else { Colour::Palette };
+    Options { charset: Charset::from_locale(environment), colour }
+}
+
+impl From<Thresholds> for Limits {
+    fn from(limits: Thresholds) -> Self {
+        let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Self { threshold: span(limits.threshold_s), stall: span(limits.stall_s), idle: span(limits.idle_s) }
+    }
+}
+
+/// Does what does not depend on where samples come from.
+pub(super) fn carry_out(effect: Effect, tell: &Sender<tui::Update>) {
     match effect {
-        Effect::SetThresholds(limits) => {
-            let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-            watch.tell(Control::SetLimits(Limits {
-                threshold: span(limits.threshold_s),
-                stall: span(limits.stall_s),
-                idle: span(limits.idle_s),
-            }));
-        }
         Effect::Export { format, path, shown } => aside(tell, move || {
             let outcome = if path.exists() {
                 Err(format!("{} exists already: choose another name", path.display()))
@@ -117,12 +127,12 @@ fn carry_out(effect: Effect, watch: &Teller, tell: &Sender<tui::Update>) {
                 Some(other) => notice(NoticeKind::Failed, format!("{text}; the first that was not: {other}")),
             }]
         }),
-        // Snapshots come with names; a live kernel does not stand still; the rest is the runner's own.
+        // Snapshots come with names; a live kernel does not stand still; the rest is the runner's own or the source's.
         _ => {}
     }
 }
 
-fn notice(kind: NoticeKind, text: String) -> tui::Update {
+pub(super) fn notice(kind: NoticeKind, text: String) -> tui::Update {
     tui::Update::Notice(Notice { kind, text })
 }
 

@@ -4,6 +4,9 @@ mod diff;
 mod doctor;
 mod kill;
 mod live;
+mod play;
+mod record;
+mod replay;
 mod report;
 mod top;
 
@@ -11,6 +14,7 @@ pub use diff::diff;
 pub use doctor::doctor;
 pub use kill::kill;
 pub use live::live;
+pub use record::record;
 pub use report::report;
 pub use top::top;
 

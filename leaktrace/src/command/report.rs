@@ -1,6 +1,6 @@
 //! `leaktrace report`: watch for a while, then write one report.
 
-use super::{Outcome, asked_to_end};
+use super::{Outcome, asked_to_end, replay};
 use crate::{
     cli::ReportConfig,
     kernel::HookKind,
@@ -21,7 +21,10 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     let destination = Destination::from_option(config.output.as_deref());
     // Half a minute of watching must not be lost to a typo.
     check_output(&destination)?;
-    let mut snapshot = watch(&config).await?;
+    let mut snapshot = match &config.watch.replay {
+        Some(recording) => replay::report(recording, &config).await?,
+        None => watch(&config).await?,
+    };
     let found = found(&snapshot, config.fail_on);
     if !config.all {
         snapshot.sockets.retain(|socket| !socket.verdicts.is_empty());

@@ -1,6 +1,6 @@
 //! `leaktrace top`: the live view; off a terminal, a plain table every interval.
 
-use super::{Outcome, asked_to_end};
+use super::{Outcome, asked_to_end, replay};
 use crate::{
     config::WatchConfig,
     report::{Format, PlainTable},
@@ -13,6 +13,9 @@ use std::io::{self, Write};
 /// # Errors
 /// When the host cannot do it, or stdout cannot be written.
 pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
+    if let Some(recording) = &config.replay {
+        return replay::tables(recording, &config).await;
+    }
     let mut watch = Watch::start(config, Each::Show(Picture::Flagged));
     let mut end = std::pin::pin!(asked_to_end());
     loop {

@@ -34,6 +34,7 @@ mod maps;
 mod open;
 mod perf_map;
 mod process;
+mod resolve;
 mod stacks;
 mod symbolizer;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use image::Images;
 pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules};
 pub use maps::{Backing, Mapping, Mappings};
 pub use process::{Locator, ProcessError, ProcessMaps, Role};
+pub use resolve::Resolve;
 pub use stacks::{PlacedStack, Stacks};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
 pub use trust::{FramePointers, Trust, TrustCache};

@@ -269,7 +269,7 @@ fn nameless(path: &str, kind: ModuleKind) -> Module {
 }
 
 /// What an address on a stack means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Where the thread was.
     Leaf,

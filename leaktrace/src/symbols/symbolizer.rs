@@ -10,6 +10,7 @@ use super::image::{Image, Images};
 use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
 use super::perf_map;
 use super::process::Role;
+use super::resolve::Resolve;
 use crate::snapshot::Frame;
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer as Blaze, evict};
@@ -185,6 +186,12 @@ impl Symbolizer {
             }
             bytes = bytes.saturating_sub(self.parsed.remove(&path).map_or(0, |parsed| parsed.bytes()));
         }
+    }
+}
+
+impl Resolve for Symbolizer {
+    fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
+        Self::resolve(self, stack)
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 const MOST_FOLLOWED: usize = 4096;
 
 /// Open sockets of each group over time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Histories {
     series: HashMap<Key, Growth>,
 }

@@ -26,7 +26,7 @@ use sites::Sites;
 use std::collections::{BTreeSet, HashMap};
 
 /// Everything that has been learned so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tracker {
     host: HostFacts,
     hooks: String,

@@ -6,7 +6,7 @@ use leaktrace_common::ProcessRow;
 use std::collections::HashMap;
 
 /// Who holds what, by the last holders pass.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Processes {
     rows: HashMap<u32, ProcessRow>,
     descriptors: HashMap<u32, Series>,

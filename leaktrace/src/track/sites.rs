@@ -72,14 +72,15 @@ pub struct Counts {
 impl Counts {
     /// Adds what one kernel call site has counted.
     pub fn add(&mut self, counters: &CallsiteCounters) {
-        self.opened += counters.opened;
-        self.closed += counters.closed;
+        // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
+        self.opened = self.opened.wrapping_add(counters.opened);
+        self.closed = self.closed.wrapping_add(counters.closed);
         self.lifetimes.add(counters);
     }
 
     fn merge(&mut self, other: &Self) {
-        self.opened += other.opened;
-        self.closed += other.closed;
+        self.opened = self.opened.wrapping_add(other.opened);
+        self.closed = self.closed.wrapping_add(other.closed);
         self.lifetimes.merge(&other.lifetimes);
     }
 
@@ -90,7 +91,7 @@ impl Counts {
 }
 
 /// All call sites.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sites {
     sites: HashMap<u64, Site>,
     by_index: HashMap<u32, (CallsiteCounters, u64)>,

@@ -6,16 +6,14 @@
 mod adoption;
 mod namer;
 mod pace;
+mod replay;
 mod session;
 
 pub use namer::Namer;
-pub use session::{Picture, Session, Source};
+pub use replay::{Replay, Travel};
+pub use session::{Picture, RecordTo, Session, Source, WatchError};
 
-use crate::{
-    config::WatchConfig,
-    kernel::{HookKind, StartError},
-    snapshot::Snapshot,
-};
+use crate::{config::WatchConfig, kernel::HookKind, snapshot::Snapshot};
 use std::{
     sync::mpsc::{self, TryRecvError},
     thread,
@@ -77,7 +75,7 @@ pub enum Update {
     /// The look that [`Control::Finish`] asked for; nothing follows.
     Last(Box<Snapshot>),
     /// It could not start or go on; nothing follows.
-    Failed(StartError),
+    Failed(WatchError),
 }
 
 /// What happens at every interval.
@@ -99,10 +97,19 @@ pub struct Watch {
 impl Watch {
     /// Starts one.
     pub fn start(config: WatchConfig, each: Each) -> Self {
+        Self::start_with(config, each, None)
+    }
+
+    /// Starts one that writes every sample into a recording, which is whole when [`Update::Last`] comes.
+    pub fn start_recording(config: WatchConfig, to: RecordTo) -> Self {
+        Self::start_with(config, Each::Remember, Some(to))
+    }
+
+    fn start_with(config: WatchConfig, each: Each, record: Option<RecordTo>) -> Self {
         let (control, orders) = mpsc::channel();
         let (tell, updates) = tokio::sync::mpsc::unbounded_channel();
         let thread = thread::Builder::new().name("sampler".to_owned()).spawn(move || {
-            let outcome = run(config, each, &orders, &|update| {
+            let outcome = run(config, each, record, &orders, &|update| {
                 // Nobody listens any more: the program is on its way out.
                 let _ = tell.send(update);
             });
@@ -147,10 +154,14 @@ impl Drop for Watch {
 fn run(
     config: WatchConfig,
     each: Each,
+    record: Option<RecordTo>,
     orders: &mpsc::Receiver<Control>,
     tell: &(dyn Fn(Update) + Sync),
-) -> Result<(), StartError> {
+) -> Result<(), WatchError> {
     let mut session = Session::start(config)?;
+    if let Some(to) = record {
+        session.record(to)?;
+    }
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
     let mut adoption = session.adoption();
@@ -158,6 +169,7 @@ fn run(
         match orders.try_recv() {
             Ok(Control::Finish(picture)) => {
                 session.look(picture, true)?;
+                session.finish_recording()?;
                 tell(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
             }

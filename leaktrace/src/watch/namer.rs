@@ -1,41 +1,56 @@
 //! Giving the frames of a snapshot their names.
 
 use crate::{
+    sample::Sample,
     snapshot::{Frame, Snapshot},
-    symbols::{Images, Location, Modules, Symbolizer},
+    symbols::{Location, Resolve},
+    track::Tracker,
 };
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Names frames, and remembers names.
-pub struct Namer {
-    symbolizer: Symbolizer,
+/// Names frames with whatever knows names.
+pub struct Namer<R> {
+    names: R,
 }
 
-impl Namer {
-    /// A namer that keeps about `limit` bytes of names.
-    pub fn new(modules: Modules, images: Images, limit: usize) -> Self {
-        Self { symbolizer: Symbolizer::new(modules, images, limit) }
+impl<R: Resolve> Namer<R> {
+    /// A namer that asks `names`.
+    pub fn new(names: R) -> Self {
+        Self { names }
+    }
+
+    /// What it asks.
+    pub fn names_mut(&mut self) -> &mut R {
+        &mut self.names
+    }
+
+    /// Tracks a sample, and makes call sites one that have the same names.
+    pub fn ingest(&mut self, tracker: &mut Tracker, sample: Sample) {
+        tracker.ingest(sample);
+        tracker.unite_by_name(|stack| self.identity(stack));
+    }
+
+    /// What is known now, with names.
+    pub fn snapshot(&mut self, tracker: &Tracker) -> Snapshot {
+        let mut snapshot = tracker.snapshot();
+        for site in &mut snapshot.callsites {
+            site.stack = self.names.resolve(tracker.stack_of(site.id)).into_iter().flatten().collect();
+        }
+        snapshot
     }
 
     /// A number that is equal for stacks whose frames have the same names and lines; `None` for a stack without any name.
-    pub fn identity(&mut self, stack: &[Location]) -> Option<u64> {
+    fn identity(&mut self, stack: &[Location]) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         let mut named = false;
-        for frame in self.symbolizer.resolve(stack).into_iter().flatten() {
-            named |= frame.symbol.is_some();
+        for frame in self.names.resolve(stack).into_iter().flatten() {
+            let Frame { symbol, module, file, line, offset, .. } = frame;
+            named |= symbol.is_some();
             // Where there is no name, the place itself counts.
-            let place = if frame.symbol.is_none() { frame.offset } else { None };
-            (frame.symbol, frame.module, frame.file, frame.line, place).hash(&mut hasher);
+            let place = if symbol.is_none() { offset } else { None };
+            (symbol, module, file, line, place).hash(&mut hasher);
         }
         named.then(|| hasher.finish())
-    }
-
-    /// Replaces the bare stacks of all call sites by named ones. `stack_of` gives the places of a call site's frames.
-    pub fn name<'a>(&mut self, snapshot: &mut Snapshot, stack_of: impl Fn(u64) -> &'a [Location]) {
-        for site in &mut snapshot.callsites {
-            let frames: Vec<Frame> = self.symbolizer.resolve(stack_of(site.id)).into_iter().flatten().collect();
-            site.stack = frames;
-        }
     }
 }

@@ -5,13 +5,37 @@ use crate::{
     config::WatchConfig,
     host::{self, Clock, HostFacts},
     kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
+    recording::{Progress, Recorder, WriteError, wire::Start},
     sample::Sample,
     snapshot::Snapshot,
-    symbols::{Images, Modules},
+    symbols::{Images, Modules, Symbolizer},
     track::{Moment, Tracker, TrackerOptions},
 };
 use leaktrace_common::{Severity, Verdicts};
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Why a watch could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The kernel.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The recording that was asked for.
+    #[error(transparent)]
+    Record(#[from] WriteError),
+}
+
+/// A recording that is asked for.
+#[derive(Clone, Debug)]
+pub struct RecordTo {
+    /// Where it goes.
+    pub path: PathBuf,
+    /// How far it is.
+    pub progress: Progress,
+}
 
 /// Where samples come from.
 pub trait Source {
@@ -69,11 +93,13 @@ const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::fr
 pub struct Session {
     source: Box<dyn Source>,
     tracker: Tracker,
-    namer: Namer,
+    namer: Namer<Symbolizer>,
     config: WatchConfig,
+    started: Moment,
     next_holders: Instant,
     pace: Pace,
     hooks: HookKind,
+    recorder: Option<Recorder>,
 }
 
 impl Session {
@@ -92,18 +118,50 @@ impl Session {
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
         let hooks = tracer.hooks();
+        let names = Symbolizer::new(modules, images, config.symbol_cache);
+        Ok(Self::over(Box::new(tracer), hooks, names, config))
+    }
+
+    /// Watches through a source that is there already.
+    pub fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
         let clock = Clock::now();
+        let started = Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns };
         let tracker = Tracker::new(TrackerOptions {
             host: HostFacts::read(),
             hooks: hooks.name().to_owned(),
             settings: config.settings(),
             filter: config.filter.clone(),
             ignore: config.ignore.clone(),
-            started: Some(Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns }),
+            started: Some(started),
         });
-        let namer = Namer::new(modules, images, config.symbol_cache);
+        let namer = Namer::new(names);
         let pace = Pace::new(config.interval, config.cpu_budget);
-        Ok(Self { source: Box::new(tracer), tracker, namer, config, next_holders: Instant::now(), pace, hooks })
+        let next_holders = Instant::now();
+        Self { source, tracker, namer, config, started, next_holders, pace, hooks, recorder: None }
+    }
+
+    /// Writes every sample from now on into a recording.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record(&mut self, to: RecordTo) -> Result<(), WriteError> {
+        let config = &self.config;
+        let spans = [config.threshold, config.stall, config.idle, config.interval];
+        let start = Start {
+            filter: (&config.filter).into(),
+            ignore: config.ignore.iter().map(Into::into).collect(),
+            ..Start::new(&HostFacts::read(), self.hooks.name(), spans, self.started)
+        };
+        self.recorder = Some(Recorder::create(&to.path, &start, to.progress)?);
+        Ok(())
+    }
+
+    /// Ends the recording, if there is one: everything is on disk.
+    ///
+    /// # Errors
+    /// When it cannot be put there.
+    pub fn finish_recording(&mut self) -> Result<(), WriteError> {
+        self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map(drop))
     }
 
     /// Which hooks are attached.
@@ -140,8 +198,8 @@ impl Session {
     /// Takes one look. The last one always asks who holds what.
     ///
     /// # Errors
-    /// When sampling is no longer possible.
-    pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), StartError> {
+    /// When sampling, or recording if that was asked for, is no longer possible.
+    pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), WatchError> {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
         // What the last look saw may be long ago, or nothing yet.
@@ -153,7 +211,7 @@ impl Session {
             Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
             Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
         };
-        let sample = self.source.sample(&SampleRequest {
+        let mut sample = self.source.sample(&SampleRequest {
             threshold: self.config.threshold,
             stall: self.config.stall,
             idle: self.config.idle,
@@ -168,8 +226,12 @@ impl Session {
         }
         // Holders passes have a beat of their own.
         let holders_cpu = sample.cost.holders;
-        self.tracker.ingest(sample);
-        self.tracker.unite_by_name(|stack| self.namer.identity(stack));
+        // How far this sample is from the last one was planned then.
+        sample.degraded.extend(self.pace.degradation());
+        if let Some(recorder) = &mut self.recorder {
+            recorder.write(&sample, self.namer.names_mut())?;
+        }
+        self.namer.ingest(&mut self.tracker, sample);
         self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu));
         if !is_last {
             self.pace.plan();
@@ -179,9 +241,6 @@ impl Session {
 
     /// What is known now, with names.
     pub fn snapshot(&mut self) -> Snapshot {
-        let mut snapshot = self.tracker.snapshot();
-        snapshot.health.degraded.extend(self.pace.degradation());
-        self.namer.name(&mut snapshot, |callsite| self.tracker.stack_of(callsite));
-        snapshot
+        self.namer.snapshot(&self.tracker)
     }
 }

@@ -1,0 +1,272 @@
+//! `leaktrace top --replay` on a terminal: the live view over a recording that runs, stands still, or is stepped through.
+//!
+//! A thread of its own plays; the keyboard waits for nothing.
+
+use super::{
+    Outcome,
+    live::{carry_out, notice, options},
+};
+use crate::{
+    config::{ReplayConfig, WatchConfig},
+    tui::{self, Effect, Flow, NoticeKind, ReplayState},
+    watch::{Limits, Replay, Travel},
+};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::{Sender, channel};
+
+/// Updates that may wait for the screen.
+const WAITING: usize = 16;
+
+/// While a recording runs fast, pictures come no faster than this.
+const SHORTEST_PICTURE: Duration = Duration::from_millis(40);
+
+/// A hole in a recording (the recorder stood still) is not waited through longer than this.
+const LONGEST_HOLE: Duration = Duration::from_secs(5);
+
+/// Runs the view over a recording until it ends. Must not be called from within a runtime.
+///
+/// # Errors
+/// When the recording cannot be replayed, or the terminal fails.
+pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
+    let (recording, filter) = (recording.clone(), config.filter.clone());
+    // Errors of the start are said on the plain terminal, not in a view that would vanish with them.
+    Replay::open(&recording, &filter, Travel::Onward)?;
+    let (tell, updates) = channel(WAITING);
+    let (order, orders) = mpsc::channel();
+    let teller = tell.clone();
+    let player = thread::Builder::new().name("player".to_owned()).spawn(move || {
+        match Replay::open(&recording, &filter, Travel::AnyWay) {
+            Ok(replay) => Player::new(replay, teller).run(&orders),
+            Err(error) => {
+                let _ = teller.blocking_send(notice(NoticeKind::Failed, error.to_string()));
+            }
+        }
+    })?;
+    let end = tui::run(options(), updates, |effect| match Order::of(&effect) {
+        // A player that has ended has said why.
+        Some(wish) => drop(order.send(wish)),
+        None => carry_out(effect, &tell),
+    });
+    drop(order);
+    let _ = player.join();
+    end?;
+    Ok(Outcome::Done)
+}
+
+/// What a player may be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    Seek { index: u64, flow: Flow },
+    SetFlow(Flow),
+    SetSpeed(f64),
+    SetLimits(Limits),
+    Quit,
+}
+
+impl Order {
+    fn of(effect: &Effect) -> Option<Self> {
+        Some(match effect {
+            Effect::ReplaySeek { index, flow } => Self::Seek { index: *index, flow: *flow },
+            Effect::SetFlow(flow) => Self::SetFlow(*flow),
+            Effect::ReplaySpeed(speed) => Self::SetSpeed(*speed),
+            Effect::SetThresholds(limits) => Self::SetLimits((*limits).into()),
+            Effect::Quit => Self::Quit,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Go,
+    End,
+}
+
+/// Plays a recording.
+struct Player {
+    replay: Replay,
+    flow: Flow,
+    speed: f64,
+    /// How many samples are to be taken in before anything is shown again.
+    goal: Option<u64>,
+    /// When the next sample is due, while it runs.
+    due: Instant,
+    shown: Option<Instant>,
+    tell: Sender<tui::Update>,
+}
+
+impl Player {
+    fn new(replay: Replay, tell: Sender<tui::Update>) -> Self {
+        Self { replay, flow: Flow::Running, speed: 1.0, goal: None, due: Instant::now(), shown: None, tell }
+    }
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        self.advance();
+        loop {
+            let order = match (self.goal, self.flow) {
+                (Some(_), _) => orders.recv_timeout(Duration::ZERO),
+                (None, Flow::Paused) => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (None, Flow::Running) => orders.recv_timeout(self.due.saturating_duration_since(Instant::now())),
+            };
+            let next = match (order, self.goal) {
+                (Ok(order), _) => self.obey(order),
+                (Err(RecvTimeoutError::Timeout), Some(goal)) => self.approach(goal),
+                (Err(RecvTimeoutError::Timeout), None) => self.advance(),
+                (Err(RecvTimeoutError::Disconnected), _) => Next::End,
+            };
+            if next == Next::End {
+                return;
+            }
+        }
+    }
+
+    /// Carries out an order. Where it leads somewhere else, the way there can be cut short by the next one.
+    fn obey(&mut self, order: Order) -> Next {
+        match order {
+            Order::Quit => return Next::End,
+            Order::Seek { index, flow } => {
+                self.flow = flow;
+                let goal = index.saturating_add(1);
+                self.replay.go_before(goal);
+                self.goal = Some(goal);
+            }
+            Order::SetLimits(limits) => {
+                self.goal.get_or_insert(self.replay.taken());
+                self.replay.set_limits(limits);
+            }
+            Order::SetFlow(flow) => self.flow = flow,
+            Order::SetSpeed(speed) => self.speed = speed,
+        }
+        if self.goal.is_some() {
+            return Next::Go;
+        }
+        self.schedule();
+        self.show()
+    }
+
+    /// Goes one sample towards the goal, and shows what is there.
+    fn approach(&mut self, goal: u64) -> Next {
+        if self.replay.taken() < goal && self.replay.step() {
+            return Next::Go;
+        }
+        self.goal = None;
+        self.schedule();
+        self.show()
+    }
+
+    /// Goes on by one sample, and shows it unless others are due already.
+    fn advance(&mut self) -> Next {
+        self.replay.step();
+        let due = self.due;
+        self.schedule();
+        let now = Instant::now();
+        let is_late = self.flow == Flow::Running && self.due.saturating_duration_since(due) < SHORTEST_PICTURE;
+        if is_late && self.shown.is_some_and(|shown| now - shown < SHORTEST_PICTURE) {
+            return Next::Go;
+        }
+        self.show()
+    }
+
+    /// Finds out when the next sample is due; at the end, the recording stands still.
+    fn schedule(&mut self) {
+        let Some(next_ns) = self.replay.next_ns() else {
+            self.flow = Flow::Paused;
+            return;
+        };
+        let gap = Duration::from_nanos(next_ns.saturating_sub(self.replay.now_ns())).min(LONGEST_HOLE);
+        self.due = Instant::now() + gap.div_f64(self.speed.max(1.0 / 16.0));
+    }
+
+    fn show(&mut self) -> Next {
+        self.shown = Some(Instant::now());
+        let state = ReplayState {
+            index: self.replay.taken().saturating_sub(1),
+            count: self.replay.count(),
+            speed: self.speed,
+            flow: self.flow,
+        };
+        let trouble = self.replay.trouble().map(|trouble| notice(NoticeKind::Failed, trouble));
+        let snapshot = (self.replay.taken() > 0).then(|| tui::Update::Snapshot(Arc::new(self.replay.snapshot())));
+        for update in [Some(tui::Update::Replay(state)), snapshot, trouble].into_iter().flatten() {
+            if self.tell.blocking_send(update).is_err() {
+                return Next::End;
+            }
+        }
+        Next::Go
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        recording::{synthetic::Scale, tests::recording},
+        track::Filter,
+    };
+    use std::path::Path;
+    use tokio::sync::mpsc::Receiver as Updates;
+
+    fn player(folder: &Path) -> (Player, Updates<tui::Update>) {
+        let path = folder.join("recording");
+        std::fs::write(&path, recording(Scale::SMALL, 20)).unwrap();
+        let config = ReplayConfig { path, ..ReplayConfig::default() };
+        let (tell, updates) = channel(1000);
+        (Player::new(Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap(), tell), updates)
+    }
+
+    #[test]
+    fn of_several_places_to_go_to_the_last_one_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (player, mut updates) = player(folder.path());
+        let (order, orders) = mpsc::channel();
+        for (index, flow) in [(9, Flow::Running), (3, Flow::Paused), (7, Flow::Paused)] {
+            order.send(Order::Seek { index, flow }).unwrap();
+        }
+        let playing = thread::spawn(move || player.run(&orders));
+        let mut shown = Vec::new();
+        while shown.last() != Some(&(7, Flow::Paused)) {
+            if let tui::Update::Replay(state) = updates.blocking_recv().unwrap() {
+                assert_eq!(state.count, Some(20));
+                shown.push((state.index, state.flow));
+            }
+        }
+        drop(order);
+        playing.join().unwrap();
+        assert_eq!(shown, [(0, Flow::Running), (7, Flow::Paused)]);
+    }
+
+    #[test]
+    fn at_its_end_a_recording_stands_still_on_the_last_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let (player, mut updates) = player(folder.path());
+        let (order, orders) = mpsc::channel();
+        order.send(Order::SetSpeed(1024.0)).unwrap();
+        let playing = thread::spawn(move || player.run(&orders));
+        let mut last = ReplayState::default();
+        while let Some(update) = updates.blocking_recv() {
+            if let tui::Update::Replay(state) = update {
+                last = state;
+            }
+            if last.flow == Flow::Paused {
+                break;
+            }
+        }
+        assert_eq!((last.index, last.count), (19, Some(20)));
+        order.send(Order::SetFlow(Flow::Running)).unwrap();
+        drop(order);
+        playing.join().unwrap();
+        for update in std::iter::from_fn(|| updates.blocking_recv()) {
+            if let tui::Update::Replay(state) = update {
+                assert_eq!((state.index, state.flow), (19, Flow::Paused));
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What `report` and `top` do with a recording where there is no terminal: play it from its beginning.
+
+use super::{Outcome, asked_to_end};
+use crate::{
+    cli::ReportConfig,
+    config::{ReplayConfig, WatchConfig},
+    report::{Format, PlainTable, clean},
+    snapshot::{Degradation, Snapshot},
+    watch::{Replay, Travel},
+};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+/// What a live watch would have known at the end of the recording, or of as much of it as is asked for.
+pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> anyhow::Result<Snapshot> {
+    let mut replay = Replay::open(recording, &config.watch.filter, Travel::Onward)?;
+    let length = u64::try_from(config.duration.as_nanos()).unwrap_or(u64::MAX);
+    let end = replay.started_ns().saturating_add(length);
+    let mut asked = std::pin::pin!(asked_to_end());
+    let mut progress = Progress::new();
+    // One sample is the least that a report is about, as it is live.
+    while replay.next_ns().is_some_and(|at| at <= end || replay.taken() == 0) {
+        replay.step();
+        progress.tell(replay.taken());
+        tokio::select! {
+            biased;
+            asked = &mut asked => {
+                asked?;
+                break;
+            }
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    progress.clear();
+    if replay.taken() == 0 {
+        let path = recording.path.to_string_lossy();
+        anyhow::bail!("{} holds not one whole sample: there is nothing to report", clean(&path));
+    }
+    warn(&replay);
+    let mut snapshot = replay.snapshot();
+    if config.all && !replay.shows_all() {
+        let reason =
+            "the recording has only flagged sockets one by one, as many were open: --all cannot list the others";
+        snapshot.health.degraded.push(Degradation { feature: "sockets".to_owned(), reason: reason.to_owned() });
+        snapshot.health.degraded.sort();
+    }
+    Ok(snapshot)
+}
+
+/// Prints the plain table of every sample, without waiting.
+///
+/// # Errors
+/// When the recording cannot be read, or stdout not be written.
+pub(super) async fn tables(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
+    let mut replay = Replay::open(recording, &config.filter, Travel::Onward)?;
+    let mut asked = std::pin::pin!(asked_to_end());
+    while replay.step() {
+        let mut text = Vec::new();
+        PlainTable::default().write(&replay.snapshot(), &mut text)?;
+        match io::stdout().lock().write_all(&text) {
+            // Whoever read has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
+            other => other?,
+        }
+        tokio::select! {
+            biased;
+            asked = &mut asked => {
+                asked?;
+                return Ok(Outcome::Done);
+            }
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    warn(&replay);
+    Ok(Outcome::Done)
+}
+
+/// Says what is wrong with the recording.
+fn warn(replay: &Replay) {
+    if let Some(trouble) = replay.trouble() {
+        // A closed stderr is nobody's loss.
+        let _ = writeln!(io::stderr(), "leaktrace: {trouble}");
+    }
+}
+
+/// A line on a terminal while a long recording is played.
+struct Progress {
+    began: Instant,
+    told: Option<Instant>,
+    is_terminal: bool,
+}
+
+impl Progress {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const REST: Duration = Duration::from_millis(250);
+
+    fn new() -> Self {
+        Self { began: Instant::now(), told: None, is_terminal: io::stderr().is_terminal() }
+    }
+
+    fn tell(&mut self, samples: u64) {
+        let now = Instant::now();
+        let is_due = self.told.map_or(now - self.began >= Self::PATIENCE, |told| now - told >= Self::REST);
+        if self.is_terminal && is_due {
+            self.told = Some(now);
+            let _ = write!(io::stderr(), "\rleaktrace: replaying… {samples} samples\x1b[K");
+        }
+    }
+
+    fn clear(&self) {
+        if self.told.is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

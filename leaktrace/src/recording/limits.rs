@@ -1,0 +1,20 @@
+//! How much a recording may hold: what the writer leaves out and the reader does not believe.
+
+/// Sockets that a sampling pass has seen.
+pub const SOCKETS: usize = 1 << 20;
+/// Sockets that only the holders pass has seen.
+pub const DEAD: usize = 1 << 17;
+/// Call sites.
+pub const CALLSITES: usize = 1 << 15;
+/// Descriptors.
+pub const HOLDERS: usize = 1 << 21;
+/// Processes that hold sockets.
+pub const PROCESSES: usize = 1 << 18;
+/// Frames of one stack.
+pub const FRAMES: usize = 1 << 10;
+/// Length of the name of generated code, in bytes.
+pub const NAME: usize = 1 << 10;
+/// Places in a whole recording.
+pub const PLACES: usize = 1 << 20;
+/// Memory for the processes, stacks and names of a whole recording, in bytes.
+pub const REMEMBERED: usize = 1 << 30;

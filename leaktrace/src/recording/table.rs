@@ -1,0 +1,215 @@
+//! Rows of one kind from sample to sample: only what differs is written.
+//!
+//! Rows are arrays of numbers in the order of their key, the first cells. Knows nothing of what they mean.
+
+use super::frame::Damage;
+use serde::{Deserialize, Serialize};
+
+/// Cells of a row that differ from another row: which, and by how much (wrapping).
+pub type Cells = Vec<(u8, i64)>;
+
+/// One step from the rows of the sample before to those of this one. Rows of before that no step mentions are gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// So many rows stay as they were.
+    Keep(u32),
+    /// So many are gone.
+    Drop(u32),
+    /// A row differs from what it was.
+    Change(Cells),
+    /// A row is new; what differs from the row above it.
+    New(Cells),
+}
+
+/// The rows of one kind, as the last sample had them. `N` cells, of which the first `K` are the key.
+#[derive(Clone, Debug)]
+pub struct Table<const N: usize, const K: usize> {
+    rows: Vec<[u64; N]>,
+    most: usize,
+}
+
+impl<const N: usize, const K: usize> Table<N, K> {
+    /// A table without rows that takes at most `most`.
+    pub fn new(most: usize) -> Self {
+        Self { rows: Vec::new(), most }
+    }
+
+    /// How many rows it takes.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> &[[u64; N]] {
+        &self.rows
+    }
+
+    /// Makes these the rows, in the order of their keys, and tells the steps there.
+    ///
+    /// # Errors
+    /// Those of `tell`.
+    pub fn go_to<E>(&mut self, now: Vec<[u64; N]>, mut tell: impl FnMut(Step) -> Result<(), E>) -> Result<(), E> {
+        let mut before = self.rows.iter().peekable();
+        let (mut kept, mut above) = (0, [0; N]);
+        for row in &now {
+            let mut gone = 0;
+            while before.next_if(|old| old[..K] < row[..K]).is_some() {
+                gone += 1;
+            }
+            let old = before.next_if(|old| old[..K] == row[..K]);
+            if gone == 0 && old == Some(row) {
+                kept += 1;
+                above = *row;
+                continue;
+            }
+            if kept > 0 {
+                tell(Step::Keep(std::mem::take(&mut kept)))?;
+            }
+            if gone > 0 {
+                tell(Step::Drop(gone))?;
+            }
+            match old {
+                Some(old) if old == row => kept = 1,
+                Some(old) => tell(Step::Change(difference(old, row)))?,
+                None => tell(Step::New(difference(&above, row)))?,
+            }
+            above = *row;
+        }
+        if kept > 0 {
+            tell(Step::Keep(kept))?;
+        }
+        self.rows = now;
+        Ok(())
+    }
+}
+
+fn difference<const N: usize>(old: &[u64; N], new: &[u64; N]) -> Cells {
+    let cells = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old != new);
+    cells.map(|(cell, (old, new))| (cell as u8, new.wrapping_sub(*old).cast_signed())).collect()
+}
+
+fn apply<const N: usize>(row: &[u64; N], cells: &Cells) -> Result<[u64; N], Damage> {
+    let mut row = *row;
+    for (cell, by) in cells {
+        let cell = row.get_mut(usize::from(*cell)).ok_or(Damage::Nonsense("a cell that no row has"))?;
+        *cell = cell.wrapping_add_signed(*by);
+    }
+    Ok(row)
+}
+
+/// The rows of a sample while its steps are read.
+#[derive(Debug)]
+pub struct Growing<const N: usize> {
+    rows: Vec<[u64; N]>,
+    at: usize,
+}
+
+impl<const N: usize> Default for Growing<N> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), at: 0 }
+    }
+}
+
+impl<const N: usize> Growing<N> {
+    /// Takes one step from the rows of `before`.
+    ///
+    /// # Errors
+    /// When the step leads nowhere.
+    pub fn take<const K: usize>(&mut self, before: &Table<N, K>, step: &Step) -> Result<(), Damage> {
+        const NOWHERE: Damage = Damage::Nonsense("a row that was not there");
+        let rest = before.rows.get(self.at..).unwrap_or_default();
+        match step {
+            Step::Keep(count) => {
+                let kept = rest.get(..*count as usize).ok_or(NOWHERE)?;
+                self.rows.extend_from_slice(kept);
+                self.at += kept.len();
+            }
+            Step::Drop(count) => {
+                self.at += rest.get(..*count as usize).ok_or(NOWHERE)?.len();
+            }
+            Step::Change(cells) => {
+                self.rows.push(apply(rest.first().ok_or(NOWHERE)?, cells)?);
+                self.at += 1;
+            }
+            Step::New(cells) => {
+                let row = apply(self.rows.last().unwrap_or(&[0; N]), cells)?;
+                self.rows.push(row);
+            }
+        }
+        if self.rows.len() > before.most {
+            return Err(Damage::Nonsense("more rows than a host has"));
+        }
+        Ok(())
+    }
+
+    /// Makes them the rows of the table.
+    pub fn finish<const K: usize>(self, table: &mut Table<N, K>) {
+        table.rows = self.rows;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn steps(table: &mut Table<3, 1>, rows: Vec<[u64; 3]>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let tell = |step| {
+            steps.push(step);
+            Ok::<(), ()>(())
+        };
+        table.go_to(rows, tell).unwrap();
+        steps
+    }
+
+    #[test]
+    fn rows_that_stay_cost_one_step() {
+        let mut table = Table::new(100);
+        let rows: Vec<[u64; 3]> = (0..50).map(|key| [key, key * 7, 1]).collect();
+        steps(&mut table, rows.clone());
+        assert_eq!(steps(&mut table, rows.clone()), [Step::Keep(50)]);
+        let mut other = rows;
+        other[20][2] = 0;
+        other.remove(30);
+        assert_eq!(
+            steps(&mut table, other),
+            [Step::Keep(20), Step::Change(vec![(2, -1)]), Step::Keep(9), Step::Drop(1), Step::Keep(19)]
+        );
+    }
+
+    #[test]
+    fn steps_that_lead_nowhere_are_refused() {
+        let table = Table::<3, 1>::new(2);
+        for step in [Step::Keep(1), Step::Drop(1), Step::Change(vec![]), Step::New(vec![(3, 1)])] {
+            assert!(Growing::default().take(&table, &step).is_err(), "{step:?}");
+        }
+        let mut growing = Growing::default();
+        assert!(growing.take(&table, &Step::New(vec![])).is_ok());
+        assert!(growing.take(&table, &Step::New(vec![])).is_ok());
+        assert!(growing.take(&table, &Step::New(vec![])).is_err(), "a third row where two are the limit");
+    }
+
+    fn some_rows() -> impl Strategy<Value = Vec<[u64; 3]>> {
+        let row = (0..30_u64, any::<u64>(), 0..3_u64).prop_map(|(key, big, small)| [key, big, small]);
+        proptest::collection::vec(row, 0..40).prop_map(|mut rows| {
+            rows.sort_by_key(|row| row[0]);
+            rows
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn steps_lead_from_any_rows_to_any_others(samples in proptest::collection::vec(some_rows(), 1..6)) {
+            let (mut writes, mut reads) = (Table::<3, 1>::new(1000), Table::<3, 1>::new(1000));
+            for rows in samples {
+                let mut growing = Growing::default();
+                for step in steps(&mut writes, rows.clone()) {
+                    growing.take(&reads, &step).unwrap();
+                }
+                growing.finish(&mut reads);
+                prop_assert_eq!(reads.rows(), &rows[..]);
+            }
+        }
+    }
+}
