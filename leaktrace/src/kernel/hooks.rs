@@ -93,6 +93,17 @@ pub fn attach(
     })
 }
 
+/// Attaches what follows the tree of a command, after which its first process may be told of.
+pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
+    // Exits before forks: who is known to have joined must be heard leaving.
+    tracepoint(ebpf, btf, "tp_exit", "sched_process_exit")
+        .and_then(|()| tracepoint(ebpf, btf, "tp_fork", "sched_process_fork"))
+        .map_err(|reason| StartError::Hooks {
+            asked: "process".to_owned(),
+            reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
+        })
+}
+
 fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) -> Result<Vec<Degradation>, String> {
     let mut notes = Vec::new();
     let outcome = match kind {
