@@ -45,6 +45,8 @@ pub struct WatchConfig {
     pub replay: Option<PathBuf>,
     /// Level of kernel-side diagnostics.
     pub log_level: u8,
+    /// The process whose tree is followed, and nothing else; `None` for the whole host.
+    pub tree: Option<u32>,
 }
 
 impl WatchConfig {

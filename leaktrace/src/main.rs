@@ -27,6 +27,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Diff(args)) => command::diff(&args),
         Some(Command::Kill(args)) => command::kill((*args).try_into()?),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
+        Some(Command::Run(args)) => runtime.block_on(command::run((*args).try_into()?)),
         Some(Command::Doctor(args)) => command::doctor(args.json),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut std::io::stdout());

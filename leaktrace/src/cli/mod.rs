@@ -2,9 +2,11 @@
 //! anywhere else.
 
 mod kill;
+mod run;
 mod watch;
 
 pub use kill::{Act, KillArgs, KillConfig};
+pub use run::{FailOn, RunArgs, RunConfig};
 pub use watch::WatchArgs;
 
 use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
@@ -21,6 +23,7 @@ Examples:
   sudo leaktrace report --duration 30s          watch for half a minute, then print one report
   sudo leaktrace report --pid 4711 --format json -o leak.json
   sudo leaktrace report --fail-on leak          exit with 1 if a socket was leaked
+  sudo leaktrace run -- pytest                  a leak check for a test suite
   leaktrace doctor                              what this host supports, what is missing, what to do
 
 Durations read 500ms, 10s, 5m, 2h, 1d. Every option can be set by environment as well (LEAKTRACE_THRESHOLD=5m).
@@ -45,6 +48,8 @@ pub enum Command {
     Top(Box<TopArgs>),
     /// Watch for a while, then print one report
     Report(Box<ReportArgs>),
+    /// Run a command and report the sockets that its processes leave open
+    Run(Box<RunArgs>),
     /// Compare two JSON reports by call site: a canary against its baseline
     Diff(DiffArgs),
     /// Close matching sockets; lists them unless told --yes

@@ -176,6 +176,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
             max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
             replay: args.replay,
             log_level: if args.verbose >= 2 { 5 } else { 0 },
+            tree: None,
         })
     }
 }

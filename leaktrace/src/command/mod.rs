@@ -5,6 +5,7 @@ mod doctor;
 mod kill;
 mod live;
 mod report;
+mod run;
 mod top;
 
 pub use diff::diff;
@@ -12,6 +13,7 @@ pub use doctor::doctor;
 pub use kill::kill;
 pub use live::live;
 pub use report::report;
+pub use run::run;
 pub use top::top;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +27,8 @@ pub enum Outcome {
     Found,
     /// The host cannot do it; why has been said.
     Unable,
+    /// As the command that was run, or would have been.
+    Status(u8),
 }
 
 impl From<Outcome> for std::process::ExitCode {
@@ -33,6 +37,7 @@ impl From<Outcome> for std::process::ExitCode {
             Outcome::Done => 0,
             Outcome::Found => 1,
             Outcome::Unable => 2,
+            Outcome::Status(status) => status,
         })
     }
 }

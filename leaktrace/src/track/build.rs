@@ -101,6 +101,7 @@ impl Tracker {
             peers,
             listeners,
             sockets: sockets.into_iter().map(|(_, socket)| socket).collect(),
+            run: self.describe_tree(),
         }
     }
 
@@ -128,6 +129,9 @@ impl Tracker {
 
     /// A call site as reports show it; `None` where nothing happens or the filters leave it out.
     fn callsite(&self, site: &Site, shown: Option<Shown>) -> Option<Callsite> {
+        if self.tree.as_ref().is_some_and(|tree| !site.pids.iter().any(|pid| tree.has(*pid))) {
+            return None;
+        }
         let facts: Vec<&ProcessFacts> = site.pids.iter().filter_map(|pid| self.facts.get(pid)).collect();
         let pids: Vec<u32> = site.pids.iter().copied().collect();
         let candidate = Candidate {
@@ -271,6 +275,7 @@ impl Tracker {
         let mut processes: Vec<Process> = self
             .processes
             .rows()
+            .filter(|row| self.tree.as_ref().is_none_or(|tree| tree.has(row.tgid)))
             .filter_map(|row| {
                 let facts = self.facts.get(&row.tgid);
                 let known: Vec<&ProcessFacts> = facts.into_iter().collect();

@@ -30,6 +30,8 @@ const LONGEST_DEAFNESS: Duration = Duration::from_millis(25);
 pub enum Control {
     /// Take a last sample with everything in it, and end.
     Finish(Picture),
+    /// The same once the tree that is followed has ended, at the latest after this long.
+    FinishAlone(Picture, Duration),
     /// Judge by these from the next look on.
     SetLimits(Limits),
     /// End without one.
@@ -145,12 +147,21 @@ fn run(
     let mut session = Session::start(config)?;
     tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
+    let mut parting = None;
     loop {
-        match orders.try_recv() {
+        let order = match parting {
+            Some((picture, until)) if session.running() == 0 || Instant::now() >= until => Ok(Control::Finish(picture)),
+            _ => orders.try_recv(),
+        };
+        match order {
             Ok(Control::Finish(picture)) => {
                 session.look(picture, true)?;
                 tell(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
+            }
+            Ok(Control::FinishAlone(picture, longest)) => {
+                parting = Some((picture, Instant::now() + longest));
+                continue;
             }
             Ok(Control::SetLimits(limits)) => {
                 session.set_limits(limits);

@@ -8,7 +8,7 @@ use crate::{
     sample::Sample,
     snapshot::Snapshot,
     symbols::{Images, Modules},
-    track::{Moment, Tracker, TrackerOptions},
+    track::{Moment, Tracker, TrackerOptions, Tree},
 };
 use leaktrace_common::{Severity, Verdicts};
 use std::time::{Duration, Instant};
@@ -26,6 +26,11 @@ pub trait Source {
     /// # Errors
     /// When sampling is no longer possible.
     fn attend(&mut self, longest: Duration) -> Result<(), StartError>;
+
+    /// How many processes run of the tree that is followed; 0 where none is.
+    fn running(&self) -> usize {
+        0
+    }
 }
 
 impl Source for Tracer {
@@ -36,6 +41,10 @@ impl Source for Tracer {
     fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
         self.wait_for_new(longest);
         self.place_new()
+    }
+
+    fn running(&self) -> usize {
+        Self::running(self)
     }
 }
 
@@ -80,6 +89,7 @@ impl Session {
             unwind: config.unwind,
             max_sockets: config.max_sockets,
             log_level: config.log_level,
+            tree: config.tree,
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
         let hooks = tracer.hooks();
@@ -91,6 +101,7 @@ impl Session {
             filter: config.filter.clone(),
             ignore: config.ignore.clone(),
             started: Some(Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns }),
+            tree: config.tree.map(|_| Tree::default()),
         });
         let namer = Namer::new(modules, images, config.symbol_cache);
         let pace = Pace::new(config.interval, config.cpu_budget);
@@ -115,6 +126,11 @@ impl Session {
         self.tracker.set_settings(self.config.settings());
     }
 
+    /// See [`Source::running`].
+    pub fn running(&self) -> usize {
+        self.source.running()
+    }
+
     /// See [`Source::attend`].
     ///
     /// # Errors
@@ -135,6 +151,8 @@ impl Session {
         let rows = match picture {
             Picture::All => RowChoice::All,
             _ if !self.config.filter.is_empty() => RowChoice::All,
+            // The kernel side shows those of the tree only.
+            _ if self.config.tree.is_some() => RowChoice::All,
             Picture::Flagged | Picture::Suspects if sees_few => RowChoice::All,
             Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
             Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
