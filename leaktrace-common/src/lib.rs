@@ -25,5 +25,5 @@ pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};
 pub use stack::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
 pub use time::{Ticks, ticks_from_ns, ticks_to_ns};
-pub use tree::{LeftRow, MAX_TREE, TreeProcess};
+pub use tree::{LeftRow, MAX_TREE, TreeExec, TreeProcess};
 pub use verdict::{Severity, Verdict, Verdicts};

@@ -26,6 +26,18 @@ pub struct TreeProcess {
 
 const _: () = assert!(size_of::<TreeProcess>() == 48);
 
+/// A process of the tree has become another program. Travels with the stack copies, to be heard in their order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct TreeExec {
+    /// Process.
+    pub tgid: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<TreeExec>() == 8);
+
 /// A socket that was open until the exit of a process closed it, as it was at that moment.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]

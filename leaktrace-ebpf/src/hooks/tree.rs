@@ -2,10 +2,11 @@
 
 use crate::{
     kernel::{Address, Fields, Typed, current_ids},
-    maps::{TREE, offset},
+    maps::{CAPTURES, TREE, offset},
     tree,
 };
 use aya_ebpf::{helpers::generated::bpf_ktime_get_boot_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use leaktrace_common::TreeExec;
 
 /// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`, raised in the parent before the child
 /// runs (`kernel_clone`, 5.10), for threads as well.
@@ -19,6 +20,20 @@ pub fn tp_fork(ctx: BtfTracePointContext) -> i32 {
     let child: u32 = Typed(child).read(offset!(task_tgid));
     if child != parent {
         tree::joined(child, parent);
+    }
+    0
+}
+
+/// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, raised once the new program
+/// is mapped (`exec_binprm`, 5.10). User space looks at its mappings at once: it may be gone a moment later.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn tp_exec(_: BtfTracePointContext) -> i32 {
+    let (tgid, _) = current_ids();
+    if tree::contains(tgid)
+        && let Some(mut room) = CAPTURES.reserve::<TreeExec>(0)
+    {
+        room.write(TreeExec { tgid, _pad: 0 });
+        room.submit(0);
     }
     0
 }

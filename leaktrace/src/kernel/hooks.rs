@@ -97,6 +97,7 @@ pub fn attach(
 pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
     // Exits before forks: who is known to have joined must be heard leaving.
     tracepoint(ebpf, btf, "tp_exit", "sched_process_exit")
+        .and_then(|()| tracepoint(ebpf, btf, "tp_exec", "sched_process_exec"))
         .and_then(|()| tracepoint(ebpf, btf, "tp_fork", "sched_process_fork"))
         .map_err(|reason| StartError::Hooks {
             asked: "process".to_owned(),

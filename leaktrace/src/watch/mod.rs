@@ -144,9 +144,15 @@ fn run(
     orders: &mpsc::Receiver<Control>,
     tell: &dyn Fn(Update),
 ) -> Result<(), StartError> {
+    let follows_tree = config.tree.is_some();
     let mut session = Session::start(config)?;
-    tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
+    if follows_tree {
+        // The command may be over before a first look is, and its stacks would be placed after its end.
+        session.look(Picture::Suspects, false)?;
+        next += session.interval();
+    }
+    tell(Update::Started(session.hooks()));
     let mut parting = None;
     loop {
         let order = match parting {
