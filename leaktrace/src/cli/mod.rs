@@ -69,6 +69,27 @@ pub struct TopArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
+    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
+    /// its stdin
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
+    pub on_leak: Option<String>,
+}
+
+/// What `top` does, checked.
+#[derive(Clone, Debug)]
+pub struct TopConfig {
+    /// What to watch.
+    pub watch: WatchConfig,
+    /// A command that is told of leaks.
+    pub on_leak: Option<String>,
+}
+
+impl TryFrom<TopArgs> for TopConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: TopArgs) -> Result<Self, anyhow::Error> {
+        Ok(Self { watch: args.watch.try_into()?, on_leak: args.on_leak })
+    }
 }
 
 /// Arguments of `report`.
@@ -79,7 +100,8 @@ Examples:
   sudo leaktrace report --duration 0s           one sample, now: what is older than the tracer has a lower-bound age
   sudo leaktrace report --duration 5m --format html -o leaks.html
   sudo leaktrace report --port 5432 --all --format csv
-  sudo leaktrace report --fail-on close-wait,never-read")]
+  sudo leaktrace report --fail-on close-wait,never-read
+  sudo leaktrace report --until leak --duration 1d --on-leak 'mail -s leak ops@example.org'")]
 pub struct ReportArgs {
     /// What to watch.
     #[command(flatten)]
@@ -99,6 +121,13 @@ pub struct ReportArgs {
     /// Exit with 1 if one of these is found: verdicts, or severities (leak, suspect, info), or any
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
     pub fail_on: Vec<Verdicts>,
+    /// End as soon as one of these is found: as for --fail-on
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
+    pub until: Vec<Verdicts>,
+    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
+    /// its stdin
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
+    pub on_leak: Option<String>,
 }
 
 /// Arguments of `diff`.
@@ -176,6 +205,10 @@ pub struct ReportConfig {
     pub all: bool,
     /// What makes it fail.
     pub fail_on: Verdicts,
+    /// What ends it early.
+    pub until: Verdicts,
+    /// A command that is told of leaks.
+    pub on_leak: Option<String>,
 }
 
 impl TryFrom<ReportArgs> for ReportConfig {
@@ -189,6 +222,8 @@ impl TryFrom<ReportArgs> for ReportConfig {
             output: args.output,
             all: args.all,
             fail_on: args.fail_on.into_iter().fold(Verdicts::NONE, Verdicts::or),
+            until: args.until.into_iter().fold(Verdicts::NONE, Verdicts::or),
+            on_leak: args.on_leak,
         })
     }
 }

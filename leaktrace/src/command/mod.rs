@@ -4,6 +4,7 @@ mod diff;
 mod doctor;
 mod kill;
 mod live;
+mod on_leak;
 mod report;
 mod run;
 mod top;
