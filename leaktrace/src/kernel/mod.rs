@@ -174,6 +174,7 @@ impl Tracer {
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
         let tree = match options.tree {
             Some(root) => {
+                tree::hurry();
                 hooks::attach_tree(&mut ebpf, &btf)?;
                 Some(TreeReader::new(&mut ebpf, root, Clock::now().boot_ns)?)
             }
