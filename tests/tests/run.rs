@@ -83,7 +83,7 @@ fn input_output_and_environment_pass_through_unchanged() {
     let script =
         "cat; echo words >&2; pwd; env | sort; ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status";
     let spoken = |command: &mut Command| {
-        let mut child = command
+        let child = command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LEFT", "alone")

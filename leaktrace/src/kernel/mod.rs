@@ -38,7 +38,7 @@ use aya::{
 use bytes::BytesMut;
 use callsites::CallsiteTable;
 use facts::KernelFacts;
-use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, Verdicts, emit, ticks_from_ns};
+use leaktrace_common::{HoldersProgress, Losses, MAX_TREE, PassSettings, PassTotals, Verdicts, emit, ticks_from_ns};
 use mapped::{MappedArray, take_map_data};
 use namespaces::Namespaces;
 use passes::Rows;
@@ -258,6 +258,12 @@ impl Tracer {
         // After the call sites: an index that was given back just now belongs to a process that is gone, whose last words
         // are there.
         sample.tree = self.tree.as_mut().map(|tree| tree.collect(sample.boot_ns));
+        if sample.tree.as_ref().is_some_and(|tree| tree.processes.len() >= MAX_TREE as usize) {
+            sample.degraded.push(Degradation {
+                feature: "run".to_owned(),
+                reason: format!("more than {MAX_TREE} processes ran at a time, and some were not followed"),
+            });
+        }
         sample.processes = self.new_processes(&sample, &rows);
         sample.sockets = rows.sockets;
         if let Some(holders) = &mut sample.holders {

@@ -129,11 +129,12 @@ impl Tracker {
 
     /// A call site as reports show it; `None` where nothing happens or the filters leave it out.
     fn callsite(&self, site: &Site, shown: Option<Shown>) -> Option<Callsite> {
-        if self.tree.as_ref().is_some_and(|tree| !site.pids.iter().any(|pid| tree.has(*pid))) {
+        let is_followed = |pid: &u32| self.tree.as_ref().is_none_or(|tree| tree.has(*pid));
+        let pids: Vec<u32> = site.pids.iter().copied().filter(is_followed).collect();
+        if self.tree.is_some() && pids.is_empty() {
             return None;
         }
-        let facts: Vec<&ProcessFacts> = site.pids.iter().filter_map(|pid| self.facts.get(pid)).collect();
-        let pids: Vec<u32> = site.pids.iter().copied().collect();
+        let facts: Vec<&ProcessFacts> = pids.iter().filter_map(|pid| self.facts.get(pid)).collect();
         let candidate = Candidate {
             socket: None,
             pids: &pids,

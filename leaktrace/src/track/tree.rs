@@ -212,3 +212,7 @@ fn ended(process: &TreeProcess) -> (Option<u32>, Option<u32>) {
         signal => (Some(128 + signal), Some(signal)),
     }
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

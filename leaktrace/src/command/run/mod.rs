@@ -46,7 +46,34 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     let mut events = signals.pass_on(pid)?;
     let (ended, snapshot) = accompany(&config, &mut watch, &mut events).await?;
     drop(watch);
-    let mut snapshot = snapshot?;
+    let told = snapshot.and_then(|snapshot| tell(&config, &destination, ended, snapshot));
+    Ok(match told {
+        Ok(Judgement::Leaked) => Outcome::Found,
+        Ok(Judgement::AsItEnded) => Outcome::Status(ended.status()),
+        // A failure of the command matters more than one of leaktrace.
+        Err(error) if ended.status() != 0 => {
+            say(&format!("{error:#}"));
+            Outcome::Status(ended.status())
+        }
+        Err(error) => return Err(error),
+    })
+}
+
+/// What came of a run.
+enum Judgement {
+    /// The command succeeded, and something matched `--fail-on`.
+    Leaked,
+    /// Its own exit status says all.
+    AsItEnded,
+}
+
+/// Reports.
+fn tell(
+    config: &RunConfig,
+    destination: &Destination,
+    ended: Ended,
+    mut snapshot: Snapshot,
+) -> anyhow::Result<Judgement> {
     let totals = snapshot.totals.clone();
     let Some(run) = &mut snapshot.run else { anyhow::bail!("the sampler has followed no tree; please report this") };
     run.command = config.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -55,13 +82,13 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
         Ended::Exited(_) => None,
         Ended::Killed(signal) => Some((signal as i32).cast_unsigned()),
     };
-    let failed = ended.status() == 0 && matches(run, config.fail_on);
-    if destination == Destination::Stderr && config.format == ReportFormat::Text && is_clean(run) {
+    let leaked = ended.status() == 0 && matches(run, config.fail_on);
+    if *destination == Destination::Stderr && config.format == ReportFormat::Text && is_clean(run) {
         say(&clean_words(run, &totals));
     } else {
-        write_report(&snapshot, config.format, &destination)?;
+        write_report(&snapshot, config.format, destination)?;
     }
-    Ok(if failed { Outcome::Found } else { Outcome::Status(ended.status()) })
+    Ok(if leaked { Judgement::Leaked } else { Judgement::AsItEnded })
 }
 
 async fn wait_until_started(watch: &mut Watch) -> anyhow::Result<()> {
