@@ -36,6 +36,12 @@ pub fn shows(record: &SocketRecord) -> bool {
 /// A process of the tree has forked another.
 #[inline(always)]
 pub fn joined(tgid: u32, parent: u32) {
+    if let Some(known) = TREE.get_ptr(tgid) {
+        // SAFETY: the pointer is a live map value.
+        if unsafe { (*known).exited_ns } == 0 {
+            return;
+        }
+    }
     // SAFETY: the helper takes nothing.
     let started_ns = unsafe { bpf_ktime_get_boot_ns() };
     let process = TreeProcess { started_ns, exited_ns: 0, left_open: 0, parent, exit_code: 0, comm: [0; 16] };

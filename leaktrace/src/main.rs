@@ -22,7 +22,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match cli.command {
         None => top(&runtime, cli.top.try_into()?),
-        Some(Command::Top(args)) => top(&runtime, args.try_into()?),
+        Some(Command::Top(args)) => top(&runtime, (*args).try_into()?),
         Some(Command::Diff(args)) => command::diff(&args),
         Some(Command::Kill(args)) => command::kill((*args).try_into()?),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),

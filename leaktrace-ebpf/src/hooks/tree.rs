@@ -12,6 +12,17 @@ use leaktrace_common::TreeExec;
 /// runs (`kernel_clone`, 5.10), for threads as well.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn tp_fork(ctx: BtfTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+/// See [`crate::lifecycle::Twin`]: whichever comes second finds the work done.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn tp_fork_twin(ctx: BtfTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+#[inline(always)]
+fn forked(ctx: &BtfTracePointContext) -> i32 {
     let (parent, _) = current_ids();
     if !tree::contains(parent) {
         return 0;
@@ -42,6 +53,17 @@ pub fn tp_exec(_: BtfTracePointContext) -> i32 {
 /// (`do_exit`, 5.10); since 6.16 with a second argument and before the memory is gone.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn tp_exit(ctx: BtfTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+/// See [`tp_fork_twin`].
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn tp_exit_twin(ctx: BtfTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+#[inline(always)]
+fn exited(ctx: &BtfTracePointContext) -> i32 {
     let (tgid, _) = current_ids();
     let Some(process) = TREE.get_ptr_mut(tgid) else {
         return 0;

@@ -95,14 +95,19 @@ pub fn attach(
 
 /// Attaches what follows the tree of a command, after which its first process may be told of.
 pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
+    let reason = |reason| StartError::Hooks {
+        asked: "process".to_owned(),
+        reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
+    };
     // Exits before forks: who is known to have joined must be heard leaving.
-    tracepoint(ebpf, btf, "tp_exit", "sched_process_exit")
-        .and_then(|()| tracepoint(ebpf, btf, "tp_exec", "sched_process_exec"))
-        .and_then(|()| tracepoint(ebpf, btf, "tp_fork", "sched_process_fork"))
-        .map_err(|reason| StartError::Hooks {
-            asked: "process".to_owned(),
-            reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
-        })
+    for program in needed(HookKind::Tracepoint, ["tp_exit", "tp_exit_twin"]) {
+        tracepoint(ebpf, btf, program, "sched_process_exit").map_err(reason)?;
+    }
+    tracepoint(ebpf, btf, "tp_exec", "sched_process_exec").map_err(reason)?;
+    for program in needed(HookKind::Tracepoint, ["tp_fork", "tp_fork_twin"]) {
+        tracepoint(ebpf, btf, program, "sched_process_fork").map_err(reason)?;
+    }
+    Ok(())
 }
 
 fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) -> Result<Vec<Degradation>, String> {
