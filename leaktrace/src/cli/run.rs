@@ -10,14 +10,16 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sudo leaktrace run -- pytest -x               exit with 1 if the tests pass and sockets were leaked
+  sudo leaktrace run -- pytest -x               a leak check for a test suite
+  sudo leaktrace run -- sudo -u \"$USER\" pytest  the same, and the tests run as you
   sudo leaktrace run -o leaks.json --format json -- ./start-and-test.sh
   sudo leaktrace run --fail-on any --stall 1s -- make check
   sudo leaktrace run --fail-on none -- curl https://example.com
-Leaked is a socket that nothing but the exit of its process closed (a process that was killed is excused), and one with a
-verdict of severity leak. The report goes to stderr, as stdout belongs to CMD.
-Exit status: that of CMD, 128 and the signal if one killed it, 127 if there is no such command, 126 if it cannot be run;
-1 if CMD succeeded and something matched --fail-on; 2 wrong usage, or this host cannot do it: then CMD was not started.")]
+Leaked is a socket that nothing but the exit of its process closed, unless the process was killed, and
+one with a verdict of severity leak. The report goes to stderr, as stdout belongs to CMD.
+Exit status: that of CMD; 128 and the signal if one killed it, 127 if there is no such command, 126 if it
+cannot be run. 1 if CMD succeeded and something matched --fail-on. 2 for wrong usage, or if this host cannot
+do it: then CMD was not started.")]
 pub struct RunArgs {
     /// What to watch.
     #[command(flatten)]

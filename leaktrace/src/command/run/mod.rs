@@ -169,7 +169,11 @@ fn clean_words(run: &Run, totals: &Totals) -> String {
         0 => String::new(),
         running => {
             let open = totals.open;
-            format!("; {} still run with {} open", format_counted(running, "process"), format_counted(open, "socket"))
+            format!(
+                "; {} still running with {} open",
+                format_counted(running, "process"),
+                format_counted(open, "socket")
+            )
         }
     };
     let opened = format_counted(totals.opened, "socket");

@@ -34,7 +34,7 @@ fn outcome(run: &Run) -> String {
     }
     facts.push(format_counted(run.processes_total, "process"));
     if run.processes_running > 0 {
-        facts.push(format!("{} still run", format_counted(run.processes_running, "process")));
+        facts.push(format!("{} still running", format_counted(run.processes_running, "process")));
     }
     facts.push(match run.left_open_total {
         0 => "nothing was left open at an exit".to_owned(),
