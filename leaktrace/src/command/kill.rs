@@ -24,7 +24,7 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
     let mut session = Session::start(config.watch.clone())?;
     if let Some(span) = time_needed(config.verdicts, &config.watch) {
         say(&format!("watching for {}, the time that such a verdict takes", format_duration(span.as_secs_f64())));
-        watch(&mut session, span, config.watch.interval)?;
+        watch(&mut session, span)?;
     }
     session.look(Picture::All, true)?;
     let sockets = session.snapshot().sockets;
@@ -57,12 +57,12 @@ fn time_needed(verdicts: Verdicts, watch: &WatchConfig) -> Option<Duration> {
     verdicts.iter().map(span).max().map(|longest| longest + watch.interval)
 }
 
-fn watch(session: &mut Session, span: Duration, interval: Duration) -> anyhow::Result<()> {
+fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
     let end = Instant::now() + span;
     let mut next = Instant::now();
     while Instant::now() < end {
         session.look(Picture::Suspects, false)?;
-        next += interval;
+        next += session.interval();
         while let wait = next.min(end).saturating_duration_since(Instant::now())
             && !wait.is_zero()
         {
