@@ -13,6 +13,8 @@ fn main() -> anyhow::Result<()> {
         Some("killed") => raise(Signal::SIGKILL)?,
         _ => {}
     }
+    // The mappings of a process that is gone a millisecond after it began may be missed on a busy machine.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     // Nothing is dropped any more.
     std::process::exit(0);
 }
