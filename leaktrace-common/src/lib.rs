@@ -14,6 +14,7 @@ mod settings;
 mod stack;
 mod state;
 mod time;
+mod tree;
 mod verdict;
 
 pub use callsite::{CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, PassSums, lifetime_bucket};
@@ -24,4 +25,5 @@ pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};
 pub use stack::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};
+pub use tree::{LeftRow, MAX_TREE, TreeExec, TreeProcess};
 pub use verdict::{Severity, Verdict, Verdicts};

@@ -66,6 +66,8 @@ offsets! {
     wq_head: "socket_wq" "wait.head";
     /// The `struct socket`; null if not accepted yet, or orphaned.
     sk_socket: "sock" "sk_socket";
+    /// Directions that are shut down.
+    sk_shutdown: "sock" "sk_shutdown";
     /// Receive memory charged.
     sk_rmem_alloc: "sock" "sk_backlog.rmem_alloc";
     /// Send memory charged.
@@ -106,6 +108,14 @@ offsets! {
     mm_end_code: "mm_struct" "end_code";
     /// Flags of a task (`PF_KTHREAD` and the like).
     task_flags: "task_struct" "flags";
+    /// Main thread of a task's process.
+    task_leader: "task_struct" "group_leader";
+    /// Exit code of a task that exits.
+    task_exit_code: "task_struct" "exit_code";
+    /// What the threads of a task's process share.
+    task_signal: "task_struct" "signal";
+    /// How many of those threads live.
+    signal_live: "signal_struct" "live";
     /// Descriptor table.
     files_fdt: "files_struct" "fdt";
     /// Array of files.

@@ -15,6 +15,10 @@ pub mod record_flags {
     pub const UNREAD: u8 = 16;
     /// Payload waited in the send queue at the last pass.
     pub const UNACKED: u8 = 32;
+    /// A process of the tree that is followed opened it, or holds it where nobody saw the opening.
+    pub const IN_TREE: u8 = 64;
+    /// The application has shut it down for writing. Marked only where no hook hears closes and a tree is followed.
+    pub const HALF_CLOSED: u8 = 128;
 }
 
 /// One open socket, written when it opens and kept until the application closes it.

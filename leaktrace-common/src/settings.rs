@@ -49,6 +49,8 @@ pub mod setup_flags {
     pub const STACK_COPIES: u32 = 8;
     /// Each opening hook is attached twice, because this kernel may skip one of the two.
     pub const TWINS: u32 = 16;
+    /// Only the tree of one command is followed.
+    pub const TREE: u32 = 32;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded:

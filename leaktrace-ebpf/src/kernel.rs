@@ -98,6 +98,22 @@ fn registers_at(regs: impl Fields) -> UserRegisters {
     UserRegisters { ip: regs.read(offset!(regs_ip)), sp: regs.read(offset!(regs_sp)), bp: regs.read(offset!(regs_bp)) }
 }
 
+/// Number of the system call that the caller is in; meaningless in a thread without user mode.
+#[inline(always)]
+pub fn system_call() -> u64 {
+    if enabled(setup_flags::TASK_PT_REGS) {
+        // SAFETY: the helper takes nothing.
+        let task = unsafe { bpf_get_current_task_btf() };
+        // SAFETY: the verifier knows the task pointer.
+        let regs = unsafe { bpf_task_pt_regs(task) };
+        return Typed(regs as *const u8).read(offset!(regs_nr));
+    }
+    // SAFETY: the helper takes nothing.
+    let task = Address(unsafe { bpf_get_current_task() });
+    let stack: u64 = task.read(offset!(task_stack));
+    Address(stack + u64::from(setup!(regs_from_stack))).read(offset!(regs_nr))
+}
+
 /// Start and end of the code of the caller's executable.
 #[inline(always)]
 pub fn executable_code() -> (u64, u64) {

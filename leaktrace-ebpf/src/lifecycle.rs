@@ -4,6 +4,7 @@ use crate::{
     callsites,
     kernel::current_ids,
     maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
+    tree,
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
@@ -26,6 +27,9 @@ pub enum Twin {
 #[inline(always)]
 pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     let (tgid, tid) = current_ids();
+    if tree::leaves_out(tgid) {
+        return;
+    }
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
     if let Some(earlier) = SOCKETS.get_ptr(sk) {
@@ -40,13 +44,15 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
         count_closed(earlier, now_ns);
     }
     let callsite = callsites::current(tgid, direction, twin, now_ns);
+    let connected = if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 };
+    let in_tree = if enabled(setup_flags::TREE) { record_flags::IN_TREE } else { 0 };
     let record = SocketRecord {
         opened_ns: now_ns,
         cookie_low: 0,
         callsite,
         tid,
         direction: direction.raw(),
-        flags: if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 },
+        flags: connected | in_tree,
         state: 0,
         _pad: 0,
         copied_seq: 0,
@@ -69,6 +75,15 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1);
     }
+}
+
+/// The caller closes `sk`, on purpose or because it exits.
+#[inline(always)]
+pub fn closed_by_caller(sk: u64) {
+    if enabled(setup_flags::TREE) {
+        tree::closing(sk);
+    }
+    closed(sk);
 }
 
 /// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.

@@ -11,6 +11,7 @@ mod lifecycle;
 mod maps;
 mod passes;
 mod stack;
+mod tree;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use core::{arch::asm, ptr::read_volatile};
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, HoldersProgress, Losses, MAX_CALLSITES, Offsets, PassSettings, PassTotals, Setup,
-    SocketRecord, SocketRow, StackEntry,
+    CallsiteCounters, CallsiteKey, HoldersProgress, Losses, MAX_CALLSITES, MAX_TREE, Offsets, PassSettings, PassTotals,
+    Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -65,6 +65,14 @@ pub static HOLDING: Array<HoldersProgress> = Array::with_max_entries(1, BPF_F_MM
 /// What was lost.
 #[map]
 pub static LOSSES: Array<Losses> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Process id → process, of the tree that is followed. User space makes it small where none is.
+#[map]
+pub static TREE: HashMap<u32, TreeProcess> = HashMap::with_max_entries(MAX_TREE, 0);
+
+/// Sockets that only an exit closed. User space makes it small where no tree is followed.
+#[map]
+pub static LEFT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = ZERO_OFFSETS;

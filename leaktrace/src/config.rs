@@ -45,6 +45,8 @@ pub struct WatchConfig {
     pub replay: Option<ReplayConfig>,
     /// Level of kernel-side diagnostics.
     pub log_level: u8,
+    /// The process whose tree is followed, and nothing else; `None` for the whole host.
+    pub tree: Option<u32>,
 }
 
 /// A recording that is read in place of the kernel.

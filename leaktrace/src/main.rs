@@ -2,9 +2,8 @@
 
 use clap::{CommandFactory, Parser};
 use leaktrace::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, TopConfig},
     command::{self, Outcome},
-    config::WatchConfig,
 };
 use std::{io::Write, process::ExitCode};
 
@@ -22,12 +21,13 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match cli.command {
-        None => top(&runtime, cli.top.watch.try_into()?),
-        Some(Command::Top(args)) => top(&runtime, args.watch.try_into()?),
+        None => top(&runtime, cli.top.try_into()?),
+        Some(Command::Top(args)) => top(&runtime, (*args).try_into()?),
         Some(Command::Diff(args)) => command::diff(&args),
         Some(Command::Kill(args)) => command::kill((*args).try_into()?),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
         Some(Command::Record(args)) => runtime.block_on(command::record((*args).try_into()?)),
+        Some(Command::Run(args)) => runtime.block_on(command::run((*args).try_into()?)),
         Some(Command::Doctor(args)) => command::doctor(args.json),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut std::io::stdout());
@@ -37,7 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
 }
 
 /// On a terminal the live view, elsewhere a plain table.
-fn top(runtime: &tokio::runtime::Runtime, config: WatchConfig) -> anyhow::Result<Outcome> {
+fn top(runtime: &tokio::runtime::Runtime, config: TopConfig) -> anyhow::Result<Outcome> {
     match leaktrace::tui::check_terminal() {
         Ok(()) => command::live(config),
         Err(_) => runtime.block_on(command::top(config)),

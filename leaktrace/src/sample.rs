@@ -6,7 +6,9 @@ use crate::{
     snapshot::{Degradation, StackQuality},
     symbols::Location,
 };
-use leaktrace_common::{CallsiteCounters, HolderRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow};
+use leaktrace_common::{
+    CallsiteCounters, HolderRow, LeftRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow, TreeProcess,
+};
 use std::time::Duration;
 
 /// One look.
@@ -32,6 +34,8 @@ pub struct Sample {
     pub stacks: Vec<CallsiteStack>,
     /// Who holds what, if this sample includes a holders pass.
     pub holders: Option<Holders>,
+    /// The tree of the command that is run, where one is followed.
+    pub tree: Option<TreeSample>,
     /// Processes that are new since the last sample.
     pub processes: Vec<ProcessFacts>,
     /// Sockets in other namespaces could not be seen, stacks could not be captured, and the like.
@@ -40,6 +44,15 @@ pub struct Sample {
     pub tcp_memory_bytes: Option<u64>,
     /// What the sampling itself took.
     pub cost: Cost,
+}
+
+/// The tree of a command.
+#[derive(Clone, Debug, Default)]
+pub struct TreeSample {
+    /// Its processes by id: those that run, and those that have exited since some samples ago.
+    pub processes: Vec<(u32, TreeProcess)>,
+    /// Sockets that only an exit closed, since the last sample.
+    pub left: Vec<LeftRow>,
 }
 
 /// What the holders pass found.

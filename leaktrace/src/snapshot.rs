@@ -3,6 +3,10 @@
 //! Its serialization is the JSON report, field for field; `schema_version` counts incompatible changes.
 //! Unknown is `None`, never a made-up value. Durations are seconds, sizes are bytes.
 
+mod run;
+
+pub use run::{LeftOpen, Run, RunProcess};
+
 use leaktrace_common::{Verdict, Verdicts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +41,9 @@ pub struct Snapshot {
     pub listeners: Vec<Group>,
     /// Flagged sockets (all of them with `--all`), worst first.
     pub sockets: Vec<Socket>,
+    /// What became of the command, in a report of `leaktrace run` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// The program that wrote a report.

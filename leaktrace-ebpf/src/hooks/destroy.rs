@@ -1,12 +1,12 @@
 //! The end of a socket, whichever way it came: the backstop of all three kinds of hooks.
 
-use crate::lifecycle::closed;
+use crate::lifecycle::closed_by_caller;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `void tcp_destroy_sock(struct sock *sk)`, a tracepoint since 4.16, raised by `tcp_v4_destroy_sock`.
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub fn tp_destroy(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    closed(sk as u64);
+    closed_by_caller(sk as u64);
     0
 }

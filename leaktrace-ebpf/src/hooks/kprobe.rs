@@ -2,7 +2,7 @@
 //! twins.
 
 use super::tcp_behind;
-use crate::lifecycle::{Twin, closed, opened};
+use crate::lifecycle::{Twin, closed_by_caller, opened};
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -19,7 +19,7 @@ pub fn kp_connect(ctx: ProbeContext) -> u32 {
 /// `void tcp_close(struct sock *sk, long timeout)`, in the caller's context.
 #[kprobe(function = "tcp_close")]
 pub fn kp_close(ctx: ProbeContext) -> u32 {
-    closed(ctx.arg(0).unwrap_or(0));
+    closed_by_caller(ctx.arg(0).unwrap_or(0));
     0
 }
 

@@ -4,6 +4,7 @@ mod destroy;
 mod fentry;
 mod kprobe;
 mod tracepoint;
+mod tree;
 
 use crate::{
     kernel::{Address, Fields},

@@ -2,12 +2,13 @@
 
 use super::{is_tcp, tcp_behind};
 use crate::{
-    kernel::{Address, Fields, Typed},
-    lifecycle::{Twin, opened},
-    maps::offset,
+    kernel::{Address, Fields, Typed, system_call},
+    lifecycle::{Twin, closed, closed_by_caller, opened},
+    maps::{enabled, offset},
+    tree,
 };
 use aya_ebpf::{helpers::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext};
-use leaktrace_common::{Direction, TcpState};
+use leaktrace_common::{Direction, TcpState, setup_flags};
 
 /// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint since 4.16.
 /// The change to SYN_SENT, and only that one, is made by the thread that connects.
@@ -25,14 +26,47 @@ pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     let new_state: i32 = ctx.arg(2);
-    if !matches!(TcpState::from_raw(new_state as u8), TcpState::SynSent) {
+    let new_state = TcpState::from_raw(new_state as u8);
+    let sk: *const u8 = ctx.arg(0);
+    if !matches!(new_state, TcpState::SynSent) {
+        if enabled(setup_flags::TREE) {
+            ending(sk, new_state);
+        }
         return 0;
     }
-    let sk: *const u8 = ctx.arg(0);
     if is_tcp(Typed(sk)) {
         opened(sk as u64, Direction::Connect, twin);
     }
     0
+}
+
+/// `SHUTDOWN_MASK` (include/net/sock.h): both directions.
+const SHUTDOWN_MASK: u8 = 3;
+
+/// Number of shutdown on x86-64.
+const SHUTDOWN: u64 = 48;
+
+/// No hook of this kind hears closes, and a tree must tell those by an exit from others. Only the caller itself sends a FIN
+/// (`tcp_close_state`), be it for close or for shutdown; a close that sends none goes to CLOSED with both directions shut
+/// down before (`__tcp_close`), which `tcp_done` does only after.
+#[inline(always)]
+fn ending(sk: *const u8, new_state: TcpState) {
+    match new_state {
+        TcpState::FinWait1 | TcpState::LastAck => {
+            if !tree::is_exiting() && system_call() == SHUTDOWN {
+                tree::half_closed(sk as u64);
+            } else {
+                closed_by_caller(sk as u64);
+            }
+        }
+        TcpState::Closed => {
+            let shut_down: u8 = Typed(sk).read(offset!(sk_shutdown));
+            if shut_down == SHUTDOWN_MASK && tree::closing(sk as u64) {
+                closed(sk as u64);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Numbers of accept and accept4 on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).

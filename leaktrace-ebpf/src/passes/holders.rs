@@ -7,6 +7,7 @@ use crate::{
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
     maps::{CALLSITES, HOLDING, ROW, SETTINGS, SOCKETS, add, enabled, offset},
+    tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
@@ -163,7 +164,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     }
     row::join(row, record, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
-    if settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0 {
+    if (settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0) || !tree::shows(record) {
         return;
     }
     if matches!(state, TcpState::Closed) {
@@ -222,6 +223,9 @@ fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
         return;
     }
     record.callsite = callsite;
+    if enabled(setup_flags::TREE) && tree::contains(holding.tgid) {
+        record.flags |= record_flags::IN_TREE;
+    }
     if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1_u64.wrapping_neg());

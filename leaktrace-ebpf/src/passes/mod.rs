@@ -5,7 +5,7 @@
 //! structures below are the iterators' contexts as the kernel's BTF describes them (`struct bpf_iter__tcp` and so on).
 
 mod holders;
-mod row;
+pub mod row;
 mod sockets;
 mod sweep;
 

@@ -54,7 +54,12 @@ fn at_least_zero(value: i32) -> u32 {
 /// What the record says about the socket.
 #[inline(always)]
 pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings) {
-    let (now_ns, held_pass) = (settings.now_ns, settings.held_pass);
+    join_at(row, record, settings.now_ns, settings.held_pass);
+}
+
+/// The same at a moment between two passes.
+#[inline(always)]
+pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pass: u16) {
     let now = ticks_from_ns(now_ns);
     row.age_ns = now_ns.saturating_sub(record.opened_ns);
     row.callsite = record.callsite;

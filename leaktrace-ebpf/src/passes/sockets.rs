@@ -6,6 +6,7 @@ use crate::{
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
     maps::{CALLSITES, ROW, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
+    tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use leaktrace_common::{
@@ -85,7 +86,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
             sum_callsite(unsafe { &mut *site }, row, record, settings);
         }
     }
-    if settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0 {
+    if (settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0) && tree::shows(record) {
         row::describe(sk, row);
         write_row(meta, row);
     }

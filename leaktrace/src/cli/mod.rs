@@ -3,10 +3,12 @@
 
 mod kill;
 mod record;
+mod run;
 mod watch;
 
 pub use kill::{Act, KillArgs, KillConfig};
 pub use record::{RecordArgs, RecordConfig};
+pub use run::{FailOn, RunArgs, RunConfig};
 pub use watch::WatchArgs;
 
 use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
@@ -23,6 +25,7 @@ Examples:
   sudo leaktrace report --duration 30s          watch for half a minute, then print one report
   sudo leaktrace report --pid 4711 --format json -o leak.json
   sudo leaktrace report --fail-on leak          exit with 1 if a socket was leaked
+  sudo leaktrace run -- pytest                  a leak check for a test suite
   leaktrace doctor                              what this host supports, what is missing, what to do
 
 Durations read 500ms, 10s, 5m, 2h, 1d. Every option can be set by environment as well (LEAKTRACE_THRESHOLD=5m).
@@ -47,6 +50,8 @@ pub enum Command {
     Top(Box<TopArgs>),
     /// Watch for a while, then print one report
     Report(Box<ReportArgs>),
+    /// Run a command and report the sockets that its processes leave open
+    Run(Box<RunArgs>),
     /// Write a recording that top and report take with --replay, on any machine, without root
     Record(Box<RecordArgs>),
     /// Compare two JSON reports by call site: a canary against its baseline
@@ -68,6 +73,27 @@ pub struct TopArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
+    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
+    /// its stdin
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
+    pub on_leak: Option<String>,
+}
+
+/// What `top` does, checked.
+#[derive(Clone, Debug)]
+pub struct TopConfig {
+    /// What to watch.
+    pub watch: WatchConfig,
+    /// A command that is told of leaks.
+    pub on_leak: Option<String>,
+}
+
+impl TryFrom<TopArgs> for TopConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: TopArgs) -> Result<Self, anyhow::Error> {
+        Ok(Self { watch: args.watch.try_into()?, on_leak: args.on_leak })
+    }
 }
 
 /// Arguments of `report`.
@@ -79,7 +105,8 @@ Examples:
   sudo leaktrace report --duration 5m --format html -o leaks.html
   sudo leaktrace report --port 5432 --all --format csv
   sudo leaktrace report --fail-on close-wait,never-read
-  leaktrace report --replay incident.ltr --duration 5m      the first five minutes of a recording")]
+  leaktrace report --replay incident.ltr --duration 5m      the first five minutes of a recording
+  sudo leaktrace report --until leak --duration 1d --on-leak 'mail -s leak ops@example.org'")]
 pub struct ReportArgs {
     /// What to watch.
     #[command(flatten)]
@@ -99,6 +126,13 @@ pub struct ReportArgs {
     /// Exit with 1 if one of these is found: verdicts, or severities (leak, suspect, info), or any
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
     pub fail_on: Vec<Verdicts>,
+    /// End as soon as one of these is found: as for --fail-on
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
+    pub until: Vec<Verdicts>,
+    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
+    /// its stdin
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
+    pub on_leak: Option<String>,
 }
 
 /// Arguments of `diff`.
@@ -179,6 +213,10 @@ pub struct ReportConfig {
     pub all: bool,
     /// What makes it fail.
     pub fail_on: Verdicts,
+    /// What ends it early.
+    pub until: Verdicts,
+    /// A command that is told of leaks.
+    pub on_leak: Option<String>,
 }
 
 impl TryFrom<ReportArgs> for ReportConfig {
@@ -194,6 +232,8 @@ impl TryFrom<ReportArgs> for ReportConfig {
             output: args.output,
             all: args.all,
             fail_on: args.fail_on.into_iter().fold(Verdicts::NONE, Verdicts::or),
+            until: args.until.into_iter().fold(Verdicts::NONE, Verdicts::or),
+            on_leak: args.on_leak,
         })
     }
 }

@@ -177,6 +177,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
                 idle: args.idle,
             }),
             log_level: if args.verbose >= 2 { 5 } else { 0 },
+            tree: None,
         })
     }
 }

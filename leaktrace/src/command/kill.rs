@@ -1,23 +1,31 @@
-//! `leaktrace kill`: one sample, a list of what matches, and, if asked to, its end.
+//! `leaktrace kill`: a look, or as many as the verdicts asked for take; a list of what matches, and, if asked to, its end.
 
 use super::Outcome;
 use crate::{
     cli::{Act, KillConfig},
+    config::WatchConfig,
     destroy::{Target, destroy},
     report::{Destination, clean, write_whole},
     snapshot::Socket,
-    units::format_counted,
+    units::{format_counted, format_duration},
     watch::{Picture, Session},
 };
-use leaktrace_common::{TcpState, Verdicts};
-use std::io::Write as _;
+use leaktrace_common::{TcpState, Verdict, Verdicts};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 /// Lists or closes what matches.
 ///
 /// # Errors
 /// When the host cannot be sampled, more sockets match than allowed, or stdout cannot be written.
 pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
-    let mut session = Session::start(config.watch)?;
+    let mut session = Session::start(config.watch.clone())?;
+    if let Some(span) = time_needed(config.verdicts, &config.watch) {
+        say(&format!("watching for {}, the time that such a verdict takes", format_duration(span.as_secs_f64())));
+        watch(&mut session, span)?;
+    }
     session.look(Picture::All, true)?;
     let sockets = session.snapshot().sockets;
     drop(session);
@@ -36,6 +44,32 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
         Act::List => list(&chosen),
         Act::Close => close(&chosen),
     }
+}
+
+/// How long sockets must be watched until every one of these verdicts could hold; `None` where one look does.
+fn time_needed(verdicts: Verdicts, watch: &WatchConfig) -> Option<Duration> {
+    let span = |verdict| match verdict {
+        Verdict::LongLived => watch.threshold,
+        Verdict::IdleUnguarded => watch.idle,
+        _ => watch.stall,
+    };
+    // The first look begins the count, and one more interval lets a look fall behind its end.
+    verdicts.iter().map(span).max().map(|longest| longest + watch.interval)
+}
+
+fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
+    let end = Instant::now() + span;
+    let mut next = Instant::now();
+    while Instant::now() < end {
+        session.look(Picture::Suspects, false)?;
+        next += session.interval();
+        while let wait = next.min(end).saturating_duration_since(Instant::now())
+            && !wait.is_zero()
+        {
+            session.attend(wait)?;
+        }
+    }
+    Ok(())
 }
 
 fn list(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {

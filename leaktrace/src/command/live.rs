@@ -1,8 +1,12 @@
 //! `leaktrace top` on a terminal: the live view, fed by a watcher and with its wishes carried out aside.
 
-use super::{Outcome, play::play};
+use super::{
+    Outcome,
+    on_leak::{OnLeak, Words},
+    play::play,
+};
 use crate::{
-    config::WatchConfig,
+    cli::TopConfig,
     destroy::{self, Target, destroy},
     report::{Destination, write_report},
     tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options, Thresholds},
@@ -24,21 +28,31 @@ const WAITING: usize = 16;
 ///
 /// # Errors
 /// When the host cannot do it, or the terminal fails.
-pub fn live(config: WatchConfig) -> anyhow::Result<Outcome> {
-    if let Some(recording) = &config.replay {
-        return play(recording, &config);
+pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
+    if let Some(recording) = &config.watch.replay {
+        return play(recording, &config.watch);
     }
-    let watch = Watch::start(config, Each::Show(Picture::Flagged));
+    let watch = Watch::start(config.watch, Each::Show(Picture::Flagged));
     let mut watch = wait_until_started(watch)?;
     let (tell, updates) = channel(WAITING);
     let failure = Arc::new(Mutex::new(None));
     let teller = watch.teller();
     let (snapshots, ended) = (tell.clone(), Arc::clone(&failure));
     let mut incoming = watch.take_updates();
+    let complain = tell.clone();
+    let mut on_leak = config.on_leak.map(|command| {
+        OnLeak::new(command, Words::Nowhere, move |words| {
+            // Without a view nobody is there to be told.
+            let _ = complain.blocking_send(notice(NoticeKind::Failed, words));
+        })
+    });
     let feeder = thread::Builder::new().name("feeder".to_owned()).spawn(move || {
         while let Some(update) = incoming.blocking_recv() {
             match update {
                 Update::Snapshot(snapshot) | Update::Last(snapshot) => {
+                    if let Some(on_leak) = &mut on_leak {
+                        on_leak.look(&snapshot);
+                    }
                     if snapshots.blocking_send(tui::Update::Snapshot(Arc::new(*snapshot))).is_err() {
                         return;
                     }

@@ -4,10 +4,12 @@ mod diff;
 mod doctor;
 mod kill;
 mod live;
+mod on_leak;
 mod play;
 mod record;
 mod replay;
 mod report;
+mod run;
 mod top;
 
 pub use diff::diff;
@@ -16,6 +18,7 @@ pub use kill::kill;
 pub use live::live;
 pub use record::record;
 pub use report::report;
+pub use run::run;
 pub use top::top;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +32,8 @@ pub enum Outcome {
     Found,
     /// The host cannot do it; why has been said.
     Unable,
+    /// As the command that was run, or would have been.
+    Status(u8),
 }
 
 impl From<Outcome> for std::process::ExitCode {
@@ -37,6 +42,7 @@ impl From<Outcome> for std::process::ExitCode {
             Outcome::Done => 0,
             Outcome::Found => 1,
             Outcome::Unable => 2,
+            Outcome::Status(status) => status,
         })
     }
 }

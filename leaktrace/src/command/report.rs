@@ -1,6 +1,6 @@
 //! `leaktrace report`: watch for a while, then write one report.
 
-use super::{Outcome, asked_to_end, replay};
+use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
     cli::ReportConfig,
     kernel::HookKind,
@@ -34,7 +34,14 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
 }
 
 async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
-    let mut watch = Watch::start(config.watch.clone(), Each::Remember);
+    // Looks are shown only where somebody waits for what they show.
+    let each = match config.on_leak.is_some() || !config.until.is_empty() {
+        true if config.until.contains(Verdict::LongLived) => Each::Show(Picture::Flagged),
+        true => Each::Show(Picture::Suspects),
+        false => Each::Remember,
+    };
+    let mut on_leak = config.on_leak.clone().map(OnLeak::to_stderr);
+    let mut watch = Watch::start(config.watch.clone(), each);
     let picture = if config.all { Picture::All } else { Picture::Flagged };
     let mut asked = std::pin::pin!(asked_to_end());
     // The watch begins when the hooks are attached, not when the program starts.
@@ -52,13 +59,27 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
                 watch.tell(Control::Finish(picture));
             }
             update = watch.updates_mut().recv() => match update {
-                Some(Update::Last(snapshot)) => return Ok(*snapshot),
+                Some(Update::Last(snapshot)) => {
+                    if let Some(on_leak) = &mut on_leak {
+                        on_leak.look(&snapshot);
+                    }
+                    return Ok(*snapshot);
+                }
                 Some(Update::Failed(error)) => return Err(error.into()),
                 Some(Update::Started(hooks)) => {
                     announce(hooks, config.duration);
                     end.as_mut().reset(Instant::now() + config.duration);
                 }
-                Some(Update::Snapshot(_) | Update::Adopting { .. }) => {}
+                Some(Update::Snapshot(snapshot)) => {
+                    if let Some(on_leak) = &mut on_leak {
+                        on_leak.look(&snapshot);
+                    }
+                    if !finishing && found(&snapshot, config.until) {
+                        finishing = true;
+                        watch.tell(Control::Finish(picture));
+                    }
+                }
+                Some(Update::Adopting { .. }) => {}
                 None => anyhow::bail!("the sampler ended without a word; please report this"),
             },
         }

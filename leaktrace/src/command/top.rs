@@ -1,8 +1,8 @@
 //! `leaktrace top`: the live view; off a terminal, a plain table every interval.
 
-use super::{Outcome, asked_to_end, replay};
+use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
-    config::WatchConfig,
+    cli::TopConfig,
     report::{Format, PlainTable},
     watch::{Each, Picture, Update, Watch},
 };
@@ -12,11 +12,12 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// When the host cannot do it, or stdout cannot be written.
-pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
-    if let Some(recording) = &config.replay {
-        return replay::tables(recording, &config).await;
+pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
+    if let Some(recording) = &config.watch.replay {
+        return replay::tables(recording, &config.watch).await;
     }
-    let mut watch = Watch::start(config, Each::Show(Picture::Flagged));
+    let mut on_leak = config.on_leak.map(OnLeak::to_stderr);
+    let mut watch = Watch::start(config.watch, Each::Show(Picture::Flagged));
     let mut end = std::pin::pin!(asked_to_end());
     loop {
         tokio::select! {
@@ -26,6 +27,9 @@ pub async fn top(config: WatchConfig) -> anyhow::Result<Outcome> {
             }
             update = watch.updates_mut().recv() => match update {
                 Some(Update::Snapshot(snapshot)) => {
+                    if let Some(on_leak) = &mut on_leak {
+                        on_leak.look(&snapshot);
+                    }
                     let mut text = Vec::new();
                     PlainTable::default().write(&snapshot, &mut text)?;
                     match io::stdout().lock().write_all(&text) {

@@ -188,3 +188,52 @@ fn a_socket_bound_to_an_interface_is_closed() {
 fn a_namespace_that_is_gone_has_taken_its_sockets_along() {
     assert_eq!(destroy(&[Target { netns: Some(1), ..target() }]), [Outcome::Gone]);
 }
+
+/// Runs something in a new network namespace whose loopback is up, on a thread that ends with it; says SKIP where that is
+/// not to be had.
+fn in_new_namespace(work: impl FnOnce(u64) + Send) {
+    let inside = || {
+        // SAFETY: the call changes this thread only.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            return None;
+        }
+        // A child has the namespaces of the thread that starts it.
+        let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        let inode = Path::new("/proc/thread-self/ns/net").metadata().map(|data| data.ino()).ok()?;
+        up.is_ok_and(|status| status.success()).then(|| work(inode))
+    };
+    let outcome = thread::scope(|scope| scope.spawn(inside).join());
+    let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    if outcome.is_none() {
+        println!("SKIP: no permission for a network namespace, or no ip(8) to bring its loopback up");
+    }
+}
+
+#[test]
+fn in_another_namespace_exactly_the_socket_that_was_meant_is_closed() {
+    in_new_namespace(|inode| {
+        let (client, server) = connection("127.0.0.1");
+        let (bystander, _its_peer) = connection("127.0.0.1");
+        let target = Target { netns: Some(inode), ..target_of(&client) };
+        // A socket that has its addresses after it.
+        let later = Target { cookie: target.cookie ^ 1 << 40, ..target };
+        let Some(outcome) = from_home(later) else { return };
+        assert_eq!(outcome, Outcome::Reused);
+        assert_eq!((from_home(target), from_home(target)), (Some(Outcome::Closed), Some(Outcome::Gone)));
+        assert_eq!(error_of(&client), Some(libc::ECONNABORTED));
+        assert_eq!(error_of(&server), Some(libc::ECONNRESET));
+        bystander.set_nonblocking(true).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(error_of(&bystander), Some(libc::EAGAIN), "somebody else's socket");
+    });
+}
+
+/// [`destroyed`] on a thread in the namespace that this process started in.
+fn from_home(target: Target) -> Option<Outcome> {
+    let there = || {
+        let home = File::open("/proc/self/ns/net").unwrap_or_else(|error| panic!("{error}"));
+        enter(&home).unwrap_or_else(|error| panic!("{error}"));
+        destroyed(target)
+    };
+    let outcome = thread::scope(|scope| scope.spawn(there).join());
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -127,6 +127,7 @@ fn hooks() -> Vec<Finding> {
 /// Attaches one kind of hook, makes one pass of each sort, and detaches.
 fn trial(kind: HookKind) -> Result<String, StartError> {
     let options = TracerOptions {
+        tree: None,
         hooks: HookChoice::Only(kind),
         stacks: Stacks::Capture,
         unwind: Unwind::Auto,

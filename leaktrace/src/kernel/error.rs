@@ -41,7 +41,7 @@ pub enum StartError {
     /// No kind of hook attached, or not the one asked for.
     #[error("no {asked} hooks could be attached: {reason}")]
     Hooks {
-        /// `fentry`, `kprobe`, `tracepoint`, or `usable`.
+        /// `fentry`, `kprobe`, `tracepoint`, `usable`, or `process`.
         asked: String,
         /// Why, and what to do.
         reason: String,

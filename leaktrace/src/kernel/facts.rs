@@ -21,6 +21,7 @@ const NAMES: &[&str] = &[
     "file",
     "inode",
     "pt_regs",
+    "signal_struct",
     "sock_flags",
     "inet_csk_accept",
     "tcp_connect",

@@ -93,6 +93,23 @@ pub fn attach(
     })
 }
 
+/// Attaches what follows the tree of a command, after which its first process may be told of.
+pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
+    let reason = |reason| StartError::Hooks {
+        asked: "process".to_owned(),
+        reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
+    };
+    // Exits before forks: who is known to have joined must be heard leaving.
+    for program in needed(HookKind::Tracepoint, ["tp_exit", "tp_exit_twin"]) {
+        tracepoint(ebpf, btf, program, "sched_process_exit").map_err(reason)?;
+    }
+    tracepoint(ebpf, btf, "tp_exec", "sched_process_exec").map_err(reason)?;
+    for program in needed(HookKind::Tracepoint, ["tp_fork", "tp_fork_twin"]) {
+        tracepoint(ebpf, btf, program, "sched_process_fork").map_err(reason)?;
+    }
+    Ok(())
+}
+
 fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) -> Result<Vec<Degradation>, String> {
     let mut notes = Vec::new();
     let outcome = match kind {

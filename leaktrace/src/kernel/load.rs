@@ -7,7 +7,7 @@ use super::{
     preemption::Preemption,
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, Setup, setup_flags};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_TREE, Setup, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 /// The object as built; empty where the build went without the kernel side.
@@ -18,6 +18,12 @@ const NO_PREALLOC: u32 = 1;
 
 /// First kernel on which allocating in a tracing program cannot deadlock (`bpf_mem_alloc`).
 const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
+
+/// Room for sockets that an exit closed: 25,000 between two looks.
+const LEFT_BYTES: u32 = 1 << 22;
+
+/// The smallest buffer that the kernel makes: one page.
+const SMALLEST_RING: u32 = 4096;
 
 /// How many free call sites are kept ready.
 pub const FREE_CALLSITES_READY: u32 = 4096;
@@ -42,6 +48,8 @@ pub struct LoadOptions {
     pub max_sockets: u32,
     /// Level of kernel-side diagnostics: 0 for none, 5 for all.
     pub log_level: u8,
+    /// Whether the tree of one command is followed and nothing else.
+    pub tree: bool,
 }
 
 /// Loads the object; nothing is attached yet.
@@ -59,6 +67,10 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     if Preemption::of_running_kernel() == Preemption::Anywhere {
         setup.flags |= setup_flags::TWINS;
     }
+    if options.tree {
+        setup.flags |= setup_flags::TREE;
+    }
+    let (tree_processes, left_bytes) = if options.tree { (MAX_TREE, LEFT_BYTES) } else { (1, SMALLEST_RING) };
     let offsets = facts.offsets;
     let mut object = OBJECT.to_vec();
     if release >= ALLOCATES_SAFELY {
@@ -73,6 +85,8 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         .override_global("SETUP", zerocopy::IntoBytes::as_bytes(&setup), true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("SOCKETS", options.max_sockets)
+        .map_max_entries("TREE", tree_processes)
+        .map_max_entries("LEFT", left_bytes)
         .load(&object)
         .map_err(|error| StartError::load(&error))
 }

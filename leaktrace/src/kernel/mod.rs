@@ -17,6 +17,7 @@ mod passes;
 mod preemption;
 mod stacks;
 mod sweep;
+mod tree;
 
 pub use error::StartError;
 pub use hooks::{HookChoice, HookKind};
@@ -37,7 +38,7 @@ use aya::{
 use bytes::BytesMut;
 use callsites::CallsiteTable;
 use facts::KernelFacts;
-use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, Verdicts, emit, span_from_ns};
+use leaktrace_common::{HoldersProgress, Losses, MAX_TREE, PassSettings, PassTotals, Verdicts, emit, span_from_ns};
 use mapped::{MappedArray, take_map_data};
 use namespaces::Namespaces;
 use passes::Rows;
@@ -48,6 +49,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tree::TreeReader;
 
 /// What to start with.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +64,8 @@ pub struct TracerOptions {
     pub max_sockets: u32,
     /// Level of kernel-side diagnostics: 0 for none, 5 for all.
     pub log_level: u8,
+    /// The process whose tree is followed, and nothing else; `None` follows the host.
+    pub tree: Option<u32>,
 }
 
 /// What one sample should contain.
@@ -143,6 +147,7 @@ pub struct Tracer {
     held_pass: u16,
     damaged: u64,
     known: HashMap<u32, u64>,
+    tree: Option<TreeReader>,
     log: log::KernelLog,
 }
 
@@ -172,6 +177,7 @@ impl Tracer {
             copies: options.unwind != Unwind::Fp,
             max_sockets: options.max_sockets,
             log_level: options.log_level,
+            tree: options.tree.is_some(),
         };
         let mut ebpf = load::load(&facts, &btf, release.version, &load_options)?;
         for (program, target) in
@@ -183,6 +189,14 @@ impl Tracer {
         let callsites = CallsiteTable::new(&mut ebpf)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
+        let tree = match options.tree {
+            Some(root) => {
+                tree::hurry();
+                hooks::attach_tree(&mut ebpf, &btf)?;
+                Some(TreeReader::new(&mut ebpf, root, Clock::now().boot_ns)?)
+            }
+            None => None,
+        };
         let (hooks, degraded) = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         drop(btf);
         give_memory_back();
@@ -202,6 +216,7 @@ impl Tracer {
             held_pass: 0,
             damaged: 0,
             known: HashMap::new(),
+            tree,
             log: log::KernelLog::new(&mut ebpf, options.log_level),
             ebpf,
         })
@@ -219,12 +234,20 @@ impl Tracer {
 
     /// Places the stacks of call sites that are new. Cheap enough to be called many times between samples.
     pub fn place_new(&mut self) -> Result<(), StartError> {
+        if let Some(tree) = &mut self.tree {
+            tree.receive();
+        }
         self.callsites.place_new(&mut self.stacks)
     }
 
     /// How far the first sample is.
     pub fn adoption(&self) -> Adoption {
         Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
+    }
+
+    /// How many processes of the tree run that is followed; 0 where none is.
+    pub fn running(&self) -> usize {
+        self.tree.as_ref().map_or(0, TreeReader::running)
     }
 
     /// Takes one sample. Blocks for as long as the passes take: about a microsecond a socket.
@@ -263,6 +286,15 @@ impl Tracer {
         sample.losses = self.losses.get(0).unwrap_or_default();
         sample.limits = self.settings.get(0).unwrap_or_default();
         self.callsites.collect(&mut sample, &mut self.stacks)?;
+        // After the call sites: an index that was given back just now belongs to a process that is gone, whose last words
+        // are there.
+        sample.tree = self.tree.as_mut().map(|tree| tree.collect(sample.boot_ns));
+        if sample.tree.as_ref().is_some_and(|tree| tree.processes.len() >= MAX_TREE as usize) {
+            sample.degraded.push(Degradation {
+                feature: "run".to_owned(),
+                reason: format!("more than {MAX_TREE} processes ran at a time, and some were not followed"),
+            });
+        }
         sample.processes = self.new_processes(&sample, &rows);
         sample.sockets = rows.sockets;
         if let Some(holders) = &mut sample.holders {

@@ -6,8 +6,12 @@ use crate::{
     symbols::{Images, Modules, PlacedStack, ProcessMaps, Stacks, Trust},
 };
 use aya::maps::{MapData, RingBuf};
-use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
-use std::{collections::HashMap, os::fd::AsRawFd, time::Duration};
+use leaktrace_common::{CallsiteKey, StackCapture, StackEntry, TreeExec};
+use std::{
+    collections::HashMap,
+    os::fd::AsRawFd,
+    time::{Duration, Instant},
+};
 use zerocopy::FromBytes;
 
 /// Most copies of stacks that wait to be placed: 32 MiB.
@@ -15,6 +19,12 @@ const MOST_PENDING: usize = 2048;
 
 /// Most processes whose trust is remembered.
 const MOST_PROCESSES: usize = 16_384;
+
+/// Most processes whose mappings are remembered for a moment.
+const MOST_RECENT: usize = 64;
+
+/// How long: an id is not given to the next process so soon.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// Which unwinder names the callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +46,8 @@ pub struct StackReader {
     stacks: Stacks,
     /// Trust by process, with the start time that tells a reused id apart.
     trusted: HashMap<u32, (u64, Trust)>,
+    /// The latest look at some processes: what a process opens right before its end is placed after it.
+    recent: HashMap<u32, (Instant, ProcessMaps)>,
 }
 
 impl StackReader {
@@ -47,6 +59,7 @@ impl StackReader {
             pending: HashMap::new(),
             stacks: Stacks::new(modules, images),
             trusted: HashMap::new(),
+            recent: HashMap::new(),
         }
     }
 
@@ -60,13 +73,20 @@ impl StackReader {
 
     /// Takes what the hooks have copied since the last call, and tells which call sites it belongs to.
     pub fn receive(&mut self) -> Vec<u32> {
-        let mut callsites = Vec::new();
+        let (mut callsites, mut execs) = (Vec::new(), Vec::new());
         while let Some(item) = self.captures.next() {
-            if self.pending.len() < MOST_PENDING
+            if let Ok(exec) = TreeExec::read_from_bytes(&item) {
+                execs.push(exec.tgid);
+            } else if self.pending.len() < MOST_PENDING
                 && let Ok(capture) = StackCapture::read_from_bytes(&item)
             {
                 callsites.push(capture.callsite);
                 self.pending.insert(capture.callsite, Box::new(capture));
+            }
+        }
+        for pid in execs {
+            if let Ok(maps) = ProcessMaps::read(pid) {
+                self.remember(pid, maps);
             }
         }
         callsites
@@ -80,14 +100,38 @@ impl StackReader {
     /// Places the stacks of new call sites; those of one batch share a look at their process.
     pub fn read(&mut self, fresh: Vec<(u32, CallsiteKey, StackEntry)>) -> Vec<CallsiteStack> {
         let mut maps = HashMap::new();
-        fresh
+        let placed = fresh
             .into_iter()
             .map(|(callsite, key, entry)| {
-                let maps = maps.entry(key.tgid).or_insert_with(|| ProcessMaps::read(key.tgid).ok());
+                let maps = maps.entry(key.tgid).or_insert_with(|| match ProcessMaps::read(key.tgid) {
+                    Ok(maps) if !maps.is_empty() => Some(maps),
+                    _ => {
+                        self.recent.remove(&key.tgid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps)
+                    }
+                });
                 let copy = self.pending.remove(&callsite).filter(|copy| copy.tgid == key.tgid);
                 self.place(callsite, &entry, copy.as_deref(), maps.as_mut())
             })
-            .collect()
+            .collect();
+        for (pid, maps) in maps {
+            if let Some(maps) = maps {
+                self.remember(pid, maps);
+            }
+        }
+        placed
+    }
+
+    /// Keeps a look at a process for when it is gone; the oldest gives way.
+    fn remember(&mut self, pid: u32, maps: ProcessMaps) {
+        if maps.is_empty() {
+            return;
+        }
+        if self.recent.len() >= MOST_RECENT
+            && let Some(oldest) = self.recent.iter().min_by_key(|(_, (seen, _))| *seen).map(|(pid, _)| *pid)
+        {
+            self.recent.remove(&oldest);
+        }
+        self.recent.insert(pid, (Instant::now(), maps));
     }
 
     fn place(

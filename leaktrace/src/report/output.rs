@@ -16,6 +16,8 @@ pub enum Destination {
     /// Standard output.
     #[default]
     Stdout,
+    /// Standard error, where standard output belongs to another program.
+    Stderr,
     /// A file.
     File(PathBuf),
 }
@@ -89,6 +91,11 @@ pub fn write_whole(
         Destination::Stdout => {
             let mut out = BufWriter::new(io::stdout().lock());
             forgive_closed_pipe(fill(&mut out).and_then(|()| out.flush())).map_err(OutputError::Stdout)
+        }
+        Destination::Stderr => {
+            let mut out = BufWriter::new(io::stderr().lock());
+            let written = forgive_closed_pipe(fill(&mut out).and_then(|()| out.flush()));
+            written.map_err(|source| OutputError::Refused { path: "standard error".to_owned(), source })
         }
         Destination::File(path) => {
             let place = Place::of(path)?;

@@ -86,6 +86,54 @@ pub fn rich() -> Snapshot {
     }
 }
 
+/// [`rich`], of a command that left two sockets open, one of them in a process that was killed.
+pub fn run() -> Snapshot {
+    let listed = sockets();
+    let left = |pid: u32, signal, socket: &Socket| LeftOpen {
+        pid,
+        comm: "api".into(),
+        signal,
+        at_s: 12.5,
+        socket: Socket { callsite: Some(1), holders: Vec::new(), ..socket.clone() },
+    };
+    let ended = RunProcess {
+        pid: 12,
+        parent: 11,
+        comm: "api".into(),
+        exe: Some("/usr/bin/api".into()),
+        started_s: 0.5,
+        exited_s: Some(12.5),
+        exit_status: Some(0),
+        signal: None,
+        left_open: 1,
+        open: None,
+    };
+    let killed = RunProcess { pid: 13, exit_status: Some(137), signal: Some(9), ..ended.clone() };
+    let running = RunProcess {
+        pid: 14,
+        comm: "worker".into(),
+        exited_s: None,
+        exit_status: None,
+        left_open: 0,
+        open: Some(3),
+        ..ended.clone()
+    };
+    let run = Run {
+        command: vec!["pytest".into(), "-x".into()],
+        exit_status: Some(0),
+        signal: None,
+        processes_total: 9,
+        processes_running: 1,
+        processes: vec![ended, killed, running],
+        left_open_total: 3,
+        left_open_lost: 1,
+        left_open: vec![left(12, None, &listed[0]), left(13, Some(9), &listed[1])],
+        verdicts: counts(&[("never-read", 1), ("close-wait", 2)]),
+        flagged: listed[..2].to_vec(),
+    };
+    Snapshot { run: Some(run), ..rich() }
+}
+
 /// [`rich`], from a tracer that works less well than it could and has lost some.
 pub fn degraded() -> Snapshot {
     let mut snapshot = rich();
@@ -137,6 +185,19 @@ pub fn hostile() -> Snapshot {
         }
         for peer in &mut site.peers {
             peer.peer = evil.into();
+        }
+    }
+    snapshot.run = run().run;
+    if let Some(run) = &mut snapshot.run {
+        run.command = vec![evil.into()];
+        for process in &mut run.processes {
+            process.comm = evil.into();
+        }
+        for left in &mut run.left_open {
+            left.comm = evil.into();
+            left.socket.state = evil.into();
+            left.socket.remote = evil.into();
+            left.socket.verdicts = vec![evil.into()];
         }
     }
     for group in snapshot.peers.iter_mut().chain(&mut snapshot.listeners) {

@@ -4,6 +4,7 @@
 //! [`super::evidence`]'s.
 
 mod parts;
+mod run;
 
 use super::layout::{Align, Table, wrap, wrap_words};
 use super::{Format, clean, evidence_line, frame_with_place, layout, short_name, stack};
@@ -33,6 +34,9 @@ impl Format for Text {
         parts::header(snapshot, out)?;
         writeln!(out)?;
         paragraph(&totals_line(snapshot), 0, out)?;
+        if let Some(run) = &snapshot.run {
+            run::run(run, snapshot, out)?;
+        }
         if snapshot.totals.open == 0 && snapshot.callsites.is_empty() && snapshot.sockets.is_empty() {
             writeln!(out, "\nNo TCP socket was open{}.", parts::within_filters(snapshot))?;
             return Ok(());

@@ -15,6 +15,11 @@ fn a_rich_report_reads_well() {
 }
 
 #[test]
+fn a_command_comes_first_in_its_report() {
+    insta::assert_snapshot!(render(&Text, &sample::run()).split("VERDICTS\n").next().unwrap());
+}
+
+#[test]
 fn an_empty_report_reads_well() {
     insta::assert_snapshot!(render(&Text, &sample::empty()));
 }
@@ -42,8 +47,14 @@ fn a_healthy_host_is_told_to_be_healthy() {
 
 #[test]
 fn no_line_is_wider_than_its_limit_whatever_the_names_are() {
-    for snapshot in [sample::empty(), sample::rich(), sample::degraded(), sample::hostile(), sample::many_sockets(500)]
-    {
+    for snapshot in [
+        sample::empty(),
+        sample::rich(),
+        sample::degraded(),
+        sample::hostile(),
+        sample::run(),
+        sample::many_sockets(500),
+    ] {
         for line in render(&Text, &snapshot).lines() {
             assert!(layout::width(line) <= COLUMNS, "{} columns: {line}", layout::width(line));
         }

@@ -47,6 +47,11 @@ struct Seen {
 }
 
 impl ProcessMaps {
+    /// Whether there is none: the process is exiting, or belongs to the kernel.
+    pub fn is_empty(&self) -> bool {
+        self.mappings.as_slice().is_empty()
+    }
+
     /// Reads the mappings of a live process.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ impl Tracker {
             peers,
             listeners,
             sockets: sockets.into_iter().map(|(_, socket)| socket).collect(),
+            run: self.describe_tree(),
         }
     }
 
@@ -128,8 +129,12 @@ impl Tracker {
 
     /// A call site as reports show it; `None` where nothing happens or the filters leave it out.
     fn callsite(&self, site: &Site, shown: Option<Shown>) -> Option<Callsite> {
-        let facts: Vec<&ProcessFacts> = site.pids.iter().filter_map(|pid| self.facts.get(pid)).collect();
-        let pids: Vec<u32> = site.pids.iter().copied().collect();
+        let is_followed = |pid: &u32| self.tree.as_ref().is_none_or(|tree| tree.has(*pid));
+        let pids: Vec<u32> = site.pids.iter().copied().filter(is_followed).collect();
+        if self.tree.is_some() && pids.is_empty() {
+            return None;
+        }
+        let facts: Vec<&ProcessFacts> = pids.iter().filter_map(|pid| self.facts.get(pid)).collect();
         let candidate = Candidate {
             socket: None,
             pids: &pids,
@@ -271,6 +276,7 @@ impl Tracker {
         let mut processes: Vec<Process> = self
             .processes
             .rows()
+            .filter(|row| self.tree.as_ref().is_none_or(|tree| tree.has(row.tgid)))
             .filter_map(|row| {
                 let facts = self.facts.get(&row.tgid);
                 let known: Vec<&ProcessFacts> = facts.into_iter().collect();

@@ -10,9 +10,11 @@ mod lifetimes;
 mod processes;
 mod sites;
 mod sockets;
+mod tree;
 
 pub use filter::{Filter, Network, NetworkError};
 pub use growth::{Growth, Look, Series, Trend};
+pub use tree::Tree;
 
 use crate::{
     host::{HostFacts, ProcessFacts},
@@ -51,6 +53,7 @@ pub struct Tracker {
     cost: Cost,
     flagged: HashMap<u64, Verdicts>,
     resolved: u64,
+    tree: Option<Tree>,
 }
 
 /// A moment by both clocks.
@@ -77,6 +80,8 @@ pub struct TrackerOptions {
     pub ignore: Vec<Filter>,
     /// When watching began.
     pub started: Option<Moment>,
+    /// A fresh one if the tree of a command is followed and nothing else.
+    pub tree: Option<Tree>,
 }
 
 impl Tracker {
@@ -107,6 +112,7 @@ impl Tracker {
             cost: Cost::default(),
             flagged: HashMap::new(),
             resolved: 0,
+            tree: options.tree,
         }
     }
 
@@ -150,6 +156,7 @@ impl Tracker {
         let rows = self.rows.iter().chain(&self.dead);
         self.peers.ingest(seconds, self.limits.threshold_ns as f64 / 1e9, rows, self.sees_all());
         self.count_resolved();
+        self.ingest_tree(sample.tree);
         self.forget_processes();
     }
 

@@ -277,6 +277,19 @@ impl Sites {
         self.sites.get(&id)
     }
 
+    /// The call site that another has become part of since, or itself.
+    pub fn united(&self, id: u64) -> u64 {
+        // Each call site is united once, with one that is there.
+        let mut id = id;
+        for _ in 0..16 {
+            match self.aliases.get(&id) {
+                Some(into) => id = *into,
+                None => break,
+            }
+        }
+        id
+    }
+
     /// The call site that a kernel index belongs to.
     pub fn of_index(&self, index: u32) -> Option<&Site> {
         self.by_index.get(&index).and_then(|(_, id)| self.sites.get(id))

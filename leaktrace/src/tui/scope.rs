@@ -50,6 +50,7 @@ impl Shown {
             peers: keep(&whole.peers, peers.as_ref().unwrap_or(rows)),
             listeners: Vec::new(),
             sockets: kept,
+            run: None,
         };
         part.totals = totals(&part, self.view);
         Arc::new(part)

@@ -29,6 +29,8 @@ const LONGEST_DEAFNESS: Duration = Duration::from_millis(25);
 pub enum Control {
     /// Take a last sample with everything in it, and end.
     Finish(Picture),
+    /// The same once the tree that is followed has ended, at the latest after this long.
+    FinishAlone(Picture, Duration),
     /// Judge by these from the next look on.
     SetLimits(Limits),
     /// End without one.
@@ -158,20 +160,35 @@ fn run(
     orders: &mpsc::Receiver<Control>,
     tell: &(dyn Fn(Update) + Sync),
 ) -> Result<(), WatchError> {
+    let follows_tree = config.tree.is_some();
     let mut session = Session::start(config)?;
     if let Some(to) = record {
         session.record(to)?;
     }
-    tell(Update::Started(session.hooks()));
     let mut next = Instant::now();
+    if follows_tree {
+        // The command may be over before a first look is, and its stacks would be placed after its end.
+        session.look(Picture::Suspects, false)?;
+        next += session.interval();
+    }
+    tell(Update::Started(session.hooks()));
+    let mut parting = None;
     let mut adoption = session.adoption();
     loop {
-        match orders.try_recv() {
+        let order = match parting {
+            Some((picture, until)) if session.running() == 0 || Instant::now() >= until => Ok(Control::Finish(picture)),
+            _ => orders.try_recv(),
+        };
+        match order {
             Ok(Control::Finish(picture)) => {
                 session.look(picture, true)?;
                 session.finish_recording()?;
                 tell(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
+            }
+            Ok(Control::FinishAlone(picture, longest)) => {
+                parting = Some((picture, Instant::now() + longest));
+                continue;
             }
             Ok(Control::SetLimits(limits)) => {
                 session.set_limits(limits);

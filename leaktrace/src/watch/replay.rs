@@ -298,5 +298,7 @@ fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Dama
         filter: if filter.is_empty() { recorded } else { filter.clone() },
         ignore: start.ignore.into_iter().map(Filter::try_from).collect::<Result<_, _>>()?,
         started: Some(started),
+        // A recording is of a whole host.
+        tree: None,
     })
 }

@@ -9,7 +9,7 @@ use crate::{
     sample::Sample,
     snapshot::Snapshot,
     symbols::{Images, Modules, Symbolizer},
-    track::{Moment, Tracker, TrackerOptions},
+    track::{Moment, Tracker, TrackerOptions, Tree},
 };
 use leaktrace_common::{Severity, Verdicts};
 use std::{
@@ -55,6 +55,11 @@ pub trait Source {
     fn adoption(&self) -> Option<Adoption> {
         None
     }
+
+    /// How many processes run of the tree that is followed; 0 where none is.
+    fn running(&self) -> usize {
+        0
+    }
 }
 
 impl Source for Tracer {
@@ -69,6 +74,10 @@ impl Source for Tracer {
 
     fn adoption(&self) -> Option<Adoption> {
         Some(Self::adoption(self))
+    }
+
+    fn running(&self) -> usize {
+        Self::running(self)
     }
 }
 
@@ -115,6 +124,7 @@ impl Session {
             unwind: config.unwind,
             max_sockets: config.max_sockets,
             log_level: config.log_level,
+            tree: config.tree,
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
         let hooks = tracer.hooks();
@@ -133,6 +143,7 @@ impl Session {
             filter: config.filter.clone(),
             ignore: config.ignore.clone(),
             started: Some(started),
+            tree: config.tree.map(|_| Tree::default()),
         });
         let namer = Namer::new(names);
         let pace = Pace::new(config.interval, config.cpu_budget);
@@ -187,6 +198,11 @@ impl Session {
         self.source.adoption()
     }
 
+    /// See [`Source::running`].
+    pub fn running(&self) -> usize {
+        self.source.running()
+    }
+
     /// See [`Source::attend`].
     ///
     /// # Errors
@@ -207,6 +223,8 @@ impl Session {
         let rows = match picture {
             Picture::All => RowChoice::All,
             _ if !self.config.filter.is_empty() => RowChoice::All,
+            // The kernel side shows those of the tree only.
+            _ if self.config.tree.is_some() => RowChoice::All,
             Picture::Flagged | Picture::Suspects if sees_few => RowChoice::All,
             Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
             Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),

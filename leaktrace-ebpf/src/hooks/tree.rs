@@ -1,0 +1,88 @@
+//! The life of processes of the tree that is followed; attached for nothing else.
+
+use crate::{
+    kernel::{Address, Fields, Typed, current_ids},
+    maps::{CAPTURES, TREE, offset},
+    tree,
+};
+use aya_ebpf::{helpers::generated::bpf_ktime_get_boot_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use leaktrace_common::TreeExec;
+
+/// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`, raised in the parent before the child
+/// runs (`kernel_clone`, 5.10), for threads as well.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn tp_fork(ctx: BtfTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+/// See [`crate::lifecycle::Twin`]: whichever comes second finds the work done.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn tp_fork_twin(ctx: BtfTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+#[inline(always)]
+fn forked(ctx: &BtfTracePointContext) -> i32 {
+    let (parent, _) = current_ids();
+    if !tree::contains(parent) {
+        return 0;
+    }
+    let child: *const u8 = ctx.arg(1);
+    let child: u32 = Typed(child).read(offset!(task_tgid));
+    if child != parent {
+        tree::joined(child, parent);
+    }
+    0
+}
+
+/// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, raised once the new program
+/// is mapped (`exec_binprm`, 5.10). User space looks at its mappings at once: it may be gone a moment later.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn tp_exec(_: BtfTracePointContext) -> i32 {
+    let (tgid, _) = current_ids();
+    if tree::contains(tgid)
+        && let Some(mut room) = CAPTURES.reserve::<TreeExec>(0)
+    {
+        room.write(TreeExec { tgid, _pad: 0 });
+        room.submit(0);
+    }
+    0
+}
+
+/// `void sched_process_exit(struct task_struct *p)`, raised in each thread that exits, before its descriptors are closed
+/// (`do_exit`, 5.10); since 6.16 with a second argument and before the memory is gone.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn tp_exit(ctx: BtfTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+/// See [`tp_fork_twin`].
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn tp_exit_twin(ctx: BtfTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+#[inline(always)]
+fn exited(ctx: &BtfTracePointContext) -> i32 {
+    let (tgid, _) = current_ids();
+    let Some(process) = TREE.get_ptr_mut(tgid) else {
+        return 0;
+    };
+    let task: *const u8 = ctx.arg(0);
+    let task = Typed(task);
+    let shared: u64 = task.read(offset!(task_signal));
+    let live: i32 = Address(shared).read(offset!(signal_live));
+    if live != 0 {
+        return 0;
+    }
+    let leader: u64 = task.read(offset!(task_leader));
+    // SAFETY: the pointer is a live map value, here and in the blocks below.
+    unsafe { (*process).comm = Address(leader).read(offset!(task_comm)) };
+    // SAFETY: see above.
+    unsafe { (*process).exit_code = task.read(offset!(task_exit_code)) };
+    // SAFETY: the helper takes nothing.
+    let now_ns = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: see above.
+    unsafe { (*process).exited_ns = now_ns };
+    0
+}

@@ -1,0 +1,154 @@
+//! Arguments of `run`.
+
+use super::{WatchArgs, parse_fail_on, report_formats};
+use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
+use clap::{Args, ValueHint};
+use leaktrace_common::{Severity, Verdicts};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo leaktrace run -- pytest -x               a leak check for a test suite
+  sudo leaktrace run -- sudo -u \"$USER\" pytest  the same, and the tests run as you
+  sudo leaktrace run -o leaks.json --format json -- ./start-and-test.sh
+  sudo leaktrace run --fail-on any --stall 1s -- make check
+  sudo leaktrace run --fail-on none -- curl https://example.com
+Leaked is a socket that nothing but the exit of its process closed, unless the process was killed, and
+one with a verdict of severity leak. The report goes to stderr, as stdout belongs to CMD.
+Exit status: that of CMD; 128 and the signal if one killed it, 127 if there is no such command, 126 if it
+cannot be run. 1 if CMD succeeded and something matched --fail-on. 2 for wrong usage, or if this host cannot
+do it: then CMD was not started.")]
+pub struct RunArgs {
+    /// What to watch.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// Exit with 1 if CMD succeeded and one of these came up: left-open, verdicts, severities (leak, suspect, info), any,
+    /// or none. leak and any include left-open
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_run_fail_on, default_value = "leak")]
+    pub fail_on: Vec<FailOn>,
+    /// How long to follow what CMD has left running in the background
+    #[arg(long, value_name = "DUR", default_value = "2s", value_parser = parse_duration)]
+    pub wait: Duration,
+    /// Format of the report
+    #[arg(long, value_parser = report_formats(), default_value = "text", env = "LEAKTRACE_FORMAT")]
+    pub format: ReportFormat,
+    /// File to write the report to, whole or not at all; `-` is stdout [default: stderr]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// What makes a run fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailOn {
+    /// One of these came up.
+    pub verdicts: Verdicts,
+    /// A socket was left open by a process that ended by itself.
+    pub left_open: bool,
+}
+
+impl FailOn {
+    fn or(self, other: Self) -> Self {
+        Self { verdicts: self.verdicts.or(other.verdicts), left_open: self.left_open || other.left_open }
+    }
+}
+
+/// As [`parse_fail_on`], with what only a run can find.
+fn parse_run_fail_on(text: &str) -> Result<FailOn, String> {
+    match text {
+        "none" => Ok(FailOn::default()),
+        "left-open" => Ok(FailOn { left_open: true, ..FailOn::default() }),
+        _ => {
+            let verdicts = parse_fail_on(text).map_err(|error| error.replace("any,", "any, none, left-open,"))?;
+            let is_severity =
+                text == "any" || [Severity::Leak, Severity::Suspect, Severity::Info].iter().any(|s| s.name() == text);
+            Ok(FailOn { verdicts, left_open: is_severity })
+        }
+    }
+}
+
+/// What `run` does, checked.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// How to watch.
+    pub watch: WatchConfig,
+    /// What makes it fail.
+    pub fail_on: FailOn,
+    /// How long to follow what is left in the background.
+    pub wait: Duration,
+    /// How to write the report.
+    pub format: ReportFormat,
+    /// Where; `None` is stderr.
+    pub output: Option<PathBuf>,
+    /// Program and arguments, never empty.
+    pub command: Vec<OsString>,
+}
+
+impl TryFrom<RunArgs> for RunConfig {
+    type Error = anyhow::Error;
+
+    fn try_from(args: RunArgs) -> Result<Self, anyhow::Error> {
+        let watch = WatchConfig::try_from(args.watch)?;
+        if !watch.filter.pids.is_empty() {
+            anyhow::bail!("run follows the processes of its command: leave --pid out, or use `leaktrace report --pid`");
+        }
+        if watch.replay.is_some() {
+            anyhow::bail!("run cannot be combined with --replay: a recording runs no command");
+        }
+        Ok(Self {
+            watch,
+            fail_on: args.fail_on.into_iter().fold(FailOn::default(), FailOn::or),
+            wait: args.wait,
+            format: args.format,
+            output: args.output,
+            command: args.command,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use leaktrace_common::Verdict;
+
+    fn config(words: &[&str]) -> Result<RunConfig, String> {
+        let line = ["leaktrace", "run"].iter().chain(words);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Some(Command::Run(args)) => RunConfig::try_from(*args).map_err(|error| error.to_string()),
+            other => Err(format!("{other:?} is not run")),
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_command_are_its_own() {
+        for words in [&["--", "pytest", "-x", "--format", "json"][..], &["pytest", "-x", "--format", "json"]] {
+            let config = config(words).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((config.command.len(), config.format), (4, ReportFormat::Text));
+        }
+        assert!(config(&[]).is_err_and(|error| error.contains("CMD")));
+    }
+
+    #[test]
+    fn leaks_fail_a_run_unless_it_is_told_otherwise() {
+        let fail_on = |words: &[&str]| config(words).map(|config| config.fail_on).unwrap_or_default();
+        let by_default = fail_on(&["true"]);
+        assert!(by_default.left_open && by_default.verdicts.contains(Verdict::CloseWait));
+        assert!(!by_default.verdicts.contains(Verdict::LongLived));
+        assert_eq!(fail_on(&["--fail-on", "none", "true"]), FailOn::default());
+        let named = fail_on(&["--fail-on", "close-wait", "true"]);
+        assert!(!named.left_open && named.verdicts.iter().count() == 1);
+        assert!(fail_on(&["--fail-on", "left-open,connecting", "true"]).left_open);
+    }
+
+    #[test]
+    fn a_process_or_a_recording_is_refused() {
+        assert!(config(&["--pid", "1", "true"]).is_err_and(|error| error.contains("--pid")));
+        assert!(config(&["--fail-on", "banana", "true"]).is_err_and(|error| error.contains("left-open")));
+    }
+}

@@ -1,0 +1,117 @@
+//! What follows from a finding: `report --until`, `report --on-leak`, `kill`.
+#![allow(clippy::unwrap_used)]
+
+mod subject;
+
+use leaktrace_tests::suite::child::ZooChild;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use subject::{Folder, leaktrace, reported, run, skip};
+
+fn zoo(name: &str) -> ZooChild {
+    ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), name).unwrap()
+}
+
+fn pid_of(child: &mut ZooChild) -> String {
+    child.listen().unwrap().pid.to_string()
+}
+
+#[test]
+fn a_watch_ends_as_soon_as_what_it_waits_for_is_found() {
+    let Some(leaktrace) = leaktrace("a_watch_ends_as_soon_as_what_it_waits_for_is_found") else { return };
+    let mut leak = zoo("close-wait");
+    let pid = pid_of(&mut leak);
+    let begin = Instant::now();
+    let words = ["report", "--until", "close-wait", "--duration", "10m", "--stall", "1s", "--format", "json"];
+    let report = reported(&run(&leaktrace, &[&words[..], &["--pid", &pid]].concat()));
+    assert!(begin.elapsed() < Duration::from_secs(300), "it was not ended early");
+    assert!(report["sockets"].as_array().unwrap().iter().any(|socket| socket["verdicts"][0] == "close-wait"));
+}
+
+#[test]
+fn a_leak_is_told_once_for_each_call_site() {
+    let Some(leaktrace) = leaktrace("a_leak_is_told_once_for_each_call_site") else { return };
+    let mut leak = zoo("close-wait");
+    let pid = pid_of(&mut leak);
+    let folder = Folder::new("on-leak");
+    let place = folder.path("findings");
+    let words = ["report", "--duration", "6s", "--stall", "1s", "--format", "json", "--pid", &pid];
+    let tell = format!("cat >> {place}; echo said on stdout; exit 7");
+    let output = run(&leaktrace, &[&words[..], &["--on-leak", &tell]].concat());
+    let report = reported(&output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("said on stdout") && said.contains("exit status: 7"), "{said}");
+    let text = std::fs::read_to_string(&place).unwrap();
+    let findings: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let leaking = |site: &&Value| site["verdicts"]["close-wait"].is_u64();
+    let sites = report["callsites"].as_array().unwrap().iter().filter(leaking).count();
+    assert_eq!(findings.len(), sites, "{text}");
+    assert_eq!(findings[0]["sockets"][0]["verdicts"][0], "close-wait");
+    assert_eq!(findings[0]["callsite"]["id"], findings[0]["sockets"][0]["callsite"]);
+}
+
+/// The lines on stdout: one a socket.
+fn lines(output: &Output) -> Vec<String> {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn kill_watches_for_as_long_as_a_verdict_takes() {
+    let Some(leaktrace) = leaktrace("kill_watches_for_as_long_as_a_verdict_takes") else { return };
+    let mut leak = zoo("close-wait");
+    let pid = pid_of(&mut leak);
+    let listed = |verdict: &str| {
+        let words = ["kill", "--verdict", verdict, "--pid", &pid, "--stall", "1s", "--interval", "200ms"];
+        run(&leaktrace, &words)
+    };
+    let output = listed("close-wait");
+    assert!(!lines(&output).is_empty(), "nothing was found");
+    assert!(lines(&output).iter().all(|line| line.contains("close-wait")));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("watching for"));
+    assert!(lines(&listed("connecting")).is_empty());
+}
+
+/// A zoo program in a network namespace of its own.
+fn elsewhere(test: &str, program: &str) -> Option<ZooChild> {
+    let made = Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        return skip(test, "no network namespace, or neither unshare(1) nor ip(8)");
+    }
+    let script = format!("ip link set lo up && exec {} {program}", env!("CARGO_BIN_EXE_zoo"));
+    let mut command = Command::new("unshare");
+    Some(ZooChild::start(program, command.args(["--net", "sh", "-c", &script])).unwrap())
+}
+
+/// What `kill` says of a socket before what happened to it.
+fn name(line: &str) -> &str {
+    line.rsplit_once(": ").map_or(line, |(name, _)| name)
+}
+
+#[test]
+fn in_another_namespace_exactly_what_was_listed_is_closed() {
+    let test = "in_another_namespace_exactly_what_was_listed_is_closed";
+    let Some(leaktrace): Option<PathBuf> = leaktrace(test) else { return };
+    let Some(mut away) = elsewhere(test, "close-wait") else { return };
+    let mut home = zoo("close-wait");
+    let (away, home) = (pid_of(&mut away), pid_of(&mut home));
+    let kill = |pid: &str, more: &[&str]| {
+        let words = ["kill", "--pid", pid, "--verdict", "close-wait", "--stall", "1s", "--interval", "200ms"];
+        run(&leaktrace, &[&words[..], more].concat())
+    };
+    let (listed, at_home) = (lines(&kill(&away, &[])), lines(&kill(&home, &[])));
+    assert!(!listed.is_empty() && !at_home.is_empty());
+    let output = kill(&away, &["--yes"]);
+    if String::from_utf8_lossy(&output.stdout).contains("CONFIG_INET_DIAG_DESTROY") {
+        return skip(test, "this kernel closes no sockets of others").unwrap_or_default();
+    }
+    let closed = lines(&output);
+    assert!(closed.iter().all(|line| line.ends_with(": closed")), "{closed:?}");
+    let names =
+        |lines: &[String]| lines.iter().map(|line| name(line).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names(&closed), listed.iter().cloned().collect());
+    assert_eq!(lines(&kill(&away, &[])), Vec::<String>::new(), "something was left");
+    assert_eq!(names(&lines(&kill(&home, &[]))), at_home.iter().cloned().collect(), "somebody else's sockets");
+}
