@@ -62,6 +62,9 @@ pub struct Expect {
     pub family: Option<String>,
     /// The function that opened them all: one call site, with this name on its stack.
     pub function: Option<String>,
+    /// Functions above that one on the stack, nearest first, with whatever between them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callers: Vec<String>,
     /// How many different calls of that function may have opened them.
     #[serde(default)]
     pub calls: Calls,

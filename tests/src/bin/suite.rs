@@ -1,6 +1,7 @@
 //! `suite`: runs every scenario on every kind of hook, here, and prints a table.
 //!
 //! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--symbols|--no-symbols] [--keep FOLDER] [--list]`
+//! `suite --build-programs FOLDER` builds the programs of every language there, for machines without compilers.
 //! `$LEAKTRACE` is the program under test; the zoo is found beside this program. Exits with 1 when a cell failed or
 //! was skipped without being expected to, with 2 when the suite cannot run.
 
@@ -9,7 +10,7 @@ use leaktrace_tests::suite::cells::Cells;
 use leaktrace_tests::suite::check::Symbols;
 use leaktrace_tests::suite::run::{Suite, Whole};
 use leaktrace_tests::suite::skips::Place;
-use leaktrace_tests::suite::{locked_down, scenario, tracer};
+use leaktrace_tests::suite::{languages, locked_down, scenario, tracer};
 use leaktrace_tests::zoo::stage::LIFE_VARIABLE;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,12 +34,13 @@ struct Options {
     symbols: Symbols,
     keep: Option<PathBuf>,
     list: bool,
+    build: Option<PathBuf>,
 }
 
 fn options() -> Result<Options> {
     let hooks = ["fentry", "kprobe", "tracepoint"].map(str::to_owned).to_vec();
     let (place, symbols) = (Place::Host, Symbols::Expected);
-    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false };
+    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false, build: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
@@ -50,6 +52,7 @@ fn options() -> Result<Options> {
             "--only" => options.only.push(value()?),
             "--no-symbols" => options.symbols = Symbols::Ignored,
             "--keep" => options.keep = Some(value()?.into()),
+            "--build-programs" => options.build = Some(value()?.into()),
             "--list" => options.list = true,
             _ => anyhow::bail!("no option {word}"),
         }
@@ -59,6 +62,9 @@ fn options() -> Result<Options> {
 
 fn run() -> Result<bool> {
     let options = options()?;
+    if let Some(folder) = &options.build {
+        return languages::build_all(folder).map(|()| true);
+    }
     let mut scenarios = scenario::all();
     if !options.only.is_empty() {
         scenarios.retain(|scenario| options.only.iter().any(|wanted| scenario.name.starts_with(wanted)));

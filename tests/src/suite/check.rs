@@ -368,6 +368,23 @@ fn check_site(
         let symbols: Vec<&str> = site.stack.iter().map(|frame| frame.symbol.as_deref().unwrap_or("?")).collect();
         complaints.add(format!("{function} is not on the stack {symbols:?}"));
     }
+    if terms.symbols == Symbols::Expected && !expect.callers.is_empty() {
+        check_callers(function, &expect.callers, site, complaints);
+    }
+}
+
+/// The callers in order, on a stack that is whole: a walk that went astray finds neither.
+fn check_callers(function: &str, callers: &[String], site: &Callsite, complaints: &mut Complaints) {
+    if site.stack_quality != "complete" {
+        complaints.add(format!("the stack is {}", site.stack_quality));
+    }
+    let mut symbols = site.stack.iter().map(|frame| frame.symbol.as_deref().unwrap_or("?"));
+    for wanted in std::iter::once(function).chain(callers.iter().map(String::as_str)) {
+        if !symbols.any(|symbol| symbol.contains(wanted)) {
+            let found: Vec<&str> = site.stack.iter().map(|frame| frame.symbol.as_deref().unwrap_or("?")).collect();
+            return complaints.add(format!("{wanted} is not where it belongs on the stack {found:?}"));
+        }
+    }
 }
 
 fn check_counts(expect: &Expect, sockets: &[&Socket], site: &Callsite, complaints: &mut Complaints) {

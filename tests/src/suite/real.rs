@@ -1,6 +1,7 @@
 //! Real programs: a Go client and a Python client that leak, built and run where the tools are.
 
 use super::child::ZooChild;
+use super::languages;
 use crate::truth::Truth;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ impl Workshop {
         match program {
             "python-client" => self.python(),
             "go-client" => self.go(),
-            _ => anyhow::bail!("no real program {program}"),
+            _ => languages::find(program).with_context(|| format!("no real program {program}"))?.command(&self.0),
         }
     }
 
@@ -78,7 +79,8 @@ impl Drop for Workshop {
     }
 }
 
-fn runs(tool: &str, argument: &str) -> bool {
+/// Whether a tool can be run at all.
+pub(super) fn runs(tool: &str, argument: &str) -> bool {
     let quiet = Command::new(tool).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }
@@ -88,7 +90,7 @@ fn runs(tool: &str, argument: &str) -> bool {
 /// # Errors
 /// When it cannot be started.
 pub fn start(workshop: &Workshop, zoo: &Path, program: &'static str) -> Result<Started> {
-    if !super::scenario::REAL.contains(&program) {
+    if !super::scenario::is_real(program) {
         return Ok(Started::Running(ZooChild::zoo(zoo, program)?));
     }
     match workshop.command(program)? {

@@ -1,6 +1,7 @@
 //! What is run, and when: the catalogue's programs under the tracer's eyes, and some of them before it comes.
 
 use super::check::Started;
+use super::languages::{self, LANGUAGES};
 use crate::zoo::{CATALOGUE, Kind};
 
 /// One row of the table.
@@ -51,7 +52,12 @@ const ADOPTED: &[&str] = &[
 ];
 
 /// A real program that the host may have.
-pub const REAL: &[&str] = &["go-client", "python-client"];
+const REAL: &[&str] = &["go-client", "python-client"];
+
+/// Whether a program is none of the zoo's: built or interpreted where the host has the tools.
+pub fn is_real(program: &str) -> bool {
+    REAL.contains(&program) || languages::find(program).is_some()
+}
 
 /// Every scenario with a program of its own, foundation first.
 pub fn all() -> Vec<Scenario> {
@@ -74,8 +80,8 @@ pub fn all() -> Vec<Scenario> {
             scenarios.push(Scenario { name, program: program.name, started, cue: None, kind: program.kind });
         }
     }
-    for program in REAL {
-        let (name, started) = ((*program).to_owned(), Started::AfterTracer);
+    for program in REAL.iter().copied().chain(LANGUAGES.iter().map(|language| language.name)) {
+        let (name, started) = (program.to_owned(), Started::AfterTracer);
         scenarios.push(Scenario { name, program, started, cue: None, kind: Kind::Leak });
     }
     scenarios

@@ -31,7 +31,7 @@ pub fn program_may_be_missing(program: &str) -> bool {
         "ipv6" | "mapped" | "dual-stack-server" => absent("/proc/net/if_inet6"),
         // Debian builds this as a module, and the guest loads none.
         "dead-held-destroyed" => !kernel_has("tcp_diag_destroy"),
-        "go-client" | "python-client" => true,
+        name if super::scenario::is_real(name) => true,
         name if name.starts_with("uring-") => {
             !kernel_has("io_uring_get_socket")
                 && !kernel_has("io_uring_sqe_to_file")

@@ -1,0 +1,194 @@
+//! One small program for each language and each way to build it: a named function leaks, its callers have names too.
+//!
+//! What is built and how is decided here and nowhere else; a compiler that is not there is a reason, never an error.
+
+use super::real::runs;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where programs lie that another machine has built: one without compilers, such as a virtual machine of the matrix.
+pub const PREBUILT_VARIABLE: &str = "LEAKTRACE_PROGRAMS";
+
+/// A program and how it comes to be.
+#[derive(Debug)]
+pub struct Language {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// The file and its text.
+    source: (&'static str, &'static str),
+    recipe: Recipe,
+}
+
+/// How a source becomes something that runs.
+#[derive(Debug)]
+enum Recipe {
+    /// A compiler that takes these words and `-o PROGRAM SOURCE`.
+    Compile { tool: &'static str, package: &'static str, words: &'static [&'static str] },
+    /// The same with gcc, then stripped, with its debug information in a file of its own.
+    DebugLink,
+    /// CPython 3.12 or later, told to name its functions.
+    Python,
+    /// Node, told to name its functions.
+    Node,
+}
+
+const C: (&str, &str) = ("leak.c", include_str!("../../real/calls/leak.c"));
+const CPP: (&str, &str) = ("leak.cpp", include_str!("../../real/calls/leak.cpp"));
+const RUST: (&str, &str) = ("leak.rs", include_str!("../../real/calls/leak.rs"));
+const GO: (&str, &str) = ("leak_calls.go", include_str!("../../real/calls/leak.go"));
+const CGO: (&str, &str) = ("leak_cgo.go", include_str!("../../real/calls/leak_cgo.go"));
+const PYTHON: (&str, &str) = ("leak_calls.py", include_str!("../../real/calls/leak.py"));
+const NODE: (&str, &str) = ("leak.js", include_str!("../../real/calls/leak.js"));
+
+const fn compiled(
+    name: &'static str,
+    source: (&'static str, &'static str),
+    (tool, package): (&'static str, &'static str),
+    words: &'static [&'static str],
+) -> Language {
+    Language { name, source, recipe: Recipe::Compile { tool, package, words } }
+}
+
+const GCC: (&str, &str) = ("gcc", "gcc");
+const GXX: (&str, &str) = ("g++", "g++");
+const MUSL: (&str, &str) = ("musl-gcc", "musl-tools");
+const RUSTC: (&str, &str) = ("rustc", "rustc");
+const GOLANG: (&str, &str) = ("go", "golang-go");
+
+/// All of them.
+#[rustfmt::skip]
+pub const LANGUAGES: &[Language] = &[
+    compiled("c-frame-pointers", C, GCC, &["-O2", "-fno-omit-frame-pointer"]),
+    compiled("c-no-frame-pointers", C, GCC, &["-O2", "-fomit-frame-pointer"]),
+    compiled("c-static", C, GCC, &["-O2", "-static"]),
+    compiled("c-static-pie", C, GCC, &["-O2", "-static-pie"]),
+    compiled("c-pie", C, GCC, &["-O2", "-fPIE", "-pie"]),
+    compiled("c-no-pie", C, GCC, &["-O2", "-fno-pie", "-no-pie"]),
+    Language { name: "c-debug-link", source: C, recipe: Recipe::DebugLink },
+    compiled("c-musl", C, MUSL, &["-O2"]),
+    compiled("c-musl-static", C, MUSL, &["-O2", "-static"]),
+    compiled("cpp", CPP, GXX, &["-O2"]),
+    compiled("rust-debug", RUST, RUSTC, &["--edition=2021", "-g"]),
+    compiled("rust-release", RUST, RUSTC, &["--edition=2021", "-O"]),
+    compiled("go-plain", GO, GOLANG, &["build"]),
+    compiled("go-stripped", GO, GOLANG, &["build", "-ldflags=-s -w"]),
+    compiled("go-pie", GO, GOLANG, &["build", "-buildmode=pie"]),
+    compiled("go-cgo", CGO, GOLANG, &["build"]),
+    Language { name: "python-perf", source: PYTHON, recipe: Recipe::Python },
+    Language { name: "node-perf", source: NODE, recipe: Recipe::Node },
+];
+
+/// The language of that name.
+pub fn find(name: &str) -> Option<&'static Language> {
+    LANGUAGES.iter().find(|language| language.name == name)
+}
+
+impl Language {
+    /// Whether a binary comes out of it, which a machine without compilers can run.
+    pub fn is_native(&self) -> bool {
+        matches!(self.recipe, Recipe::Compile { .. } | Recipe::DebugLink)
+    }
+
+    /// The command that runs it, built in `folder` unless it lies there already; or why there is none.
+    ///
+    /// # Errors
+    /// When a compiler is there but fails.
+    pub fn command(&self, folder: &Path) -> Result<std::result::Result<Command, String>> {
+        if self.is_native() {
+            return Ok(self.program(folder)?.map(Command::new));
+        }
+        let (tool, words): (_, &[&str]) = match self.recipe {
+            Recipe::Python => (python_with_perf(), &["-X", "perf"]),
+            _ => (node(), &["--perf-basic-prof", "--interpreted-frames-native-stack"]),
+        };
+        let tool = match tool {
+            Ok(tool) => tool,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut command = Command::new(tool);
+        // Node writes a log of its own into its working directory.
+        command.args(words).arg(self.write(folder)?).current_dir(folder);
+        Ok(Ok(command))
+    }
+
+    /// The program itself, for languages that have one.
+    ///
+    /// # Errors
+    /// When a compiler is there but fails.
+    pub fn program(&self, folder: &Path) -> Result<std::result::Result<PathBuf, String>> {
+        if let Some(prebuilt) = std::env::var_os(PREBUILT_VARIABLE) {
+            let program = Path::new(&prebuilt).join(self.name);
+            return Ok(if program.is_file() { Ok(program) } else { Err("was not built beforehand".into()) });
+        }
+        let program = folder.join(self.name);
+        if program.is_file() {
+            return Ok(Ok(program));
+        }
+        let (tool, package, words): (_, _, &[&str]) = match self.recipe {
+            Recipe::Compile { tool, package, words } => (tool, package, words),
+            _ => ("gcc", "gcc", &["-O2", "-g"]),
+        };
+        if !runs(tool, if tool == "go" { "version" } else { "--version" }) {
+            return Ok(Err(format!("{tool} is not installed (package {package})")));
+        }
+        let mut build = Command::new(tool);
+        build.args(words).arg("-o").arg(&program).arg(self.write(folder)?);
+        build.env("GOCACHE", folder.join("cache")).env("GO111MODULE", "off").current_dir(folder);
+        must(&mut build)?;
+        if matches!(self.recipe, Recipe::DebugLink) {
+            let debug = folder.join(format!("{}.debug", self.name));
+            must(Command::new("objcopy").arg("--only-keep-debug").args([&program, &debug]))?;
+            let link = format!("--add-gnu-debuglink={}", debug.display());
+            must(Command::new("objcopy").args(["--strip-all", &link]).arg(&program))?;
+        }
+        Ok(Ok(program))
+    }
+
+    fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join(self.source.0);
+        std::fs::write(&path, self.source.1).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// Builds every native program whose compiler is there, and says on stderr which are not.
+///
+/// # Errors
+/// When a compiler fails, or the folder cannot be written.
+pub fn build_all(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for language in LANGUAGES.iter().filter(|language| language.is_native()) {
+        if let Err(why) = language.program(folder)? {
+            eprintln!("suite: {} is not built: {why}", language.name);
+        }
+    }
+    Ok(())
+}
+
+fn must(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A CPython that can name its functions: in `PATH`, or beside others as pyenv keeps them.
+fn python_with_perf() -> std::result::Result<PathBuf, String> {
+    let names = ["python3", "python3.12", "python3.13", "python3.14"].map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
+    let versions = home.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let kept = versions.map(|version| version.path().join("bin/python3"));
+    let knows = |python: &PathBuf| {
+        let check = "import sys; sys.exit(not getattr(sys, 'is_stack_trampoline_active', lambda: False)())";
+        let asked = Command::new(python).args(["-X", "perf", "-c", check]).output();
+        asked.is_ok_and(|output| output.status.success())
+    };
+    names.into_iter().chain(kept).find(knows).ok_or_else(|| "no CPython 3.12 or later is installed".into())
+}
+
+fn node() -> std::result::Result<PathBuf, String> {
+    match runs("node", "--version") {
+        true => Ok("node".into()),
+        false => Err("node is not installed (package nodejs)".into()),
+    }
+}
