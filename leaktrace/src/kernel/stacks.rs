@@ -15,7 +15,7 @@ use std::{
 use zerocopy::FromBytes;
 
 /// Most copies of stacks that wait to be placed: 32 MiB.
-const MOST_PENDING: usize = 2048;
+const MOST_PENDING: usize = 1024;
 
 /// Most processes whose trust is remembered.
 const MOST_PROCESSES: usize = 16_384;
