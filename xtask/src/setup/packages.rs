@@ -19,6 +19,14 @@ pub const FOR_TESTS: &[Package] = &[
     package("cpio", "cpio"),
     package("cc", "gcc"),
     package("tmux", "tmux"),
+    // The languages in which the suite has a leaking program each.
+    package("g++", "g++"),
+    package("musl-gcc", "musl-tools"),
+    package("objcopy", "binutils"),
+    package("go", "golang-go"),
+    package("python3", "python3"),
+    package("node", "nodejs"),
+    package("gdb", "gdb"),
 ];
 
 /// What `cargo xtask bench` compares leaktrace with.

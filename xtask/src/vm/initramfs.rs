@@ -12,6 +12,12 @@ use super::machine::{BEGIN, END};
 use crate::bpf_side::in_path;
 use crate::project;
 
+/// Where the programs of every language lie in the machine, which has no compilers.
+const PROGRAMS: &str = "/programs";
+
+/// musl's loader, which a program linked with musl needs and ldd does not name.
+const MUSL_LOADER: &str = "/lib/ld-musl-x86_64.so.1";
+
 /// Packs the files; `words` is what the machine runs. The same file serves every kernel.
 pub fn build(folder: &Path, words: &[String], files: &[PathBuf]) -> Result<PathBuf> {
     let root = folder.join("root");
@@ -32,7 +38,8 @@ pub fn build(folder: &Path, words: &[String], files: &[PathBuf]) -> Result<PathB
         let file = file.canonicalize().with_context(|| format!("cannot take {} along", file.display()))?;
         add(&root, &file)?;
     }
-    let with_libraries = programs.iter().chain([&busybox]).chain(files);
+    let built = build_programs(&root)?;
+    let with_libraries = programs.iter().chain([&busybox]).chain(files).chain(&built);
     for library in with_libraries.flat_map(|program| libraries(program)).collect::<BTreeSet<_>>() {
         add(&root, &library)?;
     }
@@ -68,7 +75,7 @@ ifconfig lo 127.0.0.1 up
 # A console without a terminal's manners: no wrapping, no carriage returns of its own.
 stty -opost 2>/dev/null
 ulimit -n 65536
-export PATH=/bin HOME=/root TERM=dumb LEAKTRACE=/bin/leaktrace
+export PATH=/bin HOME=/root TERM=dumb LEAKTRACE=/bin/leaktrace LEAKTRACE_PROGRAMS={PROGRAMS}
 cd /root
 echo \"{BEGIN} $(uname -r)\"
 {job}
@@ -80,6 +87,25 @@ poweroff -f
 
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Has the suite build its programs of every language whose compiler this host has; their paths here.
+fn build_programs(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join(PROGRAMS.trim_start_matches('/'));
+    let suite = project::release_program("suite");
+    if !suite.is_file() {
+        return Ok(Vec::new());
+    }
+    project::must_run(Command::new(suite).arg("--build-programs").arg(&folder))?;
+    let loader = Path::new(MUSL_LOADER);
+    if loader.is_file() {
+        add(root, loader)?;
+    }
+    let mut built = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        built.push(entry?.path());
+    }
+    Ok(built)
 }
 
 /// Copies a file under its own path.
