@@ -1,6 +1,7 @@
 //! What the ELF reader makes of this test's own binary, and of damaged ones.
 
 use super::*;
+use proptest::prelude::*;
 
 fn own() -> Vec<u8> {
     std::fs::read("/proc/self/exe").unwrap()
@@ -116,4 +117,31 @@ fn absurd_section_sizes_and_counts_cost_nothing() {
     assert!(Elf::read(&Bytes::of_memory(file.clone())).unwrap().sections.is_empty());
     file[56..58].copy_from_slice(&u16::MAX.to_le_bytes());
     assert_eq!(Elf::read(&Bytes::of_memory(file)), Err(ElfError::Damaged));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_behind_the_magic_are_an_error_or_a_bounded_truth(
+        class in 1_u8..3,
+        tail in proptest::collection::vec(any::<u8>(), 0..1024),
+        tables in proptest::collection::vec((32_usize..64, any::<u16>()), 0..6),
+    ) {
+        let mut file = [b"\x7fELF", &[class, 1, 1][..], &tail].concat();
+        // Counts and offsets that lead into the file rather than past its end.
+        for (at, value) in tables {
+            if let Some(field) = file.get_mut(at..at + 2) {
+                field.copy_from_slice(&(value % 1200).to_le_bytes());
+            }
+        }
+        let len = file.len();
+        let bytes = Bytes::of_memory(file);
+        if let Ok(elf) = Elf::read(&bytes) {
+            // No header is shorter than 32 bytes, so no more can be in there.
+            prop_assert!(elf.sections.len() <= len / 32 && elf.segments.len() <= len / 32);
+            for vaddr in [0, 0x1000, u64::MAX] {
+                let _ = (elf.vaddr_of(vaddr), elf.offset_of(vaddr), elf.section_at(vaddr).is_some());
+            }
+            let _ = elf.debug_link(&bytes);
+        }
+    }
 }

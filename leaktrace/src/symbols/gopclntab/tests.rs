@@ -7,6 +7,7 @@ use crate::snapshot::StackQuality;
 use crate::symbols::testing::{Running, Scratch, frame_pointer_walk, take};
 use crate::symbols::unwind::{Ended, Unwinder};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust, image::Image, open};
+use proptest::prelude::*;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -274,4 +275,38 @@ fn the_layout_of_1_16_is_read() {
     assert_eq!(table.frame_size(&bytes, 0x1050), Some(0));
     assert_eq!(table.place(&bytes, 0x1080), None);
     assert_eq!(table.place(&bytes, 0xfff), None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_behind_a_header_are_read_without_panic(
+        magic in prop_oneof![Just(0xffff_fffa_u32), Just(0xffff_fff0), Just(0xffff_fff1)],
+        functions in 0_u64..12,
+        steps in proptest::collection::vec(0_u64..96, 5),
+        mut tail in proptest::collection::vec(prop_oneof![Just(0_u8), any::<u8>(), 0_u8..4], 0..900),
+        cut in 0_usize..1000,
+    ) {
+        let words = if magic == 0xffff_fffa { 7 } else { 8 };
+        let mut table = magic.to_le_bytes().to_vec();
+        table.extend([0, 0, 1, 8]);
+        table.extend([functions, 1].map(u64::to_le_bytes).concat());
+        if words == 8 {
+            table.extend(0x1000_u64.to_le_bytes());
+        }
+        // The parts in the linker's order, or the header alone would be refused.
+        let mut at = 8 + 8 * words;
+        for step in steps {
+            table.extend(u64::to_le_bytes(at));
+            at += step;
+        }
+        table.append(&mut tail);
+        table.truncate(cut);
+        let bytes = Bytes::of_memory(table.clone());
+        if let Some(table) = GoTable::read_header(&bytes, 0..table.len() as u64) {
+            let entries = table.sample(&bytes, 16);
+            for vaddr in entries.into_iter().flat_map(|entry| [entry, entry.wrapping_add(1)]).chain([0, 0x1000, u64::MAX]) {
+                let _ = (table.place(&bytes, vaddr), table.frame_size(&bytes, vaddr), table.is_root(&bytes, vaddr));
+            }
+        }
+    }
 }
