@@ -46,8 +46,8 @@ fn options() -> Result<Options> {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
         match word.as_str() {
             "--hooks" => options.hooks = value()?.split(',').map(str::to_owned).collect(),
-            // An emulated processor is too slow to place every stack before its process runs on.
-            "--in-vm" => (options.place, options.symbols) = (Place::Vm, Symbols::Ignored),
+            // An emulated processor is too slow to place every stack of the zoo before its process runs on.
+            "--in-vm" => (options.place, options.symbols) = (Place::Vm, Symbols::OfLanguages),
             "--symbols" => options.symbols = Symbols::Expected,
             "--only" => options.only.push(value()?),
             "--no-symbols" => options.symbols = Symbols::Ignored,

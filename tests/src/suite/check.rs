@@ -18,6 +18,8 @@ pub enum Started {
 pub enum Symbols {
     /// Look for the leaking function on the stack.
     Expected,
+    /// The same, but only for programs that are there for their names.
+    OfLanguages,
     /// Only one call site is asked for.
     Ignored,
 }

@@ -2,7 +2,7 @@
 //!
 //! What is built and how is decided here and nowhere else; a compiler that is not there is a reason, never an error.
 
-use super::real::runs;
+use super::real::{Workshop, runs};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,7 +74,8 @@ pub const LANGUAGES: &[Language] = &[
     compiled("go-plain", GO, GOLANG, &["build"]),
     compiled("go-stripped", GO, GOLANG, &["build", "-ldflags=-s -w"]),
     compiled("go-pie", GO, GOLANG, &["build", "-buildmode=pie"]),
-    compiled("go-cgo", CGO, GOLANG, &["build"]),
+    compiled("go-cgo-linked", GO, GOLANG, &["build", "-tags=netcgo"]),
+    compiled("go-cgo-call", CGO, GOLANG, &["build"]),
     Language { name: "python-perf", source: PYTHON, recipe: Recipe::Python },
     Language { name: "node-perf", source: NODE, recipe: Recipe::Node },
 ];
@@ -137,7 +138,7 @@ impl Language {
         build.env("GOCACHE", folder.join("cache")).env("GO111MODULE", "off").current_dir(folder);
         must(&mut build)?;
         if matches!(self.recipe, Recipe::DebugLink) {
-            let debug = folder.join(format!("{}.debug", self.name));
+            let debug = debug_file(&program);
             must(Command::new("objcopy").arg("--only-keep-debug").args([&program, &debug]))?;
             let link = format!("--add-gnu-debuglink={}", debug.display());
             must(Command::new("objcopy").args(["--strip-all", &link]).arg(&program))?;
@@ -157,13 +158,28 @@ impl Language {
 /// # Errors
 /// When a compiler fails, or the folder cannot be written.
 pub fn build_all(folder: &Path) -> Result<()> {
+    let workshop = Workshop::open()?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for language in LANGUAGES.iter().filter(|language| language.is_native()) {
-        if let Err(why) = language.program(folder)? {
-            eprintln!("suite: {} is not built: {why}", language.name);
+        let program = match language.program(workshop.folder())? {
+            Ok(program) => program,
+            Err(why) => {
+                eprintln!("suite: {} is not built: {why}", language.name);
+                continue;
+            }
+        };
+        // Beside the program, where a debug link is looked for.
+        let debug = debug_file(&program);
+        for file in [program, debug].iter().filter(|file| file.is_file()) {
+            let to = folder.join(file.file_name().unwrap_or_default());
+            std::fs::copy(file, &to).with_context(|| format!("cannot copy {}", file.display()))?;
         }
     }
     Ok(())
+}
+
+fn debug_file(program: &Path) -> PathBuf {
+    program.with_extension("debug")
 }
 
 fn must(command: &mut Command) -> Result<()> {

@@ -6,6 +6,7 @@ pub mod bpf;
 pub mod cells;
 pub mod check;
 pub mod child;
+pub mod gdb;
 pub mod languages;
 pub mod locked_down;
 pub mod real;

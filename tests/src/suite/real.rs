@@ -25,6 +25,11 @@ impl Workshop {
         Ok(Self(folder))
     }
 
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The command that runs a real program, or why there is none.
     ///
     /// # Errors

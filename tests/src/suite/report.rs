@@ -106,6 +106,7 @@ pub struct Callsite {
 pub struct Frame {
     pub address: u64,
     pub symbol: Option<String>,
+    pub inlined: bool,
 }
 
 /// A peer of a call site.

@@ -3,8 +3,10 @@
 use super::cells::{Cells, Result as Outcome};
 use super::check::{self, Started, Symbols, Terms};
 use super::child::ZooChild;
+use super::gdb;
+use super::languages;
 use super::real::{self, Workshop};
-use super::report::Report;
+use super::report::{Callsite, Report};
 use super::scenario::Scenario;
 use super::skips::{Place, hook_may_be_missing, program_may_be_missing};
 use super::tracer::Tracer;
@@ -62,6 +64,14 @@ struct Act {
 }
 
 impl Act {
+    /// The process, if it runs.
+    fn pid(&self) -> Option<u32> {
+        match &self.state {
+            State::Running(child) => Some(child.truth.pid),
+            _ => None,
+        }
+    }
+
     /// Waits until the program says that everything is as it should be.
     fn await_place(&mut self) {
         let State::Running(child) = &mut self.state else { return };
@@ -100,6 +110,15 @@ impl Suite {
             age_margin_s: self.slower(0.5, 2.0),
             symbols: self.symbols,
             home_netns: std::fs::metadata("/proc/self/ns/net").map(|file| file.ino()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether a program's names are asked for.
+    fn names_of(&self, program: &str) -> Symbols {
+        match self.symbols {
+            Symbols::OfLanguages if languages::find(program).is_some() => Symbols::Expected,
+            Symbols::OfLanguages => Symbols::Ignored,
+            symbols => symbols,
         }
     }
 
@@ -238,7 +257,15 @@ impl Suite {
             let complaints = if left.is_empty() { Vec::new() } else { vec![format!("{left:?}")] };
             cells.add(hook, "nothing-stays-in-the-kernel", verdict(complaints));
         }
-        Ok(acts.iter().map(|act| (act.scenario.name.clone(), self.judge(act, &report))).collect())
+        if self.symbols != Symbols::Ignored {
+            let begun = acts.iter().filter(|act| {
+                act.scenario.started == Started::AfterTracer && self.names_of(act.scenario.program) == Symbols::Expected
+            });
+            let stacks = whole::Stacks::count(&report, &begun.filter_map(Act::pid).collect());
+            println!("{stacks}");
+            cells.add(hook, "stacks-complete", verdict(stacks.complaints()));
+        }
+        acts.iter().map(|act| Ok((act.scenario.name.clone(), self.judge(act, &report, &workshop)?))).collect()
     }
 
     /// Starts all programs of one time, at once on the host: an emulated processor, slow as it is, would play them on top of
@@ -263,31 +290,57 @@ impl Suite {
         Ok(acts)
     }
 
-    fn judge(&self, act: &Act, report: &Report) -> Outcome {
+    fn judge(&self, act: &Act, report: &Report, workshop: &Workshop) -> Result<Outcome> {
         let truth = match &act.state {
             State::Running(child) => &child.truth,
             State::Missing(truth) => truth,
-            State::Broken(why) => return Outcome::Fail(vec![why.clone()]),
+            State::Broken(why) => return Ok(Outcome::Fail(vec![why.clone()])),
         };
         if let Some(reason) = &truth.skip {
-            return match program_may_be_missing(act.scenario.program) {
+            return Ok(match program_may_be_missing(act.scenario.program) {
                 true => Outcome::Skip(reason.clone()),
                 false => Outcome::UnexpectedSkip(reason.clone()),
-            };
+            });
         }
         // A listener's sockets that come after the tracer are adopted only if their accept began before it.
         let started = match act.scenario.cue {
             Some(_) => Started::AfterTracer,
             None => act.scenario.started,
         };
-        let terms = self.terms(started);
+        let terms = Terms { symbols: self.names_of(act.scenario.program), ..self.terms(started) };
         let mut complaints: Vec<String> =
             truth.expect.iter().flat_map(|class| check::class(class, report, &terms)).collect();
         complaints.extend(truth.processes.iter().flat_map(|process| check::process(process, report)));
         if act.scenario.kind == Kind::Control {
             complaints.extend(check::innocence(truth, report));
         }
-        verdict(complaints)
+        if self.place == Place::Host && self.symbols == Symbols::Expected {
+            complaints.extend(self.second_opinion(act.scenario.program, truth, report, workshop)?);
+        }
+        Ok(verdict(complaints))
+    }
+
+    /// What gdb says of a native program's first connect, where there is gdb.
+    fn second_opinion(
+        &self,
+        program: &str,
+        truth: &Truth,
+        report: &Report,
+        workshop: &Workshop,
+    ) -> Result<Vec<String>> {
+        let Some(language) = languages::find(program).filter(|language| language.is_native()) else {
+            return Ok(Vec::new());
+        };
+        let leaks = |site: &&Callsite| site.direction == "connect" && site.pids.contains(&truth.pid);
+        let Some(site) = report.callsites.iter().find(leaks) else { return Ok(Vec::new()) };
+        let Ok(program) = language.program(workshop.folder())? else { return Ok(Vec::new()) };
+        match gdb::backtrace(workshop.folder(), &program)? {
+            Ok(frames) => Ok(gdb::compare(site, &frames)),
+            Err(why) => {
+                println!("note {}: {why}", language.name);
+                Ok(Vec::new())
+            }
+        }
     }
 }
 

@@ -24,6 +24,45 @@ pub fn sums(report: &Report) -> Vec<String> {
     list
 }
 
+/// How many stacks the suite's own programs have, and how many of them are complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stacks {
+    /// Walked to the start of the thread.
+    pub complete: usize,
+    /// All.
+    pub all: usize,
+}
+
+impl Stacks {
+    /// Least share of complete ones, in percent.
+    const LEAST: usize = 95;
+
+    /// Fewer stacks than this say nothing of a share.
+    const FEWEST: usize = 20;
+
+    /// Stacks of call sites in these processes. Sockets that are older than the tracer have none to be seen.
+    pub fn count(report: &Report, pids: &BTreeSet<u32>) -> Self {
+        let sites = report.callsites.iter().filter(|site| site.direction != "unknown");
+        let ours: Vec<_> = sites.filter(|site| site.pids.iter().any(|pid| pids.contains(pid))).collect();
+        let complete = ours.iter().filter(|site| site.stack_quality == "complete").count();
+        Self { complete, all: ours.len() }
+    }
+
+    /// Whether enough are complete.
+    pub fn complaints(self) -> Vec<String> {
+        match self.all < Self::FEWEST || self.complete * 100 >= self.all * Self::LEAST {
+            true => Vec::new(),
+            false => vec![format!("{self}, not {} %", Self::LEAST)],
+        }
+    }
+}
+
+impl std::fmt::Display for Stacks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stacks: {} of {} complete", self.complete, self.all)
+    }
+}
+
 /// Sockets listed twice, or in the wrong order.
 pub fn listing(report: &Report) -> Vec<String> {
     let mut list = Vec::new();

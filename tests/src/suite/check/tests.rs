@@ -52,7 +52,7 @@ fn report() -> Report {
         id: 5,
         direction: "connect".into(),
         pids: vec![7],
-        stack: vec![Frame { address: 1, symbol: Some("zoo::leaks::leak_it".into()) }],
+        stack: vec![Frame { address: 1, symbol: Some("zoo::leaks::leak_it".into()), inlined: false }],
         stack_quality: "complete".into(),
         open: 1,
         verdicts: [("never-read".to_owned(), 1), ("long-lived".to_owned(), 1)].into(),

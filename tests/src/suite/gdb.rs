@@ -1,0 +1,166 @@
+//! A second opinion: what gdb says of the same call, from a run of its own.
+//!
+//! Addresses differ between runs where they are drawn at random, but never within a page: so frames are told apart by those
+//! twelve bits, and by name where both know one.
+
+use super::report::{Callsite, Frame};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+
+/// Stops where the program enters the kernel to connect, and prints every frame.
+const SCRIPT: &str = r#"
+import gdb
+gdb.execute("set pagination off")
+gdb.execute("set confirm off")
+gdb.execute("set backtrace past-main on")
+gdb.execute("set backtrace past-entry on")
+gdb.execute("catch syscall connect")
+gdb.execute("run < /dev/null > /dev/null")
+frame = gdb.newest_frame()
+while frame is not None:
+    kind = "inlined" if frame.type() == gdb.INLINE_FRAME else "frame"
+    print("backtrace", kind, "%x" % frame.pc(), frame.name() or "?")
+    frame = frame.older()
+gdb.execute("kill")
+"#;
+
+/// Bits of an address that are the same in every run.
+const WITHIN_PAGE: u64 = 0xfff;
+
+/// A frame as gdb sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GdbFrame {
+    /// Where it is, in gdb's run.
+    pub address: u64,
+    /// Its function, if gdb knows it.
+    pub name: Option<String>,
+}
+
+/// The stack of a program's first connect, merged calls left out; why not, where gdb is missing or cannot say.
+///
+/// # Errors
+/// When the script cannot be written.
+pub fn backtrace(folder: &Path, program: &Path) -> Result<std::result::Result<Vec<GdbFrame>, String>> {
+    let script = folder.join("backtrace.py");
+    std::fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-q", "-batch", "-x"]).arg(&script).arg("--args").arg(program).env_remove("DEBUGINFOD_URLS");
+    let Ok(output) = gdb.output() else { return Ok(Err("gdb is not installed (package gdb)".into())) };
+    let frames = read(&String::from_utf8_lossy(&output.stdout));
+    if frames.is_empty() {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Ok(Err(format!("gdb shows no stack: {}", words.lines().next_back().unwrap_or_default())));
+    }
+    Ok(Ok(frames))
+}
+
+fn read(text: &str) -> Vec<GdbFrame> {
+    let frame = |line: &str| {
+        let (address, name) = line.strip_prefix("backtrace frame ")?.split_once(' ')?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        Some(GdbFrame { address, name: Some(name.to_owned()).filter(|name| name != "?") })
+    };
+    text.lines().filter_map(frame).collect()
+}
+
+/// What a call site's stack says that gdb does not. Where gdb ends early the rest stands unchecked.
+pub fn compare(site: &Callsite, gdb: &[GdbFrame]) -> Vec<String> {
+    let ours: Vec<&Frame> = site.stack.iter().filter(|frame| !frame.inlined).collect();
+    let mut complaints = Vec::new();
+    for (number, (ours, theirs)) in ours.iter().zip(gdb).enumerate() {
+        let name = |name: Option<&str>| name.unwrap_or("?").to_owned();
+        let both = format!("{} against {}", name(ours.symbol.as_deref()), name(theirs.name.as_deref()));
+        if ours.address & WITHIN_PAGE != theirs.address & WITHIN_PAGE {
+            if theirs.name.is_none() {
+                // Without tables gdb guesses, and here it lost its way: code that nobody has written.
+                return complaints;
+            }
+            complaints.push(format!("frame {number} is elsewhere than gdb's: {both}"));
+            break;
+        }
+        if let (Some(our), Some(their)) = (&ours.symbol, &theirs.name)
+            && !same(our, their)
+        {
+            complaints.push(format!("frame {number} has another name than gdb's: {both}"));
+        }
+    }
+    // Above a thread's start gdb may go on into what lies there, which has no name.
+    if site.stack_quality == "complete"
+        && let Some(next) = gdb.get(ours.len()).and_then(|frame| frame.name.as_deref())
+    {
+        complaints.push(format!("{} frames, gdb has {}: next is {next}", ours.len(), gdb.len()));
+    }
+    complaints
+}
+
+/// Whether two names mean one function: without what demanglers write differently, and as one of the C library's aliases.
+fn same(ours: &str, theirs: &str) -> bool {
+    let (ours, theirs) = (plain(ours), plain(theirs));
+    // `<T>::f` and `m::{impl#1}::f` are one: then the ends must agree.
+    ours == theirs
+        || ours.starts_with("::") && theirs.ends_with(&ours)
+        || theirs.starts_with("::") && ours.ends_with(&theirs)
+}
+
+/// A name without parameters, type arguments, a compiler's hash and an alias's ornaments.
+fn plain(name: &str) -> String {
+    let name = name.trim_end_matches(".abi0").replace("{{closure}}", "{closure}").replace("{closure#0}", "{closure}");
+    let name = match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        _ => &name,
+    };
+    // Go writes its receivers in brackets, C++ its parameters.
+    let end = name.rfind('(').filter(|_| name.ends_with(')')).unwrap_or(name.len());
+    let (mut plain, mut depth) = (String::new(), 0_u32);
+    let mut before = ' ';
+    for character in name[..end].chars().filter(|character| *character != ' ') {
+        match character {
+            '<' => depth += 1,
+            '>' if before != '-' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => plain.push(character),
+            _ => {}
+        }
+        before = character;
+    }
+    let bare = plain.trim_start_matches('_').trim_start_matches("GI_").trim_start_matches("libc_");
+    bare.trim_start_matches('_').trim_end_matches("_impl").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(frames: &[(u64, Option<&str>)]) -> Callsite {
+        let frame = |(address, symbol): &(u64, Option<&str>)| Frame {
+            address: *address,
+            symbol: symbol.map(str::to_owned),
+            inlined: false,
+        };
+        Callsite { stack: frames.iter().map(frame).collect(), ..Callsite::default() }
+    }
+
+    #[test]
+    fn a_stack_that_moved_by_whole_pages_is_the_same() {
+        let gdb = read("noise\nbacktrace frame 555555555123 leak\nbacktrace inlined 1 x\nbacktrace frame 401456 ?\n");
+        assert_eq!(gdb.len(), 2);
+        assert!(compare(&site(&[(0x7f00_0000_0123, Some("leak")), (0x40_1456, Some("main"))]), &gdb).is_empty());
+        assert_eq!(compare(&site(&[(0x7f00_0000_0124, Some("leak"))]), &gdb).len(), 2);
+        assert_eq!(compare(&site(&[(0x7f00_0000_0123, Some("other")), (0x40_1456, None)]), &gdb).len(), 1);
+        assert_eq!(compare(&site(&[(0x7f00_0000_0123, Some("leak"))]), &gdb).len(), 1, "a caller is missing");
+    }
+
+    #[test]
+    fn aliases_and_parameters_are_the_same_function() {
+        assert!(same("__libc_connect", "connect"));
+        assert!(same("shop::Client::leak()", "shop::Client::leak"));
+        assert!(same("main.(*server).run", "main.(*server).run"));
+        assert!(!same("main.(*server).run", "main.(*server).stop"));
+        assert!(same("<std::net::Tcp>::connect::inner", "std::net::{impl#5}::connect::inner"));
+        assert!(same("std::rt::lang_start::{{closure}}", "std::rt::lang_start::{closure#0}<()>"));
+        assert!(same("a::call_mut", "a::call_mut<fn(&S) -> R<T, E>, (&S)>"));
+        assert!(same("leak::main", "leak::main::h68d97aefc12db3cb"));
+        assert!(!same("<std::net::Tcp>::connect", "std::net::{impl#5}::accept"));
+        assert!(!same("leak_from_c", "handle_request"));
+    }
+}
