@@ -176,10 +176,10 @@ fn copy_stack(index: u32, tgid: u32, registers: &UserRegisters) {
     let to = unsafe { &raw mut (*copy).bytes }.cast::<u8>();
     // The end of the stack may be nearer than the buffer is long: then pieces of falling size, up to 512 bytes before the
     // end. Halving alone would stop short of the thread's start in every program whose `main` has a large frame.
-    let mut len = STACK_COPY_BYTES as u32;
+    let mut len = 16384;
     let mut copied = 0;
-    while len >= 512 && copied < STACK_COPY_BYTES as u32 {
-        // SAFETY: pieces behind a first one sum up to less than the reservation.
+    while len >= 512 && copied + len <= STACK_COPY_BYTES as u32 {
+        // SAFETY: the pieces sum up to no more than the reservation.
         let to = unsafe { to.add(copied as usize) };
         let from = registers.sp.wrapping_add(u64::from(copied));
         // SAFETY: the helper checks the user address itself.

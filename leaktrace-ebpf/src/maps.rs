@@ -41,9 +41,10 @@ pub static FREE_CALLSITES: Queue<u32> = Queue::with_max_entries(MAX_CALLSITES, 0
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(6, 0);
 
-/// Copies of user stacks for unwinding in user space, one for each new call site: room for 511.
+/// Copies of user stacks for unwinding in user space, one for each new call site: room for 170, since it is emptied as
+/// it fills.
 #[map]
-pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 
 /// The row that the running pass is filling: what is read back from a map is unknown to the verifier, so that paths
 /// through a pass merge again. On the stack it would follow each combination of conditions to the end.

@@ -37,7 +37,7 @@ unsafe impl aya::Pod for PodStack {}
 const MOST_GIVEN_BACK: usize = 1024;
 
 /// Stacks placed before the hooks' buffer is emptied again.
-const PLACED_AT_ONCE: usize = 8;
+const PLACED_AT_ONCE: usize = 4;
 
 /// Longest time that placing may keep a sample waiting; what is left is placed after it.
 const LONGEST_PLACING: Duration = Duration::from_millis(500);
@@ -136,7 +136,10 @@ impl CallsiteTable {
         // Copies that came late, for call sites that were told of without.
         let late = placed.into_iter().filter(|(index, (key, _))| self.known.get(index) == Some(key));
         sample.stacks.extend(late.map(|(_, (_, stack))| stack));
-        sample.stacks.extend(stacks.read(fresh));
+        for batch in fresh.chunks(PLACED_AT_ONCE) {
+            sample.stacks.extend(stacks.read(batch.to_vec()));
+            self.arrived.extend(stacks.receive());
+        }
         for (index, key) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.
             if self.index.remove(&PodKey(key)).is_ok() {

@@ -6,6 +6,7 @@
 
 pub mod btf;
 mod callsites;
+mod captures;
 pub mod error;
 pub mod facts;
 pub mod hooks;
@@ -37,6 +38,7 @@ use aya::{
 };
 use bytes::BytesMut;
 use callsites::CallsiteTable;
+use captures::Captures;
 use facts::KernelFacts;
 use leaktrace_common::{HoldersProgress, Losses, MAX_TREE, PassSettings, PassTotals, Verdicts, emit, span_from_ns};
 use mapped::{MappedArray, take_map_data};
@@ -189,6 +191,7 @@ impl Tracer {
         let callsites = CallsiteTable::new(&mut ebpf)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
+        let captures = Captures::start(captures).map_err(|error| StartError::internal(&error))?;
         let tree = match options.tree {
             Some(root) => {
                 tree::hurry();

@@ -1,20 +1,18 @@
 //! From what the hooks captured to places in files: once for each new call site, while its process is still there.
 
+use super::captures::{Captures, News};
 use crate::{
     sample::CallsiteStack,
     snapshot::StackQuality,
     symbols::{Images, Modules, PlacedStack, ProcessMaps, Stacks, Trust},
 };
-use aya::maps::{MapData, RingBuf};
-use leaktrace_common::{CallsiteKey, StackCapture, StackEntry, TreeExec};
+use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
 use std::{
     collections::HashMap,
-    os::fd::AsRawFd,
     time::{Duration, Instant},
 };
-use zerocopy::FromBytes;
 
-/// Most copies of stacks that wait to be placed: 32 MiB.
+/// Most copies of stacks that wait to be placed: 24 MiB.
 const MOST_PENDING: usize = 1024;
 
 /// Most processes whose trust is remembered.
@@ -41,7 +39,7 @@ pub enum Unwind {
 /// Reads stacks.
 pub struct StackReader {
     unwind: Unwind,
-    captures: RingBuf<MapData>,
+    captures: Captures,
     pending: HashMap<u32, Box<StackCapture>>,
     stacks: Stacks,
     /// Trust by process, with the start time that tells a reused id apart.
@@ -52,7 +50,7 @@ pub struct StackReader {
 
 impl StackReader {
     /// Takes stacks from `captures`; modules are interned in `modules`.
-    pub fn new(unwind: Unwind, captures: RingBuf<MapData>, modules: Modules, images: Images) -> Self {
+    pub fn new(unwind: Unwind, captures: Captures, modules: Modules, images: Images) -> Self {
         Self {
             unwind,
             captures,
@@ -65,23 +63,20 @@ impl StackReader {
 
     /// Rests until the hooks have copied something, or `longest` is over.
     pub fn wait(&self, longest: Duration) {
-        let mut ready = libc::pollfd { fd: self.captures.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let milliseconds = i32::try_from(longest.as_millis()).unwrap_or(i32::MAX).max(1);
-        // SAFETY: one valid entry; an interrupted wait is as good as one that is over.
-        unsafe { libc::poll(&raw mut ready, 1, milliseconds) };
+        self.captures.wait(longest);
     }
 
     /// Takes what the hooks have copied since the last call, and tells which call sites it belongs to.
     pub fn receive(&mut self) -> Vec<u32> {
         let (mut callsites, mut execs) = (Vec::new(), Vec::new());
-        while let Some(item) = self.captures.next() {
-            if let Ok(exec) = TreeExec::read_from_bytes(&item) {
-                execs.push(exec.tgid);
-            } else if self.pending.len() < MOST_PENDING
-                && let Ok(capture) = StackCapture::read_from_bytes(&item)
-            {
-                callsites.push(capture.callsite);
-                self.pending.insert(capture.callsite, Box::new(capture));
+        for news in self.captures.take() {
+            match news {
+                News::Exec(pid) => execs.push(pid),
+                News::Stack(capture) if self.pending.len() < MOST_PENDING => {
+                    callsites.push(capture.callsite);
+                    self.pending.insert(capture.callsite, capture);
+                }
+                News::Stack(_) => {}
             }
         }
         for pid in execs {
