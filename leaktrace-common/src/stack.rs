@@ -5,9 +5,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Deepest stack that is kept, in frames.
 pub const MAX_FRAMES: usize = 126;
 
-/// Most that is copied of a user stack for unwinding in user space. Half would do for most programs, but every stack of
+/// Most that is copied of a user stack for unwinding in user space. Less would do for most programs, but every stack of
 /// libuv (Node) holds the 12 KiB of events that `uv__io_poll` waits for.
-pub const STACK_COPY_BYTES: usize = 32768;
+pub const STACK_COPY_BYTES: usize = 24576;
 
 /// How a walk ended, in [`StackEntry::ended`].
 pub mod capture {

@@ -41,7 +41,7 @@ pub static FREE_CALLSITES: Queue<u32> = Queue::with_max_entries(MAX_CALLSITES, 0
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(6, 0);
 
-/// Copies of user stacks for unwinding in user space, one for each new call site: room for 511.
+/// Copies of user stacks for unwinding in user space, one for each new call site: room for 681.
 #[map]
 pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 

@@ -14,7 +14,7 @@ use std::{
 };
 use zerocopy::FromBytes;
 
-/// Most copies of stacks that wait to be placed: 32 MiB.
+/// Most copies of stacks that wait to be placed: 24 MiB.
 const MOST_PENDING: usize = 1024;
 
 /// Most processes whose trust is remembered.
