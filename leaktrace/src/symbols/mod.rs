@@ -12,6 +12,7 @@
 //! | C, C++ | nothing; `-g` for lines | functions; with debug information (also in a separate file, by build id or debug link) files, lines, inlined functions. Callers without frame pointers come from `.eh_frame` |
 //! | Rust | nothing; `debug = "line-tables-only"` for lines | the same |
 //! | Go 1.16 and later | nothing, stripped or not | functions, files, lines, inlined functions from `.gopclntab` |
+//! | Go calling C through cgo | nothing | the C functions, and where they enter from Go; the Go callers are on another stack, of which there is no copy |
 //! | musl | nothing | the same as for C; musl itself has no tables, the ends of its functions are read instead |
 //! | Python 3.12 and later | `python -X perf`, `PYTHONPERFSUPPORT=1`, or `sys.activate_stack_trampoline("perf")` | functions and files, no lines |
 //! | Node | `node --perf-basic-prof --interpreted-frames-native-stack`, also in `NODE_OPTIONS` | functions, files, the line where each function starts. Without the second switch only functions that were compiled have names. Node connects in its own next tick: then its own functions are all there is to see |

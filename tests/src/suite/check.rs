@@ -130,6 +130,8 @@ fn members<'a>(expect: &Expect, report: &'a Report, terms: &Terms) -> Vec<&'a So
         .filter(|socket| socket.local.starts_with('[') == (expect.family.as_deref() == Some("ipv6")))
         .filter(|socket| expect.local_port.is_none_or(|port| socket.local_port() == Some(port)))
         .filter(|socket| expect.remote_port.is_none_or(|port| socket.remote_port() == Some(port)))
+        // Another program's client may have the same port at another local address.
+        .filter(|socket| socket.direction == expect.direction || socket.pid.is_none() || socket.pid == expect.pid)
         .filter(|socket| expect.only_state.as_ref().is_none_or(|state| socket.state == *state))
         .collect()
 }

@@ -137,17 +137,29 @@ mod tests {
             symbol: symbol.map(str::to_owned),
             inlined: false,
         };
-        Callsite { stack: frames.iter().map(frame).collect(), ..Callsite::default() }
+        let stack = frames.iter().map(frame).collect();
+        Callsite { stack, stack_quality: "complete".into(), ..Callsite::default() }
     }
 
     #[test]
     fn a_stack_that_moved_by_whole_pages_is_the_same() {
-        let gdb = read("noise\nbacktrace frame 555555555123 leak\nbacktrace inlined 1 x\nbacktrace frame 401456 ?\n");
+        let gdb =
+            read("noise\nbacktrace frame 555555555123 leak\nbacktrace inlined 1 x\nbacktrace frame 401456 main\n");
         assert_eq!(gdb.len(), 2);
-        assert!(compare(&site(&[(0x7f00_0000_0123, Some("leak")), (0x40_1456, Some("main"))]), &gdb).is_empty());
-        assert_eq!(compare(&site(&[(0x7f00_0000_0124, Some("leak"))]), &gdb).len(), 2);
-        assert_eq!(compare(&site(&[(0x7f00_0000_0123, Some("other")), (0x40_1456, None)]), &gdb).len(), 1);
+        let main = (0x40_1456, Some("main"));
+        assert!(compare(&site(&[(0x7f00_0000_0123, Some("leak")), main]), &gdb).is_empty());
+        assert_eq!(compare(&site(&[(0x7f00_0000_0124, Some("leak")), main]), &gdb).len(), 1, "another place");
+        assert_eq!(compare(&site(&[(0x7f00_0000_0123, Some("other")), main]), &gdb).len(), 1, "another name");
+        assert!(compare(&site(&[(0x7f00_0000_0123, None), main]), &gdb).is_empty(), "no name is not a wrong one");
         assert_eq!(compare(&site(&[(0x7f00_0000_0123, Some("leak"))]), &gdb).len(), 1, "a caller is missing");
+    }
+
+    #[test]
+    fn where_gdb_guesses_it_is_not_believed() {
+        let gdb = read("backtrace frame 555555555123 leak\nbacktrace frame 7ffe00000a44 ?\nbacktrace frame 1 other\n");
+        assert!(compare(&site(&[(0x7f00_0000_0123, Some("leak")), (0x40_1456, Some("main"))]), &gdb).is_empty());
+        let gdb = read("backtrace frame 555555555123 leak\nbacktrace frame 1 ?\n");
+        assert!(compare(&site(&[(0x7f00_0000_0123, Some("leak"))]), &gdb).is_empty(), "above the thread's start");
     }
 
     #[test]

@@ -91,6 +91,14 @@ impl Language {
         matches!(self.recipe, Recipe::Compile { .. } | Recipe::DebugLink)
     }
 
+    /// What to show to gdb: the same code with its symbols, where this program has none that gdb can read.
+    pub fn with_symbols(&'static self) -> &'static Self {
+        match self.name {
+            "go-stripped" => find("go-plain").unwrap_or(self),
+            _ => self,
+        }
+    }
+
     /// The command that runs it, built in `folder` unless it lies there already; or why there is none.
     ///
     /// # Errors

@@ -333,7 +333,7 @@ impl Suite {
         };
         let leaks = |site: &&Callsite| site.direction == "connect" && site.pids.contains(&truth.pid);
         let Some(site) = report.callsites.iter().find(leaks) else { return Ok(Vec::new()) };
-        let Ok(program) = language.program(workshop.folder())? else { return Ok(Vec::new()) };
+        let Ok(program) = language.with_symbols().program(workshop.folder())? else { return Ok(Vec::new()) };
         match gdb::backtrace(workshop.folder(), &program)? {
             Ok(frames) => Ok(gdb::compare(site, &frames)),
             Err(why) => {
