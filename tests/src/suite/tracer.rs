@@ -3,9 +3,10 @@
 use super::bpf::Objects;
 use super::report::{Report, read};
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The word on stderr by which `report` says that hooks are attached.
 const ATTACHED: &str = "watching";
+
+/// Lets a program start as it would from a terminal. Whoever runs the tests in the background may have them ignore signals,
+/// which programs inherit; and a process group whose parents are all elsewhere is not stopped by SIGTSTP, hence one of
+/// its own below this process.
+pub fn as_from_a_terminal(command: &mut Command) {
+    let with_default_actions = || {
+        for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP] {
+            // SAFETY: the default action runs no code of this program.
+            unsafe { signal(ignored, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: only system calls between fork and exec.
+    unsafe { command.process_group(0).pre_exec(with_default_actions) };
+}
 
 /// A running leaktrace.
 #[derive(Debug)]
@@ -55,7 +71,9 @@ impl Tracer {
     /// # Errors
     /// When it cannot be started.
     pub fn start(leaktrace: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(leaktrace)
+        let mut command = Command::new(leaktrace);
+        as_from_a_terminal(&mut command);
+        let mut child = command
             .args(arguments)
             // What is tested is when a verdict comes, also on machines on which every sample is dear.
             .env("LEAKTRACE_CPU_BUDGET", "0")

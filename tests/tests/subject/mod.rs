@@ -43,21 +43,9 @@ pub fn command(leaktrace: &PathBuf, words: &[&str]) -> Command {
     }
     // However dear a sample is on this machine, the next one comes when it is asked for.
     command.env("LEAKTRACE_CPU_BUDGET", "0");
-    command.args(words).stdin(Stdio::null()).process_group(0);
-    // SAFETY: only system calls between fork and exec.
-    unsafe { command.pre_exec(as_from_a_terminal) };
+    command.args(words).stdin(Stdio::null());
+    tracer::as_from_a_terminal(&mut command);
     command
-}
-
-/// Whoever runs the tests in the background may have them ignore signals, which programs inherit; and a process group
-/// whose parents are all elsewhere is not stopped by SIGTSTP, hence one of its own below this process.
-fn as_from_a_terminal() -> std::io::Result<()> {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-    for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP] {
-        // SAFETY: the default action runs no code of this program.
-        unsafe { signal(ignored, SigHandler::SigDfl) }?;
-    }
-    Ok(())
 }
 
 /// Runs a copy that anybody may execute, as a user without privileges.
