@@ -5,9 +5,11 @@
 //! must take alike: how a socket's history moves on ([`SocketRecord::observe`]) and which verdicts hold
 //! ([`Verdicts::of`]).
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod callsite;
 mod offsets;
+mod opaque;
 mod record;
 mod row;
 mod settings;
@@ -19,6 +21,7 @@ mod verdict;
 
 pub use callsite::{CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, PassSums, lifetime_bucket};
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
+pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};
 pub use row::{HolderRow, HoldersProgress, ProcessRow, SocketRow, row_flags, row_kind};
 pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};

@@ -4,7 +4,7 @@ use crate::{
     kernel::{UserRegisters, user_registers},
     lifecycle::Twin,
     maps::{CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
-    stack::{self, Scratch},
+    stack,
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -26,19 +26,19 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
         return UNKNOWN;
     };
     // SAFETY: the scratch entry belongs to this processor and to this program, which does not nest.
-    let Scratch { stack: scratch, words } = unsafe { &mut *scratch };
+    let scratch = unsafe { &mut *scratch };
     let registers = user_registers();
     let mut coarse = 0;
     match &registers {
         Some(registers) => {
-            let hashes = stack::walk(registers, scratch, words);
+            let hashes = stack::walk(registers, tgid, scratch);
             key.stack_hash = hashes.fine;
             coarse = hashes.coarse;
         }
         None => {
-            scratch.len = 0;
-            scratch.leaf_return = 0;
-            scratch.ended = capture::NO_USER;
+            scratch.stack.len = 0;
+            scratch.stack.leaf_return = 0;
+            scratch.stack.ended = capture::NO_USER;
         }
     }
     if let Some(index) = lookup(&key) {
@@ -54,7 +54,7 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
             return index;
         }
     }
-    let index = create(&key, Some(scratch), now_ns, comm());
+    let index = create(&key, Some(&mut scratch.stack), now_ns, comm());
     if enabled(setup_flags::STACK_COPIES)
         && index != UNKNOWN
         && let Some(registers) = registers

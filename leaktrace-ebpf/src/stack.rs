@@ -5,28 +5,114 @@ use crate::{
     maps::setup,
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
-use core::hint::black_box;
-use leaktrace_common::{MAX_FRAMES, StackEntry, capture};
+use leaktrace_common::{MAX_FRAMES, StackEntry, capture, opaque};
 
 /// Where one program on one processor puts a stack together.
 #[repr(C)]
 pub struct Scratch {
     /// What the walk finds.
     pub stack: StackEntry,
-    /// Words of the stack being looked at.
-    pub words: ScanWords,
+    /// The piece of the stack being looked at.
+    window: Window,
+    /// Return addresses of leaves that were looked at before.
+    leaves: [Leaf; LEAVES],
 }
 
-/// Room for the words that [`mix_return_addresses`] looks at.
-#[repr(C)]
-pub struct ScanWords([u64; SCANNED_WORDS]);
+/// Places for [`Leaf`]s, a power of two: a program opens its sockets through one or two of them.
+const LEAVES: usize = 64;
 
-impl ScanWords {
+/// What the code before an address was found to be. Reading it costs as much as reading the stack, and it hardly ever
+/// changes; a process that maps other code to the same address may get a leaf of its old one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Leaf {
+    /// The word at the stack pointer.
+    word: u64,
+    /// In this process.
+    tgid: u32,
+    /// 1 if it points behind a call.
+    is_return: u32,
+}
+
+/// Words in a [`Window`]: 1 KiB, in which the frames of most callers lie. A read of the kernel's helper costs the same for
+/// 16 bytes as for hundreds, so one window is cheaper than two frames read one by one.
+const WINDOW_WORDS: usize = 128;
+
+/// A piece of the caller's stack.
+///
+/// Where it lies is kept beside it: what is read back from a map is unknown to the verifier, so that paths through the walk
+/// merge again. In registers each way to come by a window would be followed to the end of the walk.
+#[repr(C)]
+pub struct Window {
+    /// Address of the first word.
+    start: u64,
+    /// Distance from there to the last frame record that can be taken, in bytes.
+    reach: u64,
+    /// One word more than is read, so that a masked index and the next one are inside.
+    words: [u64; WINDOW_WORDS + 1],
+}
+
+impl Window {
+    /// Of a window that was read whole.
+    const REACH: u64 = WINDOW_WORDS as u64 * 8 - 16;
+
+    /// Reads what lies at `start`, or the first record of it where the end of the stack is near; whether there is one.
     #[inline(always)]
-    fn as_mut_bytes(&mut self) -> &mut [u8] {
-        let words: *mut u8 = self.0.as_mut_ptr().cast();
+    fn fill(&mut self, start: u64) -> bool {
+        let words: *mut u8 = self.words.as_mut_ptr().cast();
         // SAFETY: the words are that many bytes, and any bytes are words.
-        unsafe { core::slice::from_raw_parts_mut(words, SCANNED_WORDS * 8) }
+        let bytes = unsafe { core::slice::from_raw_parts_mut(words, WINDOW_WORDS * 8) };
+        // SAFETY: the helper checks the user address itself.
+        let mut reach = Self::REACH;
+        if unsafe { bpf_probe_read_user_buf(start as *const u8, bytes) }.is_err() {
+            // SAFETY: as above.
+            let Ok(record) = (unsafe { bpf_probe_read_user(start as *const [u64; 2]) }) else {
+                return false;
+            };
+            self.words[0] = record[0];
+            self.words[1] = record[1];
+            reach = 0;
+        }
+        self.lie_at(start, reach);
+        true
+    }
+
+    /// Holds nothing: any address is beyond its reach.
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.lie_at(u64::MAX, 0);
+    }
+
+    #[inline(always)]
+    fn lie_at(&mut self, start: u64, reach: u64) {
+        // SAFETY: both are fields of a live map value; volatile, so that they are stored there.
+        unsafe { (&raw mut self.start).write_volatile(start) };
+        // SAFETY: as above.
+        unsafe { (&raw mut self.reach).write_volatile(reach) };
+    }
+
+    /// How far `address` lies from its start, if a record can be taken there.
+    #[inline(always)]
+    fn distance_to(&self, address: u64) -> Option<u64> {
+        // SAFETY: as in `lie_at`.
+        let (start, reach) =
+            unsafe { ((&raw const self.start).read_volatile(), (&raw const self.reach).read_volatile()) };
+        let distance = address.wrapping_sub(start);
+        (distance <= reach).then_some(distance)
+    }
+
+    /// Whether it begins at `address` and is whole.
+    #[inline(always)]
+    fn is_whole_at(&self, address: u64) -> bool {
+        self.distance_to(address) == Some(0) && self.distance_to(address + Self::REACH).is_some()
+    }
+
+    /// The two words at `distance` bytes from the start.
+    #[inline(always)]
+    fn record(&self, distance: u64) -> [u64; 2] {
+        // Opaque, or the mask that the verifier needs would be optimized away.
+        let word = opaque(distance >> 3) as usize & (WINDOW_WORDS - 1);
+        [self.words[word], self.words[word + 1]]
     }
 }
 
@@ -48,16 +134,22 @@ pub struct StackHashes {
     pub fine: u64,
 }
 
-/// Walks the stack into `entry` and gives hashes of its content.
+/// Walks the stack of the caller, of process `tgid`, into the scratch and gives hashes of its content.
 ///
-/// Costs one checked read of 16 bytes a frame. The chain must lead upwards, so a hostile stack ends the walk
-/// at the latest after [`MAX_FRAMES`] steps.
+/// Costs a checked read for each [`Window`] that the frames lie in, and one of code for the leaf. The chain must lead
+/// upwards, so a hostile stack ends the walk at the latest after [`MAX_FRAMES`] steps.
 #[inline(always)]
-pub fn walk(regs: &UserRegisters, entry: &mut StackEntry, words: &mut ScanWords) -> StackHashes {
-    let mut hash = mix(setup!(seed), regs.ip);
+pub fn walk(regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHashes {
+    let Scratch { stack: entry, window, leaves } = scratch;
+    let bottom = regs.sp & !7;
     entry.frames[0] = regs.ip;
-    entry.leaf_return = leaf_return(regs.sp);
-    hash = mix(hash, entry.leaf_return);
+    entry.leaf_return = 0;
+    if window.fill(bottom) {
+        entry.leaf_return = leaf_return(window.words[0], tgid, leaves);
+    } else {
+        window.clear();
+    }
+    let mut hash = mix(mix(setup!(seed), regs.ip), entry.leaf_return);
     let mut frame_pointer = regs.bp;
     let mut floor = regs.sp;
     let mut len = 1;
@@ -71,11 +163,11 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry, words: &mut ScanWords)
             ended = capture::BROKEN;
             break;
         }
-        // SAFETY: the helper checks the address itself.
-        let Ok([caller, ip]) = (unsafe { bpf_probe_read_user(frame_pointer as *const [u64; 2]) }) else {
+        if window.distance_to(frame_pointer).is_none() && !window.fill(frame_pointer) {
             ended = capture::BROKEN;
             break;
-        };
+        }
+        let [caller, ip] = window.record(window.distance_to(frame_pointer).unwrap_or(0));
         if ip == 0 {
             ended = capture::AT_START;
             break;
@@ -88,35 +180,31 @@ pub fn walk(regs: &UserRegisters, entry: &mut StackEntry, words: &mut ScanWords)
     }
     entry.len = len as u32;
     entry.ended = ended;
-    let fine = if ended == capture::BROKEN { mix_return_addresses(hash, regs, words) } else { hash };
+    let mut fine = hash;
+    if ended == capture::BROKEN && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
+        fine = mix_return_addresses(hash, window);
+    }
     StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
 
-/// Words of the stack that tell callers apart where frame pointers do not: 1 KiB.
-const SCANNED_WORDS: usize = 128;
-
-/// How many of them count, from the leaf on: the more, the more often a stale one among them makes one call site two.
+/// How many words of the stack count, from the leaf on: the more, the more often a stale one among them makes one call site two.
 const MOST_RETURN_ADDRESSES: u64 = 24;
 
 /// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
 /// one call site into a few, which user space puts together again.
 #[inline(always)]
-fn mix_return_addresses(mut hash: u64, regs: &UserRegisters, words: &mut ScanWords) -> u64 {
-    // SAFETY: the helper checks the user address itself; the buffer is as long as said.
-    if unsafe { bpf_probe_read_user_buf(regs.sp as *const u8, words.as_mut_bytes()) }.is_err() {
-        return hash;
-    }
+fn mix_return_addresses(mut hash: u64, window: &Window) -> u64 {
     let (start, end) = executable_code();
     let length = end.wrapping_sub(start);
     let (mut at, mut counted) = (0, 0_u64);
-    while at < SCANNED_WORDS {
-        let word = words.0[at];
+    while at < WINDOW_WORDS {
+        let word = window.words[at];
         at += 1;
         // Without branches: the verifier follows every path. The distance of a word below the start wraps around.
         let distance = word.wrapping_sub(start);
-        let inside = black_box((distance.wrapping_sub(length) & !distance) >> 63);
+        let inside = opaque((distance.wrapping_sub(length) & !distance) >> 63);
         counted += inside;
-        let wanted = inside & black_box(counted.wrapping_sub(MOST_RETURN_ADDRESSES + 1) >> 63);
+        let wanted = inside & opaque(counted.wrapping_sub(MOST_RETURN_ADDRESSES + 1) >> 63);
         hash = mix(hash, word & wanted.wrapping_neg());
     }
     hash
@@ -124,19 +212,20 @@ fn mix_return_addresses(mut hash: u64, regs: &UserRegisters, words: &mut ScanWor
 
 /// The word at the stack pointer, if the bytes before what it points to can be a call instruction.
 #[inline(always)]
-fn leaf_return(sp: u64) -> u64 {
-    // SAFETY: the helper checks the address itself.
-    let Ok(word) = (unsafe { bpf_probe_read_user(sp as *const u64) }) else {
-        return 0;
-    };
+fn leaf_return(word: u64, tgid: u32, leaves: &mut [Leaf; LEAVES]) -> u64 {
     if word < 4096 {
         return 0;
     }
-    // SAFETY: the helper checks the address itself.
-    let Ok(code) = (unsafe { bpf_probe_read_user((word - 8) as *const u64) }) else {
-        return 0;
-    };
-    if ends_in_call(code) { word } else { 0 }
+    let place = opaque(word.wrapping_mul(MIX) >> 58) as usize & (LEAVES - 1);
+    let leaf = &mut leaves[place];
+    if leaf.word != word || leaf.tgid != tgid {
+        // SAFETY: the helper checks the address itself.
+        let Ok(code) = (unsafe { bpf_probe_read_user((word - 8) as *const u64) }) else {
+            return 0;
+        };
+        *leaf = Leaf { word, tgid, is_return: u32::from(ends_in_call(code)) };
+    }
+    word & u64::from(leaf.is_return).wrapping_neg()
 }
 
 /// Whether eight bytes of x86-64 code, the last in the highest byte, can end in a call: `E8 rel32`, or `FF /2` with a
