@@ -4,9 +4,10 @@ use crate::{
     callsites,
     kernel::current_ids,
     maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
+    memory::cleared,
     tree,
 };
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns};
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
 
 /// Which of the programs on one hook is running.
@@ -32,42 +33,20 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     }
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    if let Some(earlier) = SOCKETS.get_ptr(sk) {
-        // SAFETY: the pointer is a live map value.
-        let earlier = unsafe { &*earlier };
-        // The other twin's record; a second connect on one descriptor before the first sample looks the same, and keeps
-        // the time of the first.
-        if enabled(setup_flags::TWINS) && earlier.tid == tid && earlier.seen_pass == 0 {
-            return;
-        }
-        // It belongs to an earlier life of this socket.
-        count_closed(earlier, now_ns);
+    if enabled(setup_flags::TWINS) && is_recorded(sk, tid) {
+        return;
     }
     let callsite = callsites::current(tgid, direction, twin, now_ns);
     let connected = if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 };
     let in_tree = if enabled(setup_flags::TREE) { record_flags::IN_TREE } else { 0 };
-    let record = SocketRecord {
-        opened_ns: now_ns,
-        cookie_low: 0,
-        callsite,
-        tid,
-        direction: direction.raw(),
-        flags: connected | in_tree,
-        state: 0,
-        _pad: 0,
-        copied_seq: 0,
-        snd_una: 0,
-        payload_mark: 0,
-        state_since: 0,
-        unread_since: 0,
-        unacked_since: 0,
-        payload_since: 0,
-        holder_tgid: 0,
-        holder_fd: 0,
-        seen_pass: 0,
-        held_pass: 0,
-    };
-    if SOCKETS.insert(sk, record, 0).is_err() {
+    let mut record: SocketRecord = cleared();
+    record.opened_ns = now_ns;
+    record.callsite = callsite;
+    record.tid = tid;
+    record.direction = direction.raw();
+    record.flags = connected | in_tree;
+    // Nearly always there is none yet: asking first would be one look more for every socket.
+    if SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_err() && !replace(sk, record, now_ns) {
         count_lost!(sockets_unattributed);
         return;
     }
@@ -75,6 +54,25 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1);
     }
+}
+
+/// Whether the other twin has been here. A second connect on one descriptor before the first sample looks the same, and
+/// keeps the time of the first.
+#[inline(always)]
+fn is_recorded(sk: u64, tid: u32) -> bool {
+    // SAFETY: the pointer is a live map value.
+    SOCKETS.get_ptr(sk).is_some_and(|record| unsafe { (*record).tid == tid && (*record).seen_pass == 0 })
+}
+
+/// Puts a record in the place of one that belongs to an earlier life of this socket; false where the table is full.
+#[inline(always)]
+fn replace(sk: u64, record: SocketRecord, now_ns: u64) -> bool {
+    let Some(earlier) = SOCKETS.get_ptr(sk) else {
+        return false;
+    };
+    // SAFETY: the pointer is a live map value.
+    count_closed(unsafe { &*earlier }, now_ns);
+    SOCKETS.insert(sk, record, 0).is_ok()
 }
 
 /// The caller closes `sk`, on purpose or because it exits.

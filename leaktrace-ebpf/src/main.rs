@@ -9,6 +9,7 @@ mod hooks;
 mod kernel;
 mod lifecycle;
 mod maps;
+mod memory;
 mod passes;
 mod stack;
 mod tree;

@@ -4,12 +4,12 @@
 use crate::{
     kernel::{Address, Fields, current_ids},
     maps::{LEFT, SETTINGS, SOCKETS, TREE, add, enabled, offset},
+    memory::clear,
     passes::row,
 };
 use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_ktime_get_boot_ns};
 use leaktrace_common::{
-    LeftRow, SocketRecord, SocketRow, TcpState, TreeProcess, Verdicts, record_flags, row_flags, setup_flags,
-    ticks_from_ns,
+    LeftRow, SocketRecord, TcpState, TreeProcess, Verdicts, record_flags, row_flags, setup_flags, ticks_from_ns,
 };
 
 /// `PF_EXITING` (include/linux/sched.h): `exit_signals` sets it before the descriptors are closed.
@@ -108,12 +108,13 @@ fn tell(sk: u64, record: &mut SocketRecord, tgid: u32) {
     left.tgid = tgid;
     left._pad = 0;
     let row = &mut left.socket;
-    *row = SocketRow::default();
+    clear(row);
     let seen = row::read(Address(sk), sk, row);
     let now = ticks_from_ns(now_ns);
     record.observe(&seen, now);
     row.flags &= !(row_flags::IN_ACCEPT_QUEUE | row_flags::ORPHAN);
     row::join_at(row, record, now_ns, settings.held_pass);
+    row::look_for_a_guard(Address(sk), row, settings);
     row.verdicts = Verdicts::of(row, settings).0;
     row.cookie = Address(sk).read(offset!(skc_cookie));
     row::describe(Address(sk), row);

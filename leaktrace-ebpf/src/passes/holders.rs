@@ -7,11 +7,12 @@ use crate::{
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
     maps::{CALLSITES, HOLDING, ROW, SETTINGS, SOCKETS, add, enabled, offset},
+    memory::{clear, cleared},
     tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
-    HolderRow, HoldersProgress, Observed, PassSettings, ProcessRow, SocketRecord, SocketRow, TcpState, Verdicts, emit,
+    HolderRow, HoldersProgress, Observed, PassSettings, ProcessRow, SocketRecord, TcpState, Verdicts, emit,
     record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
 };
 
@@ -80,7 +81,9 @@ fn next_process(progress: &mut HoldersProgress, tgid: u32, again: bool, meta: *m
     if progress.current.tgid != tgid {
         progress.previous = progress.current;
         progress.flushed = progress.shown;
-        progress.current = ProcessRow { kind: row_kind::PROCESS, tgid, ..ProcessRow::default() };
+        clear(&raw mut progress.current);
+        progress.current.kind = row_kind::PROCESS;
+        progress.current.tgid = tgid;
     } else if !again || progress.flushed != progress.shown {
         return;
     }
@@ -125,7 +128,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     let Some(row) = ROW.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is a live map value; one pass runs at a time.
     let row = unsafe { &mut *row };
-    *row = SocketRow::default();
+    clear(row);
     let seen = row::read(Address(sk), sk, row);
     let state = TcpState::from_raw(row.state);
     if matches!(state, TcpState::Listen) {
@@ -163,6 +166,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
         return;
     }
     row::join(row, record, settings);
+    row::look_for_a_guard(Address(sk), row, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
     if (settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0) || !tree::shows(record) {
         return;
@@ -188,12 +192,10 @@ fn was_connected(sk: u64) -> bool {
 /// over sockets, so that they have their call sites by then.
 #[inline(always)]
 fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> bool {
-    let mut record = SocketRecord {
-        opened_ns: settings.now_ns,
-        callsite: UNKNOWN,
-        flags: record_flags::ADOPTED,
-        ..SocketRecord::default()
-    };
+    let mut record: SocketRecord = cleared();
+    record.opened_ns = settings.now_ns;
+    record.callsite = UNKNOWN;
+    record.flags = record_flags::ADOPTED;
     if matches!(state, TcpState::Closed) {
         let port: u16 = Address(sk).read(offset!(skc_dport));
         if port == 0 || !was_connected(sk) {

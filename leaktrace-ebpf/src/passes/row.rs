@@ -38,7 +38,6 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.tx_queue_bytes = seen.tx_payload;
     let received: u64 = sk.read(offset!(bytes_received));
     row.bytes_received = received.saturating_sub(u64::from(fin));
-    row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
     let charged: i32 = sk.read(offset!(sk_rmem_alloc));
     let queued: i32 = sk.read(offset!(sk_wmem_queued));
     let ahead: i32 = sk.read(offset!(sk_forward_alloc));
@@ -84,11 +83,21 @@ pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pas
     }
 }
 
-/// What only people need: addresses, byte counts, namespace, waiters.
+/// Whether a dead peer would be noticed: asked only of a socket that is idle and has no keepalive, for the answer lies in a
+/// cache line of its own.
+#[inline(always)]
+pub fn look_for_a_guard<F: Fields>(sk: F, row: &mut SocketRow, settings: &PassSettings) {
+    if row.idle >= settings.idle && row.flags & row_flags::KEEPALIVE == 0 {
+        row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
+    }
+}
+
+/// What only people need: addresses, byte counts, namespace, waiters. The row must have been clear.
 #[inline(always)]
 pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
     row.bytes_sent = sk.read(offset!(bytes_sent));
     row.bytes_acked = sk.read(offset!(bytes_acked));
+    row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
     row.family = sk.read(offset!(skc_family));
     let local_port: u16 = sk.read(offset!(inet_sport));
     row.local_port = u16::from_be(local_port);
@@ -100,8 +109,8 @@ pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
     } else {
         let local: u32 = sk.read(offset!(skc_rcv_saddr));
         let remote: u32 = sk.read(offset!(skc_daddr));
-        row.local = first_word(local);
-        row.remote = first_word(remote);
+        row.local[..4].copy_from_slice(&local.to_ne_bytes());
+        row.remote[..4].copy_from_slice(&remote.to_ne_bytes());
     }
     let net: u64 = sk.read(offset!(skc_net));
     row.netns = Address(net).read(offset!(net_inum));
@@ -132,10 +141,4 @@ fn words<F: Fields>(sk: F, offset: usize) -> [u8; 16] {
         word += 1;
     }
     address
-}
-
-#[inline(always)]
-fn first_word(word: u32) -> [u8; 16] {
-    let [a, b, c, d] = word.to_ne_bytes();
-    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }

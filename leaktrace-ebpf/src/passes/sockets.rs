@@ -6,9 +6,11 @@ use crate::{
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
     maps::{CALLSITES, ROW, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
+    memory::{clear, cleared},
     tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
+use core::mem::MaybeUninit;
 use leaktrace_common::{
     CallsiteCounters, PassSettings, PassTotals, SocketRecord, SocketRow, TcpState, Verdicts, emit, record_flags,
     row_flags, setup_flags, ticks_from_ns,
@@ -58,7 +60,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     let Some(row) = ROW.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is a live map value; one pass runs at a time.
     let row = unsafe { &mut *row };
-    *row = SocketRow::default();
+    clear(row);
     let seen = row::read(sk, address, row);
     if row.flags & row_flags::ORPHAN != 0 {
         if !again {
@@ -70,13 +72,14 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
         return;
     }
     row.cookie = cookie(sk);
-    let mut unkept = SocketRecord::default();
+    let mut unkept = MaybeUninit::uninit();
     let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
     // Kernels show a socket twice when its bucket changes between two reads.
     let again = again || record.seen_pass == settings.pass;
     record.observe(&seen, now);
     record.seen_pass = settings.pass;
     row::join(row, record, settings);
+    row::look_for_a_guard(sk, row, settings);
     let verdicts = Verdicts::of(row, settings);
     row.verdicts = verdicts.0;
     if !again {
@@ -109,7 +112,7 @@ fn record_of<'a>(
     cookie_low: u32,
     settings: &PassSettings,
     totals: &mut PassTotals,
-    unkept: &'a mut SocketRecord,
+    unkept: &'a mut MaybeUninit<SocketRecord>,
 ) -> &'a mut SocketRecord {
     if let Some(record) = SOCKETS.get_ptr_mut(address) {
         // SAFETY: the pointer is a live map value.
@@ -123,6 +126,7 @@ fn record_of<'a>(
         // Another socket lives at this address now, and the end of the one before was not heard.
         count_closed(record, settings.now_ns);
     }
+    let unkept = unkept.write(cleared());
     unkept.opened_ns = settings.now_ns;
     unkept.cookie_low = cookie_low;
     unkept.callsite = UNKNOWN;
