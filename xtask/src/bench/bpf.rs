@@ -87,8 +87,8 @@ fn name_of(program: u32) -> io::Result<String> {
     Ok(info[64..].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
 }
 
-/// The kernel takes an attribute that is shorter than its own.
-fn bpf(command: u32, attribute: &mut [u8; 16]) -> io::Result<RawFd> {
+/// Calls bpf(2). The kernel takes an attribute that is shorter than its own, and a longer one that ends in zeroes.
+pub fn bpf(command: u32, attribute: &mut [u8]) -> io::Result<RawFd> {
     // SAFETY: the attribute is as long as said; what it points to is valid and as long as it says.
     match unsafe { libc::syscall(libc::SYS_bpf, command, attribute.as_mut_ptr(), attribute.len()) } {
         -1 => Err(io::Error::last_os_error()),
@@ -96,7 +96,8 @@ fn bpf(command: u32, attribute: &mut [u8; 16]) -> io::Result<RawFd> {
     }
 }
 
-fn own(descriptor: RawFd) -> OwnedFd {
+/// Takes over a descriptor that [`bpf`] has given.
+pub fn own(descriptor: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made it for us.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }

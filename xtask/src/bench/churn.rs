@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::floor::EmptyHooks;
 use super::load::{self, Crowd};
 use super::peers::{PEERS, Peer};
 use super::process::{Cpu, Running};
@@ -30,7 +31,12 @@ pub struct Options {
 
 /// Who watches.
 enum Watcher {
-    Leaktrace { name: &'static str, options: &'static [&'static str] },
+    /// Nobody: empty programs where leaktrace's tracepoint hooks are.
+    EmptyHooks,
+    Leaktrace {
+        name: &'static str,
+        options: &'static [&'static str],
+    },
     Peer(&'static Peer),
 }
 
@@ -72,9 +78,11 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     load(span)?;
     let (peers, absent) = if options.no_peers { (Vec::new(), Vec::new()) } else { peers()? };
     let crowd = Crowd::open(options.crowd)?;
-    let mut watchers = vec![STACKS, NO_STACKS];
-    if crowd.is_some() {
-        watchers.extend([A_PASS_A_SECOND, NO_PASSES]);
+    // The first two are compared with each other.
+    let mut watchers = if crowd.is_some() { vec![A_PASS_A_SECOND, NO_PASSES] } else { Vec::new() };
+    watchers.extend([STACKS, NO_STACKS]);
+    if subject.identity()?.hooks == "tracepoint" {
+        watchers.push(Watcher::EmptyHooks);
     }
     watchers.extend(peers.into_iter().map(Watcher::Peer));
     println!(
@@ -86,13 +94,12 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     for round in 0..options.pairs.count() {
         let mut kept = Vec::new();
         for (watcher, figures) in watchers.iter().zip(&mut figures) {
-            let (untraced, (traced, cpu)) =
-                turns::pair(round, || load(span), || run_beside(watcher.start(subject)?, span))?;
+            let (untraced, (traced, cpu)) = turns::pair(round, || load(span), || watcher.run_beside(subject, span))?;
             println!("{:<16} {:>4}  {}", watcher.name(), round + 1, figures.add(untraced, traced, cpu));
             kept.push(traced.per_second / untraced.per_second);
         }
         if crowd.is_some() {
-            lost_to_passes.push((1.0 - kept[2] / kept[3]) * 100.0);
+            lost_to_passes.push((1.0 - kept[0] / kept[1]) * 100.0);
         }
     }
     println!();
@@ -134,15 +141,23 @@ fn peers() -> Result<(Vec<&'static Peer>, Vec<(&'static str, String)>)> {
 impl Watcher {
     fn name(&self) -> &'static str {
         match self {
+            Self::EmptyHooks => "empty hooks",
             Self::Leaktrace { name, .. } => name,
             Self::Peer(peer) => peer.name,
         }
     }
 
-    fn start(&self, subject: &Subject) -> Result<Running> {
+    fn run_beside(&self, subject: &Subject, span: Duration) -> Result<(Run, CpuShare)> {
         match self {
-            Self::Leaktrace { options, .. } => Ok(subject.start("top", options)?.running),
-            Self::Peer(peer) => peer.start()?.map_err(|reason| anyhow::anyhow!("{}: {reason}", peer.name)),
+            Self::EmptyHooks => {
+                let _attached = EmptyHooks::attach()?;
+                Ok((load(span)?, CpuShare { user: 0.0, system: 0.0 }))
+            }
+            Self::Leaktrace { options, .. } => run_beside(subject.start("top", options)?.running, span),
+            Self::Peer(peer) => {
+                let running = peer.start()?.map_err(|reason| anyhow::anyhow!("{}: {reason}", peer.name))?;
+                run_beside(running, span)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod capture;
 mod churn;
 mod cpu;
 mod example;
+mod floor;
 mod frame;
 mod host;
 mod load;

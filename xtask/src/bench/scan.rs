@@ -2,7 +2,8 @@
 //!
 //! leaktrace's figures are what its report says of its last pass; `ss` is measured from start to end, writing to /dev/null. Once no
 //! socket has a verdict, once every one has: the first is the rule, the second the worst. A busy machine lengthens both, and leaves
-//! their processor time nearly as it is.
+//! their processor time nearly as it is. Beside them what the kernel takes to walk over its sockets with a program that does nothing,
+//! and with one that only looks each of them up in a table: no pass that keeps something about sockets can be faster.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::floor::{Step, Walk};
 use super::load::{self, Crowd};
 use super::process::wait_with_cpu;
 use super::series::Series;
@@ -54,12 +56,20 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
 
 fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     let crowd = Crowd::open(size)?.context("no sockets to scan")?;
+    let walks = [Walk::new(Step::Nothing)?, Walk::new(Step::LookUp)?];
+    // Fills the table.
+    walks[1].walk()?;
+    let mut floors: [Times; 2] = Default::default();
     let mut passes: [Times; 2] = Default::default();
     let mut ss: [Times; 2] = Default::default();
     let mut holders_cpu = Series::default();
     let mut times_as_fast = Times::default();
     for round in 0..runs {
         let (mut pass, mut other) = (Time::default(), Time::default());
+        for (walk, times) in walks.iter().zip(&mut floors) {
+            let (wall, cpu) = walk.walk()?;
+            times.push(Time { wall: wall.as_secs_f64() * 1e3, cpu: cpu.as_secs_f64() * 1e3 });
+        }
         for place in turns::order(round, MOODS.len() + SS.len()) {
             if let Some((mood, times)) = MOODS.iter().zip(&mut passes).nth(place) {
                 let (time, holders) = run_pass(subject, mood.options, crowd.sockets)?;
@@ -76,10 +86,11 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         times_as_fast.push(Time { wall: other.wall / pass.wall, cpu: other.cpu / pass.cpu });
     }
     println!("{} sockets", crowd.sockets);
-    let names =
-        MOODS.iter().map(|mood| format!("pass, {}", mood.name)).chain(SS.iter().map(|form| format!("ss {form}")));
+    let names = MOODS.iter().map(|mood| format!("pass, {}", mood.name));
+    let names = names.chain(SS.iter().map(|form| format!("ss {form}")));
+    let names = names.chain(["empty walk".to_owned(), "walk with look-up".to_owned()]);
     let mut ways = Vec::new();
-    for (name, times) in names.zip(passes.iter().chain(&ss)) {
+    for (name, times) in names.zip(passes.iter().chain(&ss).chain(&floors)) {
         println!("  {name:<20} {:.1} ms, {:.1} ms of processor time", times.wall.median()?, times.cpu.median()?);
         ways.push(json!({ "way": name, "ms": times.wall.to_json()?, "cpu_ms": times.cpu.to_json()? }));
     }

@@ -24,7 +24,8 @@ pub struct Subject {
 /// Which leaktrace it is, and what it does on this host.
 pub struct Identity {
     version: String,
-    hooks: String,
+    /// Kind of hooks, as reports call it.
+    pub hooks: String,
 }
 
 impl Subject {
