@@ -7,7 +7,12 @@ use crate::{
     maps::{enabled, offset},
     tree,
 };
-use aya_ebpf::{helpers::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::bpf_get_current_task,
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
 use leaktrace_common::{Direction, TcpState, setup_flags};
 
 /// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint since 4.16.
@@ -73,7 +78,26 @@ fn ending(sk: *const u8, new_state: TcpState) {
 const ACCEPT: u64 = 43;
 const ACCEPT4: u64 = 288;
 
-/// `void sys_exit(struct pt_regs *regs, long ret)`, raised for every system call: what is none of ours leaves after two
+/// What the kernel hands a program on the end of a system call: `struct syscall_tp_t` in `perf_call_bpf_exit`
+/// (kernel/trace/trace_syscalls.c, 4.14).
+#[repr(C)]
+struct CallEnd {
+    _entry: u64,
+    _number: u64,
+    result: i64,
+}
+
+/// `syscalls/sys_exit_accept` and `syscalls/sys_exit_accept4`: raised for no other system call.
+#[tracepoint]
+pub fn tp_accepted(ctx: TracePointContext) -> u32 {
+    let end: *const CallEnd = ctx.as_ptr().cast();
+    // SAFETY: the context is that structure, and the verifier checks the load.
+    accepted(unsafe { (*end).result }, Twin::First);
+    // The event itself is for nobody.
+    0
+}
+
+/// `void sys_exit(struct pt_regs *regs, long ret)`, where single system calls cannot be heard, raised for every system call: what is none of ours leaves after two
 /// loads. It needs no tracefs, unlike the tracepoints of single system calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
@@ -93,11 +117,16 @@ fn call_returned(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     if number != ACCEPT && number != ACCEPT4 {
         return 0;
     }
-    let descriptor: i64 = ctx.arg(1);
+    accepted(ctx.arg(1), twin);
+    0
+}
+
+/// accept(2) or accept4(2) has returned `descriptor` to the caller, or an error.
+#[inline(always)]
+fn accepted(descriptor: i64, twin: Twin) {
     if let Some(sk) = socket_of(descriptor).and_then(tcp_behind) {
         opened(sk, Direction::Accept, twin);
     }
-    0
 }
 
 /// The `struct sock` behind a descriptor of the caller that is known to be a socket.

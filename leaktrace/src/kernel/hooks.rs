@@ -1,6 +1,7 @@
 //! Attaching one of the three kinds of hooks, chosen by trying.
 
 use super::{
+    call_events::CallEvents,
     error::{StartError, chain},
     facts::KernelFacts,
     preemption::Preemption,
@@ -8,8 +9,9 @@ use super::{
 use crate::{host::KernelRelease, snapshot::Degradation};
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, KProbe},
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, TracePoint},
 };
+use std::os::fd::AsFd as _;
 
 /// A kind of hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -57,13 +59,18 @@ pub enum HookChoice {
     Only(HookKind),
 }
 
-/// Attaches hooks; tells which, and what had to be given up on the way.
-pub fn attach(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    facts: &KernelFacts,
-    choice: HookChoice,
-) -> Result<(HookKind, Vec<Degradation>), StartError> {
+/// Hooks that are attached, for as long as this and the loaded object live.
+#[derive(Debug)]
+pub struct Attached {
+    /// Which kind.
+    pub kind: HookKind,
+    /// What had to be given up on the way.
+    pub degraded: Vec<Degradation>,
+    _calls: Option<CallEvents>,
+}
+
+/// Attaches hooks.
+pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoice) -> Result<Attached, StartError> {
     let mut degraded = Vec::new();
     let kinds: &[HookKind] = match &choice {
         HookChoice::Auto => &HookKind::ALL,
@@ -71,9 +78,9 @@ pub fn attach(
     };
     for kind in kinds {
         match attach_kind(ebpf, btf, facts, *kind) {
-            Ok(notes) => {
+            Ok((notes, calls)) => {
                 degraded.extend(notes);
-                return Ok((*kind, degraded));
+                return Ok(Attached { kind: *kind, degraded, _calls: calls });
             }
             Err(reason) if choice == HookChoice::Auto => {
                 degraded.push(Degradation { feature: format!("{} hooks", kind.name()), reason });
@@ -110,12 +117,17 @@ pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
     Ok(())
 }
 
-fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) -> Result<Vec<Degradation>, String> {
-    let mut notes = Vec::new();
+fn attach_kind(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    facts: &KernelFacts,
+    kind: HookKind,
+) -> Result<(Vec<Degradation>, Option<CallEvents>), String> {
+    let (mut notes, mut calls) = (Vec::new(), None);
     let outcome = match kind {
         HookKind::Fentry => attach_fentry(ebpf, btf, facts),
         HookKind::Kprobe => attach_kprobe(ebpf, facts, &mut notes),
-        HookKind::Tracepoint => attach_tracepoints(ebpf, btf),
+        HookKind::Tracepoint => attach_tracepoints(ebpf, btf, &mut notes).map(|attached| calls = attached),
     };
     let outcome = outcome.and_then(|()| tracepoint(ebpf, btf, "tp_destroy", "tcp_destroy_sock"));
     if outcome.is_err() {
@@ -123,7 +135,7 @@ fn attach_kind(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, kind: HookKind) 
             unload(ebpf, name);
         }
     }
-    outcome.map(|()| notes)
+    outcome.map(|()| (notes, calls))
 }
 
 fn programs_of(kind: HookKind, facts: &KernelFacts) -> Vec<&'static str> {
@@ -132,7 +144,9 @@ fn programs_of(kind: HookKind, facts: &KernelFacts) -> Vec<&'static str> {
             vec!["fe_connect", "fe_connect_twin", "fe_close", "fe_graft", fexit_of(facts), "tp_destroy"]
         }
         HookKind::Kprobe => vec!["kp_connect", "kp_close", "kp_graft", "kr_accept", "tp_destroy"],
-        HookKind::Tracepoint => vec!["tp_state", "tp_state_twin", "tp_accept", "tp_accept_twin", "tp_destroy"],
+        HookKind::Tracepoint => {
+            vec!["tp_state", "tp_state_twin", "tp_accepted", "tp_accept", "tp_accept_twin", "tp_destroy"]
+        }
     }
 }
 
@@ -168,14 +182,33 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, program: &str, function: &str) -> Result<(
     Ok(())
 }
 
-fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
+fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf, notes: &mut Vec<Degradation>) -> Result<Option<CallEvents>, String> {
     for program in needed(HookKind::Tracepoint, ["tp_state", "tp_state_twin"]) {
         tracepoint(ebpf, btf, program, "inet_sock_set_state")?;
     }
+    let reason = match accept_calls(ebpf) {
+        Ok(calls) => return Ok(Some(calls)),
+        Err(reason) => reason,
+    };
     for program in needed(HookKind::Tracepoint, ["tp_accept", "tp_accept_twin"]) {
         tracepoint(ebpf, btf, program, "sys_exit")?;
     }
-    Ok(())
+    notes.push(Degradation {
+        feature: "accept".to_owned(),
+        reason: format!(
+            "{reason}; a hook at the end of every system call is used, which costs each of them about twice as much"
+        ),
+    });
+    Ok(None)
+}
+
+/// The kernel runs these with preemption off (`perf_syscall_exit`, kernel/trace/trace_syscalls.c), so they need no twin.
+fn accept_calls(ebpf: &mut Ebpf) -> Result<CallEvents, String> {
+    let program: &mut TracePoint = typed(ebpf, "tp_accepted")?;
+    program.load().map_err(|error| refused("load", "accept", &error))?;
+    let descriptor = program.fd().map_err(|error| refused("load", "accept", &error))?;
+    let calls = CallEvents::attach(descriptor.as_fd(), &["accept", "accept4"]);
+    calls.map_err(|error| refused("attach", "the end of accept", &error)).inspect_err(|_| unload(ebpf, "tp_accepted"))
 }
 
 fn attach_kprobe(ebpf: &mut Ebpf, facts: &KernelFacts, notes: &mut Vec<Degradation>) -> Result<(), String> {
@@ -241,6 +274,7 @@ fn unload(ebpf: &mut Ebpf, name: &str) {
         Some(Program::FExit(program)) => program.unload(),
         Some(Program::KProbe(program)) => program.unload(),
         Some(Program::BtfTracePoint(program)) => program.unload(),
+        Some(Program::TracePoint(program)) => program.unload(),
         _ => return,
     };
     // A program that was never loaded has nothing to unload.

@@ -5,6 +5,7 @@
 //! and so belongs on a thread of its own.
 
 pub mod btf;
+mod call_events;
 mod callsites;
 mod captures;
 pub mod error;
@@ -21,6 +22,7 @@ mod sweep;
 mod tree;
 
 pub use error::StartError;
+use hooks::Attached;
 pub use hooks::{HookChoice, HookKind};
 pub use load::Stacks;
 pub use stacks::Unwind;
@@ -134,8 +136,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// The attached kernel side.
 pub struct Tracer {
     ebpf: Ebpf,
-    hooks: HookKind,
-    degraded: Vec<Degradation>,
+    attached: Attached,
     callsites: CallsiteTable,
     stacks: StackReader,
     settings: MappedArray<PassSettings>,
@@ -200,12 +201,11 @@ impl Tracer {
             }
             None => None,
         };
-        let (hooks, degraded) = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
+        let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         drop(btf);
         give_memory_back();
         Ok(Self {
-            hooks,
-            degraded,
+            attached,
             callsites,
             stacks: StackReader::new(options.unwind, captures, modules, images),
             settings: map_array(&mut ebpf, "SETTINGS")?,
@@ -227,7 +227,7 @@ impl Tracer {
 
     /// Which hooks are attached.
     pub fn hooks(&self) -> HookKind {
-        self.hooks
+        self.attached.kind
     }
 
     /// Rests until a call site is new, or `longest` is over.
@@ -304,7 +304,7 @@ impl Tracer {
             holders.rows = rows.holders;
             holders.processes = rows.processes;
         }
-        sample.degraded.extend(self.degraded.iter().cloned());
+        sample.degraded.extend(self.attached.degraded.iter().cloned());
         sample.tcp_memory_bytes = host::tcp_memory_bytes();
         sample.cost.cpu = host::own_cpu();
         sample.cost.rss_bytes = host::own_rss_bytes();

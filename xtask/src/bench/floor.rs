@@ -5,13 +5,16 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::bpf::{bpf, own};
+use super::peers::WITH_TRACEFS;
+use crate::project;
 
 /// Commands of bpf(2), from <linux/bpf.h>.
 const MAP_CREATE: u32 = 0;
@@ -20,16 +23,22 @@ const RAW_TRACEPOINT_OPEN: u32 = 17;
 const LINK_CREATE: u32 = 28;
 const ITER_CREATE: u32 = 33;
 
+const PROG_TYPE_TRACEPOINT: u32 = 5;
 const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const PROG_TYPE_TRACING: u32 = 26;
 const ATTACH_TRACE_ITER: u32 = 28;
 const MAP_TYPE_HASH: u32 = 1;
 const NO_PREALLOC: u32 = 1;
 
-/// Where leaktrace's tracepoint hooks are.
-const TRACEPOINTS: [&str; 3] = ["sys_exit", "inet_sock_set_state", "tcp_destroy_sock"];
+/// Requests of ioctl(2) on a perf event, from <linux/perf_event.h>.
+const PERF_ENABLE: libc::c_ulong = 0x2400;
+const PERF_SET_BPF: libc::c_ulong = 0x4004_2408;
 
-/// Empty programs on [`TRACEPOINTS`]; detached when dropped.
+/// Where leaktrace's tracepoint hooks are: these, and the ends of these system calls.
+const TRACEPOINTS: [&str; 2] = ["inet_sock_set_state", "tcp_destroy_sock"];
+const CALLS: [&str; 2] = ["accept", "accept4"];
+
+/// Empty programs on [`TRACEPOINTS`] and at the ends of [`CALLS`]; detached when dropped.
 pub struct EmptyHooks(#[expect(dead_code, reason = "open is all they must be")] Vec<OwnedFd>);
 
 impl EmptyHooks {
@@ -44,8 +53,32 @@ impl EmptyHooks {
                 .with_context(|| format!("cannot attach an empty program to {tracepoint}"))?;
             Ok(own(link))
         };
-        TRACEPOINTS.iter().map(attach).collect::<Result<_>>().map(Self)
+        let mut attached = TRACEPOINTS.iter().map(attach).collect::<Result<Vec<_>>>()?;
+        let program = load(PROG_TYPE_TRACEPOINT, &[set(R0, 0), EXIT], None)?;
+        for call in CALLS {
+            attached.push(at_the_end_of(call, &program)?);
+        }
+        Ok(Self(attached))
     }
+}
+
+/// Runs a program at the end of a system call.
+fn at_the_end_of(call: &str, program: &OwnedFd) -> Result<OwnedFd> {
+    let path = format!("/sys/kernel/tracing/events/syscalls/sys_exit_{call}/id");
+    let number = project::output_of(Command::new("unshare").args(["--mount", "sh", "-c", WITH_TRACEFS, "cat", &path]))?;
+    let mut attribute = Attribute::default();
+    // A tracepoint; the size of the first version; its number; a sample for every event; disabled at first.
+    attribute.set(0, 2).set(4, 64).set_u64(8, number.trim().parse()?).set_u64(16, 1).set(40, 1);
+    // SAFETY: the attribute is longer than it says. Every process, the first processor, no group, close on exec.
+    let event = unsafe { libc::syscall(libc::SYS_perf_event_open, attribute.0.as_ptr(), -1, 0, -1, 8) };
+    ensure!(event >= 0, "cannot open the event at {path}: {}", io::Error::last_os_error());
+    let event = own(event as RawFd);
+    for (request, argument) in [(PERF_SET_BPF, program.as_raw_fd()), (PERF_ENABLE, 0)] {
+        // SAFETY: both descriptors are open.
+        let result = unsafe { libc::ioctl(event.as_raw_fd(), request, argument) };
+        ensure!(result == 0, "cannot run a program at {path}: {}", io::Error::last_os_error());
+    }
+    Ok(event)
 }
 
 /// What a walk over all TCP sockets does at each.

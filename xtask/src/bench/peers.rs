@@ -14,7 +14,7 @@ use super::load;
 use super::process::Running;
 
 /// Mounts tracefs for the program alone where the host has it mounted nowhere: these look for tracepoints there.
-const WITH_TRACEFS: &str =
+pub const WITH_TRACEFS: &str =
     r#"[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing; exec "$0" "$@""#;
 
 /// Those that compile at start take seconds.
