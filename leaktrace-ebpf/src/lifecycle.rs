@@ -12,8 +12,8 @@ use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, s
 
 /// Which of the programs on one hook is running.
 ///
-/// A kernel that preempts programs (trampolines on any preemptible kernel, tracepoints since 7.0) skips a program for
-/// whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
+/// A kernel that preempts programs (trampolines on any preemptible kernel; tracepoints, not on 6.18 but on 7.2) skips a
+/// program for whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
 /// kernel/trace/bpf_trace.c. There, a twin with a guard of its own stands beside each opening hook, and whichever runs
 /// first does the work.
 #[derive(Clone, Copy)]

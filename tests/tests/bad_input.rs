@@ -10,24 +10,24 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
-use subject::{Folder, command, leaktrace, refused, reported, run, run_as_nobody, skip};
+use subject::{Folder, command, leaktrace, refused, reported, run, run_as_nobody, skip_for_want_of_a_mount};
 
 #[test]
 fn a_user_without_privileges_is_told_which_are_missing() {
-    let Some(leaktrace) = leaktrace("a_user_without_privileges_is_told_which_are_missing") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run_as_nobody(&leaktrace, &["report", "--duration", "0s"]);
     refused(&output, &["root|sudo|CAP_BPF"]);
 }
 
 #[test]
 fn a_threshold_that_is_no_duration_is_named() {
-    let Some(leaktrace) = leaktrace("a_threshold_that_is_no_duration_is_named") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     refused(&run(&leaktrace, &["report", "--threshold", "banana"]), &["banana", "threshold"]);
 }
 
 #[test]
 fn every_option_refuses_what_it_cannot_take() {
-    let Some(leaktrace) = leaktrace("every_option_refuses_what_it_cannot_take") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for (option, value) in [
         ("--stall", "banana"),
         ("--idle", "-1s"),
@@ -54,14 +54,14 @@ fn every_option_refuses_what_it_cannot_take() {
 
 #[test]
 fn a_variable_that_is_no_duration_is_named() {
-    let Some(leaktrace) = leaktrace("a_variable_that_is_no_duration_is_named") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = command(&leaktrace, &["report"]).env("LEAKTRACE_THRESHOLD", "banana").output().unwrap();
     refused(&output, &["banana", "threshold"]);
 }
 
 #[test]
 fn a_flag_wins_over_a_variable() {
-    let Some(leaktrace) = leaktrace("a_flag_wins_over_a_variable") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let words = ["report", "--duration", "0s", "--format", "json", "--threshold", "7s"];
     let with = |value: &str| command(&leaktrace, &words).env("LEAKTRACE_THRESHOLD", value).output().unwrap();
     assert_eq!(reported(&with("5m"))["settings"]["threshold_s"], 7.0);
@@ -72,21 +72,21 @@ fn a_flag_wins_over_a_variable() {
 
 #[test]
 fn an_unknown_command_or_option_is_refused() {
-    let Some(leaktrace) = leaktrace("an_unknown_command_or_option_is_refused") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     refused(&run(&leaktrace, &["banana"]), &["banana"]);
     refused(&run(&leaktrace, &["report", "--banana"]), &["banana"]);
 }
 
 #[test]
 fn a_process_that_is_not_there_is_named() {
-    let Some(leaktrace) = leaktrace("a_process_that_is_not_there_is_named") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     // Beyond every pid_max.
     refused(&run(&leaktrace, &["report", "--pid", "4194399", "--duration", "1s"]), &["4194399"]);
 }
 
 #[test]
 fn an_output_file_that_cannot_be_written_is_refused_before_the_watch() {
-    let Some(leaktrace) = leaktrace("an_output_file_that_cannot_be_written_is_refused_before_the_watch") else {
+    let Some(leaktrace) = leaktrace() else {
         return;
     };
     let folder = Folder::new("outputs");
@@ -103,7 +103,7 @@ fn an_output_file_that_cannot_be_written_is_refused_before_the_watch() {
 
 #[test]
 fn a_full_disk_is_reported() {
-    let Some(leaktrace) = leaktrace("a_full_disk_is_reported") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let words = ["report", "--duration", "0s", "--format", "json", "--all"];
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = command(&leaktrace, &words).stdout(full).output().unwrap();
@@ -112,7 +112,7 @@ fn a_full_disk_is_reported() {
 
 #[test]
 fn a_closed_pipe_is_no_error() {
-    let Some(leaktrace) = leaktrace("a_closed_pipe_is_no_error") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for format in ["json", "text"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -126,27 +126,25 @@ fn a_closed_pipe_is_no_error() {
 
 #[test]
 fn a_kernel_without_btf_is_told_so() {
-    const TEST: &str = "a_kernel_without_btf_is_told_so";
-    let Some(leaktrace) = leaktrace(TEST) else { return };
-    if let Some(output) = run_with(&leaktrace, TEST, "/dev/null", "/sys/kernel/btf/vmlinux") {
+    let Some(leaktrace) = leaktrace() else { return };
+    if let Some(output) = run_with(&leaktrace, "/dev/null", "/sys/kernel/btf/vmlinux") {
         refused(&output, &["BTF|vmlinux"]);
     }
 }
 
 #[test]
 fn a_kernel_older_than_the_iterators_is_told_so() {
-    const TEST: &str = "a_kernel_older_than_the_iterators_is_told_so";
-    let Some(leaktrace) = leaktrace(TEST) else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("old-kernel");
     let release = folder.path("osrelease");
     std::fs::write(&release, "4.19.0-27-amd64\n").unwrap();
-    if let Some(output) = run_with(&leaktrace, TEST, &release, "/proc/sys/kernel/osrelease") {
+    if let Some(output) = run_with(&leaktrace, &release, "/proc/sys/kernel/osrelease") {
         refused(&output, &["4.19.0-27-amd64", "5.9", "newer kernel"]);
     }
 }
 
 /// Runs a report that finds one file in the place of another; `None`, and says so, where that cannot be arranged.
-fn run_with(leaktrace: &PathBuf, test: &str, file: &str, place: &'static str) -> Option<Output> {
+fn run_with(leaktrace: &PathBuf, file: &str, place: &'static str) -> Option<Output> {
     let mut report = command(leaktrace, &["report", "--duration", "0s"]);
     let file = file.to_owned();
     let exchange = move || {
@@ -160,13 +158,16 @@ fn run_with(leaktrace: &PathBuf, test: &str, file: &str, place: &'static str) ->
     unsafe { report.pre_exec(exchange) };
     match report.output() {
         Ok(output) => Some(output),
-        Err(error) => skip(test, &format!("cannot exchange {place}: {error}")),
+        Err(error) => {
+            skip_for_want_of_a_mount(&error);
+            None
+        }
     }
 }
 
 #[test]
 fn a_kind_of_hook_that_is_refused_is_explained() {
-    let Some(leaktrace) = leaktrace("a_kind_of_hook_that_is_refused_is_explained") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for hook in ["fentry", "kprobe", "tracepoint"] {
         let output = run(&leaktrace, &["report", "--duration", "0s", "--format", "json", "--hooks", hook]);
         match output.status.code() {
@@ -178,7 +179,7 @@ fn a_kind_of_hook_that_is_refused_is_explained() {
 
 #[test]
 fn a_full_table_is_counted_and_costs_only_attribution() {
-    let Some(leaktrace) = leaktrace("a_full_table_is_counted_and_costs_only_attribution") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     use leaktrace_tests::suite::{child::ZooChild, tracer::Tracer};
     let words = ["report", "--duration", "60s", "--format", "json", "--all", "--max-sockets", "10"];
     let mut tracer = Tracer::start(&leaktrace, &words).unwrap();

@@ -3,12 +3,13 @@
 
 mod subject;
 
+use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::child::ZooChild;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use subject::{Folder, leaktrace, reported, run, skip};
+use subject::{Folder, leaktrace, reported, run};
 
 fn zoo(name: &str) -> ZooChild {
     ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), name).unwrap()
@@ -20,7 +21,7 @@ fn pid_of(child: &mut ZooChild) -> String {
 
 #[test]
 fn a_watch_ends_as_soon_as_what_it_waits_for_is_found() {
-    let Some(leaktrace) = leaktrace("a_watch_ends_as_soon_as_what_it_waits_for_is_found") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let mut leak = zoo("close-wait");
     let pid = pid_of(&mut leak);
     let begin = Instant::now();
@@ -32,7 +33,7 @@ fn a_watch_ends_as_soon_as_what_it_waits_for_is_found() {
 
 #[test]
 fn a_leak_is_told_once_for_each_call_site() {
-    let Some(leaktrace) = leaktrace("a_leak_is_told_once_for_each_call_site") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let mut leak = zoo("close-wait");
     let pid = pid_of(&mut leak);
     let folder = Folder::new("on-leak");
@@ -60,7 +61,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 #[test]
 fn kill_watches_for_as_long_as_a_verdict_takes() {
-    let Some(leaktrace) = leaktrace("kill_watches_for_as_long_as_a_verdict_takes") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let mut leak = zoo("close-wait");
     let pid = pid_of(&mut leak);
     let listed = |verdict: &str| {
@@ -75,10 +76,17 @@ fn kill_watches_for_as_long_as_a_verdict_takes() {
 }
 
 /// A zoo program in a network namespace of its own.
-fn elsewhere(test: &str, program: &str) -> Option<ZooChild> {
+fn elsewhere(program: &str) -> Option<ZooChild> {
+    for tool in ["unshare", "ip"] {
+        if Command::new(tool).arg("-V").output().is_err() {
+            skip(Lack::Program(tool));
+            return None;
+        }
+    }
     let made = Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).output();
     if !made.is_ok_and(|output| output.status.success()) {
-        return skip(test, "no network namespace, or neither unshare(1) nor ip(8)");
+        skip(Lack::Privilege("no network namespace can be made"));
+        return None;
     }
     let script = format!("ip link set lo up && exec {} {program}", env!("CARGO_BIN_EXE_zoo"));
     let mut command = Command::new("unshare");
@@ -92,9 +100,8 @@ fn name(line: &str) -> &str {
 
 #[test]
 fn in_another_namespace_exactly_what_was_listed_is_closed() {
-    let test = "in_another_namespace_exactly_what_was_listed_is_closed";
-    let Some(leaktrace): Option<PathBuf> = leaktrace(test) else { return };
-    let Some(mut away) = elsewhere(test, "close-wait") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
+    let Some(mut away) = elsewhere("close-wait") else { return };
     let mut home = zoo("close-wait");
     let (away, home) = (pid_of(&mut away), pid_of(&mut home));
     let kill = |pid: &str, more: &[&str]| {
@@ -105,7 +112,7 @@ fn in_another_namespace_exactly_what_was_listed_is_closed() {
     assert!(!listed.is_empty() && !at_home.is_empty());
     let output = kill(&away, &["--yes"]);
     if String::from_utf8_lossy(&output.stdout).contains("CONFIG_INET_DIAG_DESTROY") {
-        return skip(test, "this kernel closes no sockets of others").unwrap_or_default();
+        return skip(Lack::Kernel("this kernel closes no sockets of others", "tcp_diag_destroy"));
     }
     let closed = lines(&output);
     assert!(closed.iter().all(|line| line.ends_with(": closed")), "{closed:?}");

@@ -32,7 +32,7 @@ fn sample(leaktrace: &PathBuf, filters: &[&str]) -> Report {
 
 #[test]
 fn a_port_selects_both_ends_and_two_ports_select_either() {
-    let Some(leaktrace) = leaktrace("a_port_selects_both_ends_and_two_ports_select_either") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (first, second) = (zoo("never-read"), zoo("long-lived"));
     let (one, two) = (port(&first).to_string(), port(&second).to_string());
     assert_eq!(sample(&leaktrace, &["--port", &one]).sockets.len(), 10);
@@ -41,7 +41,7 @@ fn a_port_selects_both_ends_and_two_ports_select_either() {
 
 #[test]
 fn a_process_selects_what_it_holds_even_if_it_is_older_than_the_tracer() {
-    let Some(leaktrace) = leaktrace("a_process_selects_what_it_holds_even_if_it_is_older_than_the_tracer") else {
+    let Some(leaktrace) = leaktrace() else {
         return;
     };
     let (first, second) = (zoo("never-read"), zoo("long-lived"));
@@ -55,7 +55,7 @@ fn a_process_selects_what_it_holds_even_if_it_is_older_than_the_tracer() {
 
 #[test]
 fn different_options_must_all_match() {
-    let Some(leaktrace) = leaktrace("different_options_must_all_match") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (first, second) = (zoo("never-read"), zoo("long-lived"));
     let (pid, other) = (first.truth.pid.to_string(), port(&second).to_string());
     assert!(sample(&leaktrace, &["--pid", &pid, "--port", &other]).sockets.is_empty());
@@ -65,7 +65,7 @@ fn different_options_must_all_match() {
 
 #[test]
 fn a_network_selects_peers_of_both_families() {
-    let Some(leaktrace) = leaktrace("a_network_selects_peers_of_both_families") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (four, six) = (zoo("mapped"), zoo("ipv6"));
     let (four_port, six_port) = (port(&four).to_string(), port(&six).to_string());
     let ports = ["--port", &four_port, "--port", &six_port];
@@ -79,7 +79,7 @@ fn a_network_selects_peers_of_both_families() {
 
 #[test]
 fn a_name_selects_processes_of_that_name() {
-    let Some(leaktrace) = leaktrace("a_name_selects_processes_of_that_name") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let child = zoo("never-read");
     let own = port(&child).to_string();
     assert_eq!(sample(&leaktrace, &["--port", &own, "--comm", "zoo"]).sockets.len(), 10);
@@ -88,7 +88,7 @@ fn a_name_selects_processes_of_that_name() {
 
 #[test]
 fn a_direction_selects_one_end() {
-    let Some(leaktrace) = leaktrace("a_direction_selects_one_end") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for direction in ["connect", "accept"] {
         let words =
             ["report", "--duration", "60s", "--all", "--format", "json", "--comm", "zoo", "--direction", direction];
@@ -110,7 +110,7 @@ fn a_direction_selects_one_end() {
 
 #[test]
 fn without_all_only_flagged_sockets_are_listed_but_all_are_counted() {
-    let Some(leaktrace) = leaktrace("without_all_only_flagged_sockets_are_listed_but_all_are_counted") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let child = zoo("long-lived");
     let own = port(&child).to_string();
     let words = ["report", "--duration", "0s", "--format", "json", "--port", &own, "--threshold", "1h"];

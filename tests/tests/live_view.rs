@@ -5,11 +5,12 @@
 mod multiplexer;
 mod subject;
 
+use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::child::ZooChild;
 use multiplexer::Terminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use subject::{Folder, leaktrace, skip};
+use subject::{Folder, leaktrace};
 
 /// A terminal as it was before and as it is afterwards.
 const GIVEN_BACK: &str = "alternate 0 cursor 1 mouse 0";
@@ -20,11 +21,12 @@ fn state(terminal: &Terminal) -> String {
 }
 
 /// leaktrace, if there is a terminal to run it in.
-fn subject_for(test: &str) -> Option<PathBuf> {
+fn subject_for() -> Option<PathBuf> {
     if !multiplexer::is_there() {
-        return skip(test, "tmux is not installed");
+        skip(Lack::Program("tmux"));
+        return None;
     }
-    leaktrace(test)
+    leaktrace()
 }
 
 /// A line of shell that runs `words` in `folder`, with its process id and the terminal's settings around it kept there.
@@ -61,8 +63,7 @@ fn line_with<'a>(screen: &'a str, text: &str) -> &'a str {
 
 #[test]
 fn a_leak_is_found_looked_at_exported_and_closed_with_the_keyboard() {
-    let name = "a_leak_is_found_looked_at_exported_and_closed_with_the_keyboard";
-    let Some(leaktrace) = subject_for(name) else { return };
+    let Some(leaktrace) = subject_for() else { return };
     let folder = Folder::new("live");
     let comm = format!("lv{}", std::process::id());
     let zoo = own_zoo(&folder, &comm);
@@ -138,7 +139,7 @@ fn a_leak_is_found_looked_at_exported_and_closed_with_the_keyboard() {
 
 #[test]
 fn a_signal_gives_the_terminal_back() {
-    let Some(leaktrace) = subject_for("a_signal_gives_the_terminal_back") else { return };
+    let Some(leaktrace) = subject_for() else { return };
     for signal in ["TERM", "INT", "HUP"] {
         let folder = Folder::new(&format!("live-{signal}"));
         let terminal = Terminal::start(signal, (80, 24), &around(&folder, &format!("{} top", leaktrace.display())));
@@ -154,12 +155,13 @@ fn a_signal_gives_the_terminal_back() {
 
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_told() {
-    let name = "a_panic_gives_the_terminal_back_before_it_is_told";
     // The product has no key for panics; its example has a mode.
     let demo = Path::new(env!("CARGO_BIN_EXE_zoo")).with_file_name("examples").join("tui_demo");
-    if !multiplexer::is_there() || !demo.exists() {
-        skip::<()>(name, "tmux is not installed, or leaktrace's example tui_demo is not built");
-        return;
+    if !multiplexer::is_there() {
+        return skip(Lack::Program("tmux"));
+    }
+    if !demo.exists() {
+        return skip(Lack::Unexplained("leaktrace's example tui_demo is not built"));
     }
     let folder = Folder::new("live-panic");
     let terminal = Terminal::start("panic", (100, 30), &around(&folder, &format!("{} panic", demo.display())));
@@ -169,7 +171,7 @@ fn a_panic_gives_the_terminal_back_before_it_is_told() {
 
 #[test]
 fn the_smallest_terminal_and_a_resize_are_survived() {
-    let Some(leaktrace) = subject_for("the_smallest_terminal_and_a_resize_are_survived") else { return };
+    let Some(leaktrace) = subject_for() else { return };
     let folder = Folder::new("live-small");
     let words = format!("{} top --interval 300ms", leaktrace.display());
     let terminal = Terminal::start("small", (40, 10), &around(&folder, &words));

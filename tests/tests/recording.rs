@@ -45,8 +45,7 @@ fn record(leaktrace: &PathBuf, folder: &Folder) -> (String, String) {
 
 #[test]
 fn a_replay_gives_the_live_report_byte_for_byte_to_a_user_without_privileges() {
-    let name = "a_replay_gives_the_live_report_byte_for_byte_to_a_user_without_privileges";
-    let Some(leaktrace) = leaktrace(name) else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("replay");
     let (recording, live) = record(&leaktrace, &folder);
     std::fs::set_permissions(&recording, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -62,7 +61,7 @@ fn a_replay_gives_the_live_report_byte_for_byte_to_a_user_without_privileges() {
 
 #[test]
 fn a_replay_takes_filters_thresholds_and_a_duration() {
-    let Some(leaktrace) = leaktrace("a_replay_takes_filters_thresholds_and_a_duration") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("options");
     let (recording, _) = record(&leaktrace, &folder);
     let replay = |words: &[&str]| {
@@ -80,7 +79,7 @@ fn a_replay_takes_filters_thresholds_and_a_duration() {
 
 #[test]
 fn what_was_written_before_sigkill_replays_and_says_so() {
-    let Some(leaktrace) = leaktrace("what_was_written_before_sigkill_replays_and_says_so") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("killed");
     let recording = folder.path("r.ltr");
     let mut tracer =
@@ -99,7 +98,7 @@ fn what_was_written_before_sigkill_replays_and_says_so() {
 
 #[test]
 fn a_full_disk_ends_the_recording_and_what_is_on_it_replays() {
-    let Some(leaktrace) = leaktrace("a_full_disk_ends_the_recording_and_what_is_on_it_replays") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("full");
     let place = folder.0.clone();
     let script = "\"$0\" record -o \"$1/r.ltr\" --interval 50ms --cpu-budget 0 --duration 1m; status=$?
@@ -118,7 +117,7 @@ fn a_full_disk_ends_the_recording_and_what_is_on_it_replays() {
     unsafe { shell.pre_exec(small_disk) };
     let output = match shell.output() {
         Ok(output) => output,
-        Err(error) => return subject::skip("a_full_disk_ends", &format!("no disk to fill: {error}")).unwrap_or(()),
+        Err(error) => return subject::skip_for_want_of_a_mount(&error),
     };
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{words}");
@@ -129,7 +128,7 @@ fn a_full_disk_ends_the_recording_and_what_is_on_it_replays() {
 
 #[test]
 fn what_is_no_recording_is_refused() {
-    let Some(leaktrace) = leaktrace("what_is_no_recording_is_refused") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("foreign");
     let report = folder.path("report.json");
     std::fs::write(&report, "{\"schema_version\":1}").unwrap();

@@ -3,6 +3,7 @@
 
 mod subject;
 
+use leaktrace_skip::{Lack, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -43,7 +44,7 @@ fn functions<'a>(report: &'a Value, left: &Value) -> Vec<&'a str> {
 
 #[test]
 fn the_exit_status_is_the_commands_own() {
-    let Some(leaktrace) = leaktrace("the_exit_status_is_the_commands_own") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for (words, status) in [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)] {
         let output = run(&leaktrace, &["run", "--", "sh", "-c", words]);
         assert_eq!(output.status.code(), Some(status), "{words}: {}", String::from_utf8_lossy(&output.stderr));
@@ -52,7 +53,7 @@ fn the_exit_status_is_the_commands_own() {
 
 #[test]
 fn a_command_that_cannot_be_run_has_the_status_that_a_shell_gives() {
-    let Some(leaktrace) = leaktrace("a_command_that_cannot_be_run") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let cases = [("there-is-no-such-command", 127), ("/there/is/none", 127), ("/etc/passwd", 126), ("/", 126)];
     for (name, status) in cases {
         let output = run(&leaktrace, &["run", "--", name]);
@@ -65,21 +66,21 @@ fn a_command_that_cannot_be_run_has_the_status_that_a_shell_gives() {
 
 #[test]
 fn without_privileges_the_command_is_not_started() {
-    let Some(leaktrace) = leaktrace("without_privileges_the_command_is_not_started") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run_as_nobody(&leaktrace, &["run", "--", "echo", "started"]);
     subject::refused(&output, &["root|CAP_BPF"]);
 }
 
 #[test]
 fn an_output_file_that_cannot_be_written_stops_it_before_the_command() {
-    let Some(leaktrace) = leaktrace("an_output_file_that_cannot_be_written_stops_it") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run(&leaktrace, &["run", "-o", "/there/is/none.json", "--", "echo", "started"]);
     subject::refused(&output, &["/there/is"]);
 }
 
 #[test]
 fn input_output_and_environment_pass_through_unchanged() {
-    let Some(leaktrace) = leaktrace("input_output_and_environment_pass_through_unchanged") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let script =
         "cat; echo words >&2; pwd; env | sort; ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status";
     let spoken = |command: &mut Command| {
@@ -118,7 +119,7 @@ fn signal(child: &Child, signal: Signal) {
 
 #[test]
 fn signals_reach_the_command() {
-    let Some(leaktrace) = leaktrace("signals_reach_the_command") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for (name, sent) in [
         ("INT", Signal::SIGINT),
         ("TERM", Signal::SIGTERM),
@@ -139,7 +140,7 @@ fn signals_reach_the_command() {
 
 #[test]
 fn a_signal_that_kills_the_command_is_its_status() {
-    let Some(leaktrace) = leaktrace("a_signal_that_kills_the_command_is_its_status") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (mut child, _) = ready(&leaktrace, "echo ready; exec sleep 60");
     signal(&child, Signal::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -147,7 +148,7 @@ fn a_signal_that_kills_the_command_is_its_status() {
 
 #[test]
 fn what_the_command_sends_to_its_group_does_not_come_back() {
-    let Some(leaktrace) = leaktrace("what_the_command_sends_to_its_group_does_not_come_back") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     use std::os::unix::process::CommandExt;
     let script = "n=0; trap 'n=$((n+1))' USR1; kill -USR1 0; sleep 0.5; echo $n";
     let mut command = command(&leaktrace, &["run", "--", "sh", "-c", script]);
@@ -162,7 +163,7 @@ fn state(pid: u32) -> Option<char> {
 
 #[test]
 fn it_stops_with_the_command_and_goes_on_with_it() {
-    let Some(leaktrace) = leaktrace("it_stops_with_the_command_and_goes_on_with_it") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("stop");
     let go = folder.path("go");
     let script = format!("echo ready; while [ ! -e {go} ]; do sleep 0.1; done; exit 4");
@@ -180,7 +181,7 @@ fn it_stops_with_the_command_and_goes_on_with_it() {
 
 #[test]
 fn what_a_grandchild_leaves_open_is_found_with_its_stack() {
-    let Some(leaktrace) = leaktrace("what_a_grandchild_leaves_open_is_found_with_its_stack") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (_listener, port) = outside();
     for script in [
         format!("{LEAVER} {port} 3"),
@@ -204,7 +205,7 @@ fn what_a_grandchild_leaves_open_is_found_with_its_stack() {
 
 #[test]
 fn what_was_closed_is_not_left_open() {
-    let Some(leaktrace) = leaktrace("what_was_closed_is_not_left_open") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (_listener, port) = outside();
     let (status, report) = reported(&leaktrace, &["--fail-on", "any"], &[LEAVER, &port, "20", "close"]);
     assert_eq!((status, &report["run"]["left_open_total"]), (Some(0), &Value::from(0)), "{:#}", report["run"]);
@@ -213,7 +214,7 @@ fn what_was_closed_is_not_left_open() {
 
 #[test]
 fn a_process_that_was_killed_is_excused_and_still_told_of() {
-    let Some(leaktrace) = leaktrace("a_process_that_was_killed_is_excused_and_still_told_of") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (_listener, port) = outside();
     let script = format!("{LEAVER} {port} 2 killed; true");
     let (status, report) = reported(&leaktrace, &[], &["sh", "-c", &script]);
@@ -223,7 +224,7 @@ fn a_process_that_was_killed_is_excused_and_still_told_of() {
 
 #[test]
 fn a_leak_fails_a_command_that_succeeds_and_leaves_a_failure_alone() {
-    let Some(leaktrace) = leaktrace("a_leak_fails_a_command_that_succeeds") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (_listener, port) = outside();
     let status = |list: &[&str], end: &str| {
         let script = format!("{LEAVER} {port} 1; {end}");
@@ -240,7 +241,7 @@ fn a_leak_fails_a_command_that_succeeds_and_leaves_a_failure_alone() {
 
 #[test]
 fn what_still_runs_is_told_and_not_waited_for() {
-    let Some(leaktrace) = leaktrace("what_still_runs_is_told_and_not_waited_for") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let (_listener, port) = outside();
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; sleep 30 <&- >&- 2>&- & exec 3>&-; sleep 0.5; exit 0");
     let (status, report) = reported(&leaktrace, &["--wait", "0s"], &["bash", "-c", &script]);
@@ -267,9 +268,9 @@ if __name__ == "__main__":
 
 #[test]
 fn a_verdict_that_came_up_and_went_away_fails_a_test_suite() {
-    let Some(leaktrace) = leaktrace("a_verdict_that_came_up_and_went_away_fails_a_test_suite") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     if Command::new("python3").arg("--version").output().is_err() {
-        return subject::skip("a_verdict_that_came_up_and_went_away", "python3 is not installed").unwrap_or_default();
+        return skip(Lack::Program("python3"));
     }
     let folder = Folder::new("suite");
     let place = folder.path("test_leaky.py");

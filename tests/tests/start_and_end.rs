@@ -29,8 +29,7 @@ fn interrupted(leaktrace: &Path, signal: Signal) -> Outcome {
 
 #[test]
 fn sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes() {
-    let name = "sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes";
-    let Some(leaktrace) = leaktrace(name) else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let outcome = interrupted(&leaktrace, signal);
         let (report, missing) = outcome.report().unwrap();
@@ -41,7 +40,7 @@ fn sigint_and_sigterm_end_the_watch_early_and_the_report_still_comes() {
 
 #[test]
 fn a_signal_before_anything_is_attached_ends_it_too() {
-    let Some(leaktrace) = leaktrace("a_signal_before_anything_is_attached_ends_it_too") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     for delay in [0, 5, 20, 60, 120, 250] {
         let tracer = Tracer::start(&leaktrace, &["report", "--duration", "10m"]).unwrap();
         std::thread::sleep(Duration::from_millis(delay));
@@ -55,14 +54,14 @@ fn a_signal_before_anything_is_attached_ends_it_too() {
 
 #[test]
 fn after_sigkill_nothing_stays_in_the_kernel() {
-    let Some(leaktrace) = leaktrace("after_sigkill_nothing_stays_in_the_kernel") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let outcome = interrupted(&leaktrace, Signal::SIGKILL);
     assert!(outcome.stdout.is_empty(), "a report from the dead");
 }
 
 #[test]
 fn an_output_file_is_whole_or_not_there() {
-    let Some(leaktrace) = leaktrace("an_output_file_is_whole_or_not_there") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("whole");
     let place = folder.path("report.json");
     let tracer = watch(&leaktrace, &["-o", &place]);
@@ -81,7 +80,7 @@ fn an_output_file_is_whole_or_not_there() {
 
 #[test]
 fn an_older_report_survives_until_the_new_one_is_whole() {
-    let Some(leaktrace) = leaktrace("an_older_report_survives_until_the_new_one_is_whole") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let folder = Folder::new("older");
     let place = folder.path("report.json");
     std::fs::write(&place, "the older one").unwrap();
@@ -93,7 +92,7 @@ fn an_older_report_survives_until_the_new_one_is_whole() {
 
 #[test]
 fn one_sample_takes_no_time_and_prints_a_whole_report() {
-    let Some(leaktrace) = leaktrace("one_sample_takes_no_time_and_prints_a_whole_report") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let report = reported(&run(&leaktrace, &["report", "--duration", "0s", "--format", "json"]));
     assert_eq!(report["schema_version"], 1);
     assert_eq!(report["tool"]["name"], "leaktrace");
@@ -101,8 +100,7 @@ fn one_sample_takes_no_time_and_prints_a_whole_report() {
 
 #[test]
 fn samples_that_cost_more_than_the_budget_are_put_apart_and_the_report_says_so() {
-    let name = "samples_that_cost_more_than_the_budget_are_put_apart_and_the_report_says_so";
-    let Some(leaktrace) = leaktrace(name) else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let stretched = |budget: &str| {
         let words = ["report", "--duration", "3s", "--interval", "50ms", "--cpu-budget", budget, "--format", "json"];
         let report = reported(&run(&leaktrace, &words));
@@ -119,14 +117,14 @@ fn samples_that_cost_more_than_the_budget_are_put_apart_and_the_report_says_so()
 
 #[test]
 fn stdout_carries_data_only() {
-    let Some(leaktrace) = leaktrace("stdout_carries_data_only") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run(&leaktrace, &["report", "--duration", "0s", "--format", "json", "-vv"]);
     reported(&output);
 }
 
 #[test]
 fn doctor_says_yes_to_root_and_no_to_nobody() {
-    let Some(leaktrace) = leaktrace("doctor_says_yes_to_root_and_no_to_nobody") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run(&leaktrace, &["doctor"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!output.stdout.is_empty());
@@ -145,7 +143,7 @@ fn doctor_says_yes_to_root_and_no_to_nobody() {
 
 #[test]
 fn what_fail_on_names_decides_the_status() {
-    let Some(leaktrace) = leaktrace("what_fail_on_names_decides_the_status") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let mut zoo = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "close-wait").unwrap();
     let pid = zoo.listen().unwrap().pid.to_string();
     let status = |list: &str, pid: &str| {
@@ -163,7 +161,7 @@ fn what_fail_on_names_decides_the_status() {
 
 #[test]
 fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
-    let Some(leaktrace): Option<PathBuf> = leaktrace("without_a_command_and_without_a_terminal") else { return };
+    let Some(leaktrace): Option<PathBuf> = leaktrace() else { return };
     let words = ["top", "--interval", "200ms"];
     let tracer = Tracer::start(&leaktrace, &words).unwrap();
     std::thread::sleep(Duration::from_secs(6));
@@ -176,7 +174,7 @@ fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
 
 #[test]
 fn help_is_data_and_a_wrong_word_is_not() {
-    let Some(leaktrace) = leaktrace("help_is_data_and_a_wrong_word_is_not") else { return };
+    let Some(leaktrace) = leaktrace() else { return };
     let output = run(&leaktrace, &["--help"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());

@@ -4,7 +4,9 @@
 
 mod oracle;
 
+use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::skips::program_may_be_missing;
 use leaktrace_tests::truth::{Expect, Truth};
 use leaktrace_tests::zoo::{CATALOGUE, Kind};
 use oracle::{Line, Oracle, own_namespace};
@@ -57,7 +59,11 @@ fn complaints(children: &[ZooChild]) -> Vec<String> {
     let mut complaints = Vec::new();
     for child in children {
         if let Some(reason) = &child.truth.skip {
-            println!("SKIP {}: {reason}", child.name);
+            let reason = format!("{}: {reason}", child.name);
+            match program_may_be_missing(&child.name) {
+                true => skip(Lack::Machine(&reason)),
+                false => skip(Lack::Unexplained(&reason)),
+            }
             continue;
         }
         let found = child.truth.expect.iter().filter_map(|class| contradiction(class, &oracle));

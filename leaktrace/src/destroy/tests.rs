@@ -1,9 +1,10 @@
-//! Claims about closing sockets. Those that need a real kernel say SKIP where it cannot.
+//! Claims about closing sockets. Those that need a real kernel are skipped where it cannot.
 
 use super::{
     message::{Answer, answers, destroy_request, list_request},
     *,
 };
+use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
 use std::{
     io::Read,
@@ -131,13 +132,14 @@ fn target_of(stream: &TcpStream) -> Target {
 /// Closes a socket if this kernel and these privileges allow it.
 fn destroyed(target: Target) -> Option<Outcome> {
     let outcome = destroy(&[target]).remove(0);
+    let reason = outcome.to_string();
     match outcome {
-        Outcome::NotPermitted | Outcome::Unsupported | Outcome::NoDiagnostics => {
-            println!("SKIP: {outcome}");
-            None
-        }
-        outcome => Some(outcome),
+        Outcome::NotPermitted => skip(Lack::Privilege(&reason)),
+        Outcome::Unsupported => skip(Lack::Kernel(&reason, "tcp_diag_destroy")),
+        Outcome::NoDiagnostics => skip(Lack::Kernel(&reason, "tcp_diag_dump")),
+        outcome => return Some(outcome),
     }
+    None
 }
 
 fn error_of(mut stream: &TcpStream) -> Option<i32> {
@@ -177,8 +179,7 @@ fn a_socket_bound_to_an_interface_is_closed() {
     // SAFETY: the name is valid and as long as stated.
     let bound = unsafe { libc::setsockopt(client.as_raw_fd(), level, option, name.as_ptr().cast(), 3) };
     if bound != 0 {
-        println!("SKIP: no permission to bind to an interface");
-        return;
+        return skip(Lack::Privilege("no permission to bind to an interface"));
     }
     let Some(outcome) = destroyed(target_of(&client)) else { return };
     assert_eq!(outcome, Outcome::Closed);
@@ -195,17 +196,19 @@ fn in_new_namespace(work: impl FnOnce(u64) + Send) {
     let inside = || {
         // SAFETY: the call changes this thread only.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            return None;
+            return Err(Lack::Privilege("no permission for a network namespace"));
         }
         // A child has the namespaces of the thread that starts it.
         let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
-        let inode = Path::new("/proc/thread-self/ns/net").metadata().map(|data| data.ino()).ok()?;
-        up.is_ok_and(|status| status.success()).then(|| work(inode))
+        assert!(up.map_err(|_| Lack::Program("ip"))?.success(), "ip(8) does not bring the loopback up");
+        let inode = Path::new("/proc/thread-self/ns/net").metadata().map(|data| data.ino());
+        work(inode.unwrap_or_else(|error| panic!("{error}")));
+        Ok(())
     };
     let outcome = thread::scope(|scope| scope.spawn(inside).join());
     let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    if outcome.is_none() {
-        println!("SKIP: no permission for a network namespace, or no ip(8) to bring its loopback up");
+    if let Err(lack) = outcome {
+        skip(lack);
     }
 }
 

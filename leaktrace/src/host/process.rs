@@ -23,9 +23,9 @@ pub struct ProcessFacts {
 impl ProcessFacts {
     /// Reads them; `None` for a process that is gone.
     pub fn read(pid: u32) -> Option<Self> {
-        let (comm, started) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+        let (comm, started) = parse_stat(&process_text(pid, "stat")?)?;
         let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let groups = process_text(pid, "cgroup").unwrap_or_default();
         Some(Self {
             pid,
             comm,
@@ -35,6 +35,12 @@ impl ProcessFacts {
             started,
         })
     }
+}
+
+/// What a file of `/proc/PID` says; `None` for a process that is gone. A process may call itself by any bytes: those that
+/// are no text are replaced, for they must not hide it.
+pub fn process_text(pid: u32, file: &str) -> Option<String> {
+    fs::read(format!("/proc/{pid}/{file}")).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Name and start time out of `/proc/PID/stat`. The name stands in parentheses and may contain some itself.
@@ -48,7 +54,7 @@ fn parse_stat(stat: &str) -> Option<(String, u64)> {
 
 /// Soft limit of open descriptors of a process.
 pub fn descriptor_limit(pid: u32) -> Option<u64> {
-    parse_descriptor_limit(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
+    parse_descriptor_limit(&process_text(pid, "limits")?)
 }
 
 fn parse_descriptor_limit(limits: &str) -> Option<u64> {
@@ -72,6 +78,19 @@ mod tests {
             "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096      files\n";
         assert_eq!(parse_descriptor_limit(limits), Some(1024));
         assert_eq!(parse_descriptor_limit("Max open files   unlimited  unlimited files"), None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nobody() {
+        let named = || {
+            // SAFETY: the name ends with a zero, and only this thread gets it.
+            unsafe { libc::prctl(libc::PR_SET_NAME, c"na\xffme".as_ptr()) };
+            // SAFETY: the call has no conditions.
+            let thread = unsafe { libc::gettid() };
+            ProcessFacts::read(thread.unsigned_abs())
+        };
+        let facts = std::thread::spawn(named).join().unwrap();
+        assert_eq!(facts.map(|facts| facts.comm).as_deref(), Some("na\u{fffd}me"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
 
-use super::stacks::StackReader;
+use super::stacks::{NewSite, StackReader};
 use super::{
     error::StartError,
     load::{CallsitePool, Callsites},
@@ -11,9 +11,9 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackEntry};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackCapture, StackEntry};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::Path,
     time::{Duration, Instant},
 };
@@ -36,10 +36,11 @@ unsafe impl aya::Pod for PodStack {}
 /// How many unused call sites of dead processes are given back in one sample.
 const MOST_GIVEN_BACK: usize = 1024;
 
-/// Stacks placed before the hooks' buffer is emptied again.
-const PLACED_AT_ONCE: usize = 4;
+/// Most stacks of one process that are placed before the time is looked at.
+const PLACED_AT_ONCE: usize = 16;
 
-/// Longest time that placing may keep a sample waiting; what is left is placed after it.
+/// Longest time that placing takes before the watch goes on; what is left waits for the next call, or for the sample that
+/// tells of its call site.
 const LONGEST_PLACING: Duration = Duration::from_millis(500);
 
 /// The table.
@@ -50,9 +51,8 @@ pub struct CallsiteTable {
     fine: HashMap<MapData, u32, u32>,
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
+    /// Placed since the last sample.
     placed: BTreeMap<u32, (CallsiteKey, CallsiteStack)>,
-    /// Call sites whose stack copy waits to be placed.
-    arrived: VecDeque<u32>,
 }
 
 impl CallsiteTable {
@@ -74,39 +74,40 @@ impl CallsiteTable {
             pool,
             known: BTreeMap::new(),
             placed: BTreeMap::new(),
-            arrived: VecDeque::new(),
         })
     }
 
     /// Places the stacks of call sites that have come up since the last call, so that a process which ends before the next
     /// sample has names too. Costs nothing when there are none.
+    ///
+    /// Only with a copy in hand: what a sample had to place without one, because the copy was still on its way, is placed
+    /// again here, and never the other way round.
     pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
         let started = Instant::now();
-        self.arrived.extend(stacks.receive());
-        while !self.arrived.is_empty() && started.elapsed() < LONGEST_PLACING {
-            let batch: Vec<u32> = self.arrived.drain(..self.arrived.len().min(PLACED_AT_ONCE)).collect();
-            let mut fresh: Vec<(u32, CallsiteKey, StackEntry)> = Vec::new();
-            // A sample may have placed it meanwhile, or two processors copied one stack: placing it again without its copy
-            // would put a worse stack in the place of a good one.
-            for index in batch.into_iter().filter(|index| stacks.has_copy(*index)) {
-                if fresh.iter().all(|(taken, ..)| *taken != index)
-                    && let Some(site) = self.counters.get(index as usize)
-                    && site.key.tgid != 0
+        while started.elapsed() < LONGEST_PLACING {
+            let copies = stacks.take_copies(PLACED_AT_ONCE);
+            let Some(tgid) = copies.first().map(|copy| copy.tgid) else { break };
+            let (mut keys, mut sites) = (Vec::new(), Vec::new());
+            for copy in copies {
+                let callsite = copy.callsite;
+                // The index may have been given back, and to another process, since the stack was copied.
+                if let Some(site) = self.counters.get(callsite as usize)
+                    && site.key.tgid == tgid
                 {
-                    fresh.push((index, site.key, self.stack(index)?));
+                    keys.push(site.key);
+                    sites.push(self.new_site(callsite, Some(copy))?);
                 }
             }
-            for (stack, key) in stacks.read(fresh.clone()).into_iter().zip(fresh.iter().map(|(_, key, _)| *key)) {
+            for (key, stack) in keys.into_iter().zip(stacks.place_all(tgid, sites)) {
                 self.placed.insert(stack.callsite, (key, stack));
             }
-            // Placing takes its time; meanwhile the hooks' buffer must not run full.
-            self.arrived.extend(stacks.receive());
         }
         Ok(())
     }
 
-    fn stack(&self, index: u32) -> Result<StackEntry, StartError> {
-        self.stacks.get(&index, 0).map(|entry| entry.0).map_err(|error| StartError::internal(&error))
+    fn new_site(&self, callsite: u32, copy: Option<Box<StackCapture>>) -> Result<NewSite, StartError> {
+        let PodStack(entry) = self.stacks.get(&callsite, 0).map_err(|error| StartError::internal(&error))?;
+        Ok(NewSite { callsite, entry, copy })
     }
 
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
@@ -114,7 +115,7 @@ impl CallsiteTable {
         self.place_new(stacks)?;
         let mut placed = std::mem::take(&mut self.placed);
         let mut unused = Vec::new();
-        let mut fresh = Vec::new();
+        let mut fresh: BTreeMap<u32, Vec<(u32, CallsiteKey)>> = BTreeMap::new();
         for index in 0..self.pool.high_water() {
             let Some(site) = self.counters.get(index as usize) else { break };
             if site.key.tgid == 0 && index != 0 {
@@ -124,7 +125,7 @@ impl CallsiteTable {
                 self.known.insert(index, site.key);
                 match placed.remove(&index) {
                     Some((key, stack)) if key == site.key => sample.stacks.push(stack),
-                    _ if site.key.stack_hash != 0 => fresh.push((index, site.key, self.stack(index)?)),
+                    _ if site.key.stack_hash != 0 => fresh.entry(site.key.tgid).or_default().push((index, site.key)),
                     _ => {}
                 }
             }
@@ -136,9 +137,10 @@ impl CallsiteTable {
         // Copies that came late, for call sites that were told of without.
         let late = placed.into_iter().filter(|(index, (key, _))| self.known.get(index) == Some(key));
         sample.stacks.extend(late.map(|(_, (_, stack))| stack));
-        for batch in fresh.chunks(PLACED_AT_ONCE) {
-            sample.stacks.extend(stacks.read(batch.to_vec()));
-            self.arrived.extend(stacks.receive());
+        for (tgid, sites) in fresh {
+            let sites = sites.into_iter().map(|(index, key)| self.new_site(index, stacks.take_copy(index, &key)));
+            let sites = sites.collect::<Result<Vec<NewSite>, StartError>>()?;
+            sample.stacks.extend(stacks.place_all(tgid, sites));
         }
         for (index, key) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.

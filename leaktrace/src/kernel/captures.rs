@@ -1,9 +1,11 @@
 //! Emptying the hooks' buffer of stack copies as it fills, on a thread of its own: the sampler may be busy with a pass or
-//! with names for longer than the buffer lasts when many programs start at once.
+//! with names for longer than the buffer lasts when many programs start at once. What waits to be placed waits here and
+//! nowhere else.
 
 use aya::maps::{MapData, RingBuf};
 use leaktrace_common::{StackCapture, TreeExec};
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -12,36 +14,80 @@ use std::{
 };
 use zerocopy::FromBytes;
 
-/// Most copies that wait to be taken: 24 MiB.
+/// Most copies that wait to be placed: 24 MiB. What does not fit stays in the hooks' buffer; when that is full as well, the
+/// hooks count what they could not copy and copy it at the call site's next open.
 const MOST_WAITING: usize = 1024;
 
-/// What comes out of the buffer.
-pub enum News {
-    /// A copy of a stack.
-    Stack(Box<StackCapture>),
-    /// A process of the tree that is followed runs another program.
-    Exec(u32),
+/// What the thread has taken out of the kernel, in the order in which it came.
+#[derive(Default)]
+struct Waiting {
+    /// At most one for each call site.
+    copies: VecDeque<(u32, Box<StackCapture>)>,
+    /// Processes of the tree that is followed which run another program now.
+    execs: Vec<u32>,
+    /// Whether nobody will take anything any more.
+    over: bool,
 }
 
-impl News {
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.copies.is_empty() && self.execs.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.copies.len() >= MOST_WAITING
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
         if let Ok(exec) = TreeExec::read_from_bytes(bytes) {
-            return Some(Self::Exec(exec.tgid));
+            self.execs.push(exec.tgid);
+        } else if let Ok(copy) = StackCapture::read_from_bytes(bytes) {
+            // Two processors copied one stack, or the index belongs to another call site by now.
+            drop(self.take_of(copy.callsite));
+            self.copies.push_back((copy.callsite, Box::new(copy)));
         }
-        StackCapture::read_from_bytes(bytes).ok().map(|capture| Self::Stack(Box::new(capture)))
+    }
+
+    fn take_of(&mut self, callsite: u32) -> Option<Box<StackCapture>> {
+        let at = self.copies.iter().position(|(of, _)| *of == callsite)?;
+        self.copies.remove(at).map(|(_, copy)| copy)
+    }
+
+    fn take_process(&mut self, most: usize) -> Vec<Box<StackCapture>> {
+        let Some(tgid) = self.copies.front().map(|(_, copy)| copy.tgid) else { return Vec::new() };
+        let of_process = self.copies.iter().filter(|(_, copy)| copy.tgid == tgid).map(|(callsite, _)| *callsite);
+        let callsites: Vec<u32> = of_process.take(most).collect();
+        callsites.into_iter().filter_map(|callsite| self.take_of(callsite)).collect()
     }
 }
 
-/// What the thread has taken out of the kernel.
+/// What the thread and the sampler share.
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Vec<News>>,
+    waiting: Mutex<Waiting>,
     news: Condvar,
+    room: Condvar,
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Vec<News>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what came out of the buffer as soon as there is room; false when nobody wants it any more.
+    fn add(&self, bytes: &[u8]) -> bool {
+        let full = |waiting: &mut Waiting| waiting.is_full() && !waiting.over;
+        let mut waiting = self.room.wait_while(self.waiting(), full).unwrap_or_else(PoisonError::into_inner);
+        waiting.add(bytes);
+        self.news.notify_one();
+        !waiting.over
+    }
+
+    /// Takes something out, which makes room.
+    fn take<T>(&self, what: impl FnOnce(&mut Waiting) -> T) -> T {
+        let taken = what(&mut self.waiting());
+        self.room.notify_one();
+        taken
     }
 }
 
@@ -72,20 +118,31 @@ impl Captures {
         Ok(Self { shared, stop, thread: Some(thread) })
     }
 
-    /// Rests until something has come, or `longest` is over.
+    /// Rests until something waits to be taken, or `longest` is over.
     pub fn wait(&self, longest: Duration) {
         let waiting = self.shared.waiting();
         drop(self.shared.news.wait_timeout_while(waiting, longest, |waiting| waiting.is_empty()));
     }
 
-    /// All that came since the last call.
-    pub fn take(&self) -> Vec<News> {
-        std::mem::take(&mut *self.shared.waiting())
+    /// Processes that have come to run another program since the last call.
+    pub fn take_execs(&self) -> Vec<u32> {
+        self.shared.take(|waiting| std::mem::take(&mut waiting.execs))
+    }
+
+    /// The copy of a call site's stack, if it has come.
+    pub fn take_of(&self, callsite: u32) -> Option<Box<StackCapture>> {
+        self.shared.take(|waiting| waiting.take_of(callsite))
+    }
+
+    /// The copy that has waited longest and more of the same process, `most` altogether; none when none waits.
+    pub fn take_process(&self, most: usize) -> Vec<Box<StackCapture>> {
+        self.shared.take(|waiting| waiting.take_process(most))
     }
 }
 
 impl Drop for Captures {
     fn drop(&mut self) {
+        self.shared.take(|waiting| waiting.over = true);
         let one = 1_u64;
         // SAFETY: eight bytes of ours; an eventfd takes them at once.
         unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), size_of_val(&one)) };
@@ -106,13 +163,91 @@ fn empty(mut ring: RingBuf<MapData>, stop: &OwnedFd, into: &Shared) {
             return;
         }
         while let Some(item) = ring.next() {
-            let mut waiting = into.waiting();
-            if waiting.len() < MOST_WAITING
-                && let Some(news) = News::from_bytes(&item)
-            {
-                waiting.push(news);
-                into.news.notify_one();
+            if !into.add(&item) {
+                return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    fn copy(callsite: u32, tgid: u32, ip: u64) -> StackCapture {
+        StackCapture { callsite, tgid, ip, ..StackCapture::new_zeroed() }
+    }
+
+    fn waiting(copies: &[(u32, u32)]) -> Waiting {
+        let mut waiting = Waiting::default();
+        copies.iter().for_each(|(callsite, tgid)| waiting.add(copy(*callsite, *tgid, 0).as_bytes()));
+        waiting
+    }
+
+    fn callsites(copies: &[Box<StackCapture>]) -> Vec<u32> {
+        copies.iter().map(|copy| copy.callsite).collect()
+    }
+
+    #[test]
+    fn copies_come_process_by_process_in_the_order_of_the_oldest() {
+        let mut waiting = waiting(&[(1, 70), (2, 80), (3, 70), (4, 70)]);
+        assert_eq!(callsites(&waiting.take_process(2)), [1, 3]);
+        assert_eq!(callsites(&waiting.take_process(2)), [2]);
+        assert_eq!(callsites(&waiting.take_process(2)), [4]);
+        assert!(waiting.take_process(2).is_empty() && waiting.is_empty());
+    }
+
+    #[test]
+    fn what_a_sample_has_taken_does_not_come_again() {
+        let mut waiting = waiting(&[(1, 70), (2, 70)]);
+        assert_eq!(waiting.take_of(1).map(|copy| copy.tgid), Some(70));
+        assert!(waiting.take_of(1).is_none());
+        assert_eq!(callsites(&waiting.take_process(8)), [2]);
+    }
+
+    #[test]
+    fn the_latest_copy_of_a_call_site_is_the_only_one() {
+        let mut waiting = waiting(&[(1, 70), (2, 80)]);
+        waiting.add(copy(1, 90, 0x1234).as_bytes());
+        assert_eq!(callsites(&waiting.take_process(8)), [2]);
+        assert_eq!(waiting.take_of(1).map(|copy| (copy.tgid, copy.ip)), Some((90, 0x1234)));
+    }
+
+    #[test]
+    fn bytes_that_are_neither_are_passed_over() {
+        let mut waiting = waiting(&[]);
+        for length in [0, 1, size_of::<StackCapture>() - 1, size_of::<StackCapture>() + 1] {
+            waiting.add(&vec![0xFF; length]);
+        }
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_full_house_keeps_the_next_copy_waiting_until_there_is_room() {
+        let shared = Shared::default();
+        for callsite in 0..MOST_WAITING as u32 {
+            assert!(shared.add(copy(callsite, 70, 0).as_bytes()));
+        }
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| shared.add(copy(9999, 80, 0).as_bytes()));
+            assert!(shared.take(|waiting| waiting.take_of(9999)).is_none());
+            assert_eq!(shared.take(|waiting| waiting.take_process(1)).len(), 1);
+            assert!(last.join().unwrap());
+            assert!(shared.take(|waiting| waiting.take_of(9999)).is_some());
+        });
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_room() {
+        let shared = Shared::default();
+        for callsite in 0..MOST_WAITING as u32 {
+            assert!(shared.add(copy(callsite, 70, 0).as_bytes()));
+        }
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| shared.add(copy(9999, 80, 0).as_bytes()));
+            shared.take(|waiting| waiting.over = true);
+            assert!(!last.join().unwrap());
+        });
     }
 }

@@ -5,9 +5,13 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File},
     io,
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    os::{
+        fd::AsRawFd,
+        unix::{ffi::OsStringExt, fs::MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -132,40 +136,36 @@ fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) {
 
 /// Where network namespaces are mounted: lines of type nsfs with the root `net:[…]`.
 fn mounted() -> Vec<PathBuf> {
-    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return Vec::new() };
-    parse_mounted(&mounts)
+    parse_mounted(&fs::read("/proc/self/mountinfo").unwrap_or_default())
 }
 
-fn parse_mounted(mounts: &str) -> Vec<PathBuf> {
+/// In bytes: a mount point may have any name, and one that is no text must not hide the others.
+fn parse_mounted(mounts: &[u8]) -> Vec<PathBuf> {
     mounts
-        .lines()
+        .split(|byte| *byte == b'\n')
         .filter_map(|line| {
-            let mut fields = line.split(' ');
+            let mut fields = line.split(|byte| *byte == b' ');
             let (root, point) = (fields.nth(3)?, fields.next()?);
-            (root.starts_with("net:[") && line.contains(" - nsfs ")).then(|| PathBuf::from(unescape(point)))
+            let is_nsfs = fields.skip_while(|field| *field != b"-").nth(1) == Some(b"nsfs");
+            (root.starts_with(b"net:[") && is_nsfs).then(|| PathBuf::from(OsString::from_vec(unescape(point))))
         })
         .collect()
 }
 
 /// Undoes the octal escapes of mountinfo (`\040` for a space).
-fn unescape(field: &str) -> String {
-    let mut text = String::with_capacity(field.len());
-    let mut rest = field;
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        match rest.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = &rest[at + 4..];
-            }
-            None => {
-                text.push('\\');
-                rest = &rest[at + 1..];
-            }
-        }
+fn unescape(mut rest: &[u8]) -> Vec<u8> {
+    let mut field = Vec::with_capacity(rest.len());
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.first_chunk().filter(|_| *first == b'\\').and_then(octal);
+        field.push(digits.unwrap_or(*first));
+        rest = if digits.is_some() { &behind[3..] } else { behind };
     }
-    text.push_str(rest);
-    text
+    field
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    u8::from_str_radix(digits, 8).ok()
 }
 
 /// Whether the namespace that this thread is in counts any TCP socket: walking the hash table of the whole host for
@@ -197,9 +197,16 @@ mod tests {
 
     #[test]
     fn mounted_namespaces_are_read_from_mountinfo() {
-        let text = "36 25 0:4 net:[4026532201] /run/netns/a\\040b rw shared:1 - nsfs nsfs rw\n\
-                    37 25 0:5 / /proc rw - proc proc rw\n38 25 0:4 mnt:[1] /run/m rw - nsfs nsfs rw\nrubbish\n";
+        let text = b"36 25 0:4 net:[4026532201] /run/netns/a\\040b rw shared:1 - nsfs nsfs rw\n\
+                     37 25 0:5 / /proc rw - proc proc rw\n38 25 0:4 mnt:[1] /run/m rw - nsfs nsfs rw\nrubbish\n";
         assert_eq!(parse_mounted(text), [PathBuf::from("/run/netns/a b")]);
+    }
+
+    #[test]
+    fn a_mount_point_that_is_no_text_hides_no_namespace() {
+        let text = b"35 25 8:1 / /media/\xe9t\xe9 rw - vfat /dev/sdb1 rw\n\
+                     36 25 0:4 net:[4026532201] /run/netns/\xff\\9\\04 rw - nsfs nsfs rw\n";
+        assert_eq!(parse_mounted(text), [PathBuf::from(OsString::from_vec(b"/run/netns/\xff\\9\\04".to_vec()))]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From what the hooks captured to places in files: once for each new call site, while its process is still there.
 
-use super::captures::{Captures, News};
+use super::captures::Captures;
 use crate::{
     sample::CallsiteStack,
     snapshot::StackQuality,
@@ -11,9 +11,6 @@ use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
-
-/// Most copies of stacks that wait to be placed: 24 MiB.
-const MOST_PENDING: usize = 1024;
 
 /// Most processes whose trust is remembered.
 const MOST_PROCESSES: usize = 16_384;
@@ -36,11 +33,20 @@ pub enum Unwind {
     Dwarf,
 }
 
+/// A call site whose stack is to be placed.
+pub struct NewSite {
+    /// Its index.
+    pub callsite: u32,
+    /// What the hook found by frame pointers.
+    pub entry: StackEntry,
+    /// The copy of its stack, if there is one by now.
+    pub copy: Option<Box<StackCapture>>,
+}
+
 /// Reads stacks.
 pub struct StackReader {
     unwind: Unwind,
     captures: Captures,
-    pending: HashMap<u32, Box<StackCapture>>,
     stacks: Stacks,
     /// Trust by process, with the start time that tells a reused id apart.
     trusted: HashMap<u32, (u64, Trust)>,
@@ -51,14 +57,7 @@ pub struct StackReader {
 impl StackReader {
     /// Takes stacks from `captures`; modules are interned in `modules`.
     pub fn new(unwind: Unwind, captures: Captures, modules: Modules, images: Images) -> Self {
-        Self {
-            unwind,
-            captures,
-            pending: HashMap::new(),
-            stacks: Stacks::new(modules, images),
-            trusted: HashMap::new(),
-            recent: HashMap::new(),
-        }
+        Self { unwind, captures, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
     }
 
     /// Rests until the hooks have copied something, or `longest` is over.
@@ -66,52 +65,30 @@ impl StackReader {
         self.captures.wait(longest);
     }
 
-    /// Takes what the hooks have copied since the last call, and tells which call sites it belongs to.
-    pub fn receive(&mut self) -> Vec<u32> {
-        let (mut callsites, mut execs) = (Vec::new(), Vec::new());
-        for news in self.captures.take() {
-            match news {
-                News::Exec(pid) => execs.push(pid),
-                News::Stack(capture) if self.pending.len() < MOST_PENDING => {
-                    callsites.push(capture.callsite);
-                    self.pending.insert(capture.callsite, capture);
-                }
-                News::Stack(_) => {}
-            }
-        }
-        for pid in execs {
+    /// Copies that wait to be placed, `most` of the process whose copy has waited longest; none when none waits.
+    pub fn take_copies(&mut self, most: usize) -> Vec<Box<StackCapture>> {
+        for pid in self.captures.take_execs() {
             if let Ok(maps) = ProcessMaps::read(pid) {
                 self.remember(pid, maps);
             }
         }
-        callsites
+        self.captures.take_process(most)
     }
 
-    /// Whether a copy of this call site's stack waits to be placed.
-    pub fn has_copy(&self, callsite: u32) -> bool {
-        self.pending.contains_key(&callsite)
+    /// The copy of this call site's stack, if it has come.
+    pub fn take_copy(&self, callsite: u32, key: &CallsiteKey) -> Option<Box<StackCapture>> {
+        self.captures.take_of(callsite).filter(|copy| copy.tgid == key.tgid)
     }
 
-    /// Places the stacks of new call sites; those of one batch share a look at their process.
-    pub fn read(&mut self, fresh: Vec<(u32, CallsiteKey, StackEntry)>) -> Vec<CallsiteStack> {
-        let mut maps = HashMap::new();
-        let placed = fresh
-            .into_iter()
-            .map(|(callsite, key, entry)| {
-                let maps = maps.entry(key.tgid).or_insert_with(|| match ProcessMaps::read(key.tgid) {
-                    Ok(maps) if !maps.is_empty() => Some(maps),
-                    _ => {
-                        self.recent.remove(&key.tgid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps)
-                    }
-                });
-                let copy = self.pending.remove(&callsite).filter(|copy| copy.tgid == key.tgid);
-                self.place(callsite, &entry, copy.as_deref(), maps.as_mut())
-            })
-            .collect();
-        for (pid, maps) in maps {
-            if let Some(maps) = maps {
-                self.remember(pid, maps);
-            }
+    /// Places the stacks of new call sites of process `tgid`, which share a look at it.
+    pub fn place_all(&mut self, tgid: u32, sites: Vec<NewSite>) -> Vec<CallsiteStack> {
+        let mut maps = match ProcessMaps::read(tgid) {
+            Ok(maps) if !maps.is_empty() => Some(maps),
+            _ => self.recent.remove(&tgid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps),
+        };
+        let placed = sites.iter().map(|site| self.place(site, maps.as_mut())).collect();
+        if let Some(maps) = maps {
+            self.remember(tgid, maps);
         }
         placed
     }
@@ -129,13 +106,8 @@ impl StackReader {
         self.recent.insert(pid, (Instant::now(), maps));
     }
 
-    fn place(
-        &mut self,
-        callsite: u32,
-        entry: &StackEntry,
-        copy: Option<&StackCapture>,
-        maps: Option<&mut ProcessMaps>,
-    ) -> CallsiteStack {
+    fn place(&mut self, site: &NewSite, maps: Option<&mut ProcessMaps>) -> CallsiteStack {
+        let NewSite { callsite, ref entry, ref copy } = *site;
         let Some(maps) = maps else {
             let len = (entry.len as usize).min(entry.frames.len());
             return located(callsite, Stacks::place_without_process(&entry.frames[..len]));
@@ -147,7 +119,7 @@ impl StackReader {
             Unwind::Auto => trust != Trust::Everywhere,
         };
         let mut placed = self.stacks.place_entry(maps, entry);
-        match copy.filter(|_| by_table) {
+        match copy.as_deref().filter(|_| by_table) {
             Some(copy) => {
                 let walked = self.stacks.place_capture(maps, copy);
                 let complete = walked.quality == StackQuality::Complete;

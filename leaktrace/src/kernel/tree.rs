@@ -1,7 +1,7 @@
 //! The tree of one command as the kernel side follows it: its processes, and the sockets that only their exit closed.
 
 use super::{error::StartError, mapped::take_map_data};
-use crate::sample::TreeSample;
+use crate::{host::process_text, sample::TreeSample};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},
@@ -99,6 +99,6 @@ fn name_of(pid: u32) -> [u8; 16] {
 
 /// Whether nothing is left of a process but perhaps its exit status.
 fn has_ended(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let Some(stat) = process_text(pid, "stat") else { return true };
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }

@@ -18,11 +18,13 @@
 //! What is written is owned by this module ([`wire`], [`rows`]) and does not change when a structure of the program
 //! does. A version that writes something else counts [`frame::VERSION`] up, and goes on reading what was written before.
 
+pub mod assemble;
 pub mod belief;
 pub mod frame;
 pub mod head;
 pub mod limits;
 pub mod names;
+pub mod open;
 pub mod read;
 pub mod rows;
 pub mod synthetic;
@@ -31,7 +33,8 @@ pub mod wire;
 pub mod write;
 
 pub use names::RecordedNames;
-pub use read::{Ending, Mark, OpenError, Reader};
+pub use open::OpenError;
+pub use read::{Ending, Mark, Reader};
 pub use write::{Progress, Recorder, WriteError};
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Each format opened by a program that nobody here wrote.
 //!
-//! A program that is missing gives `SKIP` and its reason, never a silent pass.
+//! A program that is missing is a skip, never a silent pass.
 
 use super::sample;
 use super::{Destination, ReportFormat, write_report};
 use crate::snapshot::Snapshot;
+use leaktrace_skip::{Lack, skip};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,7 @@ fn written(folder: &Path, snapshot: &Snapshot, format: ReportFormat) -> PathBuf 
 }
 
 /// What a program printed; `None`, with a word about it, when the program is not there.
-fn run(program: &str, package: &str, arguments: &[&str]) -> Option<String> {
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
         Ok(output) => {
             let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -24,7 +25,7 @@ fn run(program: &str, package: &str, arguments: &[&str]) -> Option<String> {
             Some(out.into_owned())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("SKIP {program} is not installed (Debian package {package})");
+            skip(Lack::Program(program));
             None
         }
         Err(error) => panic!("{program}: {error}"),
@@ -32,7 +33,7 @@ fn run(program: &str, package: &str, arguments: &[&str]) -> Option<String> {
 }
 
 fn python(code: &str, path: &Path) -> Option<String> {
-    run("python3", "python3", &["-c", code, path.to_str().unwrap()])
+    run("python3", &["-c", code, path.to_str().unwrap()])
 }
 
 #[test]
@@ -41,21 +42,21 @@ fn go_tool_pprof_reads_the_profile() {
     for snapshot in [sample::rich(), sample::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Pprof);
         let path = path.to_str().unwrap();
-        let Some(top) = run("go", "golang-go", &["tool", "pprof", "-top", "-cum", path]) else { return };
+        let Some(top) = run("go", &["tool", "pprof", "-top", "-cum", path]) else { return };
         assert!(top.contains("Type: open_sockets"), "{top}");
         assert!(top.contains("1270 total"), "{top}");
-        let tags = run("go", "golang-go", &["tool", "pprof", "-tags", path]).unwrap();
+        let tags = run("go", &["tool", "pprof", "-tags", path]).unwrap();
         for tag in ["pid:", "comm:", "verdict:", "peer:"] {
             assert!(tags.contains(tag), "{tags}");
         }
-        let age = run("go", "golang-go", &["tool", "pprof", "-top", "-sample_index=age", path]).unwrap();
+        let age = run("go", &["tool", "pprof", "-top", "-sample_index=age", path]).unwrap();
         assert!(age.contains("Type: age"), "{age}");
     }
     let path = written(folder.path(), &sample::rich(), ReportFormat::Pprof);
-    let top = run("go", "golang-go", &["tool", "pprof", "-top", "-cum", path.to_str().unwrap()]).unwrap();
+    let top = run("go", &["tool", "pprof", "-top", "-cum", path.to_str().unwrap()]).unwrap();
     assert!(top.lines().any(|line| line.contains("  120 ") && line.contains("api::upstream::fetch_user")), "{top}");
     let focus = ["tool", "pprof", "-top", "-tagfocus=verdict=never-read", path.to_str().unwrap()];
-    assert!(run("go", "golang-go", &focus).unwrap().contains("flat"));
+    assert!(run("go", &focus).unwrap().contains("flat"));
 }
 
 #[test]
@@ -84,27 +85,12 @@ fn python_reads_the_json() {
 }
 
 #[test]
-fn python_validates_the_json_against_the_schema() {
-    if Command::new("python3")
-        .args(["-c", "import jsonschema"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| !s.success())
-    {
-        println!("SKIP python3 has no jsonschema (Debian package python3-jsonschema)");
-        return;
-    }
+fn another_validator_finds_the_json_as_the_schema_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(folder.path(), &sample::degraded(), ReportFormat::Json);
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/report.schema.json");
-    let code = format!(
-        "import json, sys, jsonschema\nschema = json.load(open({schema:?}))\n\
-         jsonschema.Draft202012Validator.check_schema(schema)\n\
-         jsonschema.validate(json.load(open(sys.argv[1])), schema, jsonschema.Draft202012Validator)\nprint('valid')"
-    );
-    if let Some(read) = python(&code, &path) {
-        assert_eq!(read.trim(), "valid");
-    }
+    // The command of Python's jsonschema; it checks the schema too.
+    run("jsonschema", &["--instance", path.to_str().unwrap(), schema]);
 }
 
 #[test]
@@ -116,7 +102,7 @@ fn an_xml_parser_reads_the_svg() {
         let path = written(folder.path(), &snapshot, ReportFormat::Svg);
         let Some(read) = python(code, &path) else { return };
         assert_eq!(read.trim(), "{http://www.w3.org/2000/svg}svg True");
-        run("xmllint", "libxml2-utils", &["--noout", path.to_str().unwrap()]);
+        run("xmllint", &["--noout", path.to_str().unwrap()]);
     }
 }
 
@@ -153,7 +139,7 @@ fn chromium_shows_sorts_and_filters_the_page() {
     let address = format!("file://{}", path.display());
     let arguments =
         ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &profile, "--dump-dom", &address];
-    let Some(page) = run("chromium", "chromium", &arguments) else { return };
+    let Some(page) = run("chromium", &arguments) else { return };
     let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
     assert_eq!(
         title,

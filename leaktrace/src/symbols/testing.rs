@@ -4,6 +4,7 @@ use super::is_after_call;
 use super::location::{Location, Module, ModuleKind};
 use super::{Locator, image, open};
 use leaktrace_common::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
+use leaktrace_skip::{Lack, skip};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ impl Scratch {
         let output = match tool.output() {
             Ok(output) => output,
             Err(error) => {
-                println!("SKIP {} cannot be run: {error}", words[0]);
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{command}: {error}");
+                skip(Lack::Program(words[0]));
                 return None;
             }
         };
@@ -145,7 +147,7 @@ pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     );
     let output = Command::new("gdb").args(["-nx", "-batch", "-p", &pid.to_string(), "-x"]).arg(path).output();
     let Ok(output) = output else {
-        println!("SKIP gdb cannot be run");
+        skip(Lack::Program("gdb"));
         return None;
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -27,6 +27,9 @@ use processes::Processes;
 use sites::Sites;
 use std::collections::{BTreeSet, HashMap};
 
+/// How many names of call sites are remembered before those of forgotten ones are dropped.
+const MOST_NAMED: usize = 65_536;
+
 /// Everything that has been learned so far.
 #[derive(Clone, Debug)]
 pub struct Tracker {
@@ -179,6 +182,10 @@ impl Tracker {
                 }
             }
         }
+        // Call sites are forgotten, and processes may give themselves ever new names.
+        if self.by_name.len() > MOST_NAMED {
+            self.by_name.retain(|_, id| self.sites.get(*id).is_some());
+        }
     }
 
     /// Sockets open at the last sample, as the kernel side counted them.
@@ -216,5 +223,20 @@ impl Tracker {
             let processes = &self.processes;
             self.facts.retain(|pid, _| named.contains(pid) || processes.holds(*pid));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_forgotten_call_sites_are_forgotten_too() {
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        for id in 0..=MOST_NAMED as u64 {
+            tracker.by_name.insert((Direction::Connect, format!("worker-{id}"), None, 1), id);
+        }
+        tracker.unite_by_name(|_| None);
+        assert!(tracker.by_name.is_empty());
     }
 }

@@ -71,7 +71,11 @@ impl Processes {
             return None;
         }
         let (first, last) = (points.first()?, points.last()?);
-        let per_min = (last.1 as f64 - first.1 as f64) / (last.0 - first.0) * 60.0;
+        let seconds = last.0 - first.0;
+        if seconds <= 0.0 {
+            return None;
+        }
+        let per_min = (last.1 as f64 - first.1 as f64) / seconds * 60.0;
         let rising = points.windows(2).all(|pair| pair[1].1 >= pair[0].1) && per_min > 0.0;
         let left = limit.map(|limit| limit.saturating_sub(last.1) as f64);
         let exhausted_s = if rising { left.map(|left| left / per_min * 60.0) } else { None };
@@ -82,6 +86,16 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looks_at_one_moment_tell_of_no_growth() {
+        let mut processes = Processes::default();
+        for fds in 0..6 {
+            let row = ProcessRow { tgid: 7, fds, ..ProcessRow::default() };
+            processes.ingest(5.0, &Holders { processes: vec![row], ..Holders::default() });
+        }
+        assert_eq!(processes.growth(7, Some(1024)), None);
+    }
 
     #[test]
     fn a_process_that_leaks_descriptors_has_a_date_with_its_limit() {

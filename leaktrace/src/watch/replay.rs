@@ -7,10 +7,7 @@ use super::{Limits, Namer};
 use crate::{
     config::ReplayConfig,
     recording::{
-        Ending, Mark, OpenError, RecordedNames,
-        frame::Damage,
-        read::{FileReader, Recorded},
-        wire::Start,
+        Ending, Mark, OpenError, RecordedNames, assemble::Recorded, frame::Damage, read::FileReader, wire::Start,
     },
     sample::Sample,
     snapshot::{Degradation, Settings, Snapshot},

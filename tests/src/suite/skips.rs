@@ -1,7 +1,7 @@
 //! Which skips are expected, each with evidence of its own: the kernel's word, never leaktrace's.
 
+use leaktrace_skip::kernel_has;
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// Where the suite runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,4 @@ pub fn program_may_be_missing(program: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether the running kernel, or a module in it, has a function of that name.
-fn kernel_has(function: &str) -> bool {
-    static SYMBOLS: OnceLock<String> = OnceLock::new();
-    let symbols = SYMBOLS.get_or_init(|| std::fs::read_to_string("/proc/kallsyms").unwrap_or_default());
-    symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(function))
 }

@@ -2,30 +2,34 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 #![allow(clippy::unwrap_used)]
 
+use leaktrace_skip::{Lack, is_root, skip};
 use leaktrace_tests::suite::tracer;
-use std::io::Write;
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// Where leaktrace is; says SKIP when it is nowhere, or when the test needs root and this is not root.
-pub fn leaktrace(test: &str) -> Option<PathBuf> {
-    if !nix::unistd::geteuid().is_root() {
-        return skip(test, "needs root");
+pub fn leaktrace() -> Option<PathBuf> {
+    if !is_root() {
+        skip(Lack::Privilege("needs root"));
+        return None;
     }
     let found = tracer::find();
     assert!(found.is_some() || std::env::var_os("LEAKTRACE").is_none(), "LEAKTRACE names no file");
-    match found {
-        Some(path) => Some(path),
-        None => skip(test, "leaktrace is not built, set LEAKTRACE"),
+    if found.is_none() {
+        skip(Lack::Unexplained("leaktrace is not built, set LEAKTRACE"));
     }
+    found
 }
 
-/// Says SKIP past the test harness, which would swallow it.
-pub fn skip<T>(test: &str, reason: &str) -> Option<T> {
-    let mut terminal = std::io::stderr();
-    terminal.write_all(format!("SKIP {test}: {reason}\n").as_bytes()).unwrap();
-    None
+/// Says SKIP where a mount namespace that a test needs could not be arranged.
+pub fn skip_for_want_of_a_mount(error: &io::Error) {
+    let reason = format!("nothing can be mounted: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => skip(Lack::Machine(&reason)),
+        _ => skip(Lack::Unexplained(&reason)),
+    }
 }
 
 /// Runs it to its end, with nothing of this process's environment that could change its answers.

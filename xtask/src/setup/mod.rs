@@ -13,6 +13,8 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
+pub use packages::NOT_BROUGHT;
+
 use crate::bpf_side::{self, Missing};
 use crate::project;
 use system::System;

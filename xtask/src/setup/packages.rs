@@ -27,7 +27,14 @@ pub const FOR_TESTS: &[Package] = &[
     package("python3", "python3"),
     package("node", "nodejs"),
     package("gdb", "gdb"),
+    // What reads the reports, written by nobody here, and what makes network namespaces usable.
+    package("xmllint", "libxml2-utils"),
+    package("jsonschema", "python3-jsonschema"),
+    package("ip", "iproute2"),
 ];
+
+/// What a test uses where it is found, and is not worth bringing: a browser of some 300 MB.
+pub const NOT_BROUGHT: &[&str] = &["chromium"];
 
 /// What `cargo xtask bench` compares leaktrace with.
 pub const FOR_BENCHMARKS: &[Package] = &[

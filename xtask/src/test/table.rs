@@ -11,11 +11,16 @@ use crate::vm::{End, Outcome};
 /// Lines of a console that are worth printing when a machine did not do its job.
 const LAST_LINES: usize = 25;
 
+/// Where the tests run that run in no virtual machine.
+const HERE: &str = "this host";
+
 /// What was found so far.
 #[derive(Default)]
 pub struct Table {
     rows: Vec<Row>,
     unit: Totals,
+    /// What unit tests said that they skipped, wholly or in part; the harness counts these as passed.
+    unit_skips: Vec<Cell>,
     problems: Vec<String>,
     notes: Vec<String>,
 }
@@ -36,9 +41,13 @@ struct Count {
 }
 
 impl Table {
-    /// The totals of `cargo test`.
-    pub fn add_unit_tests(&mut self, totals: Totals, status: ExitStatus) {
+    /// The totals of `cargo test`, and what its tests said that they skipped.
+    pub fn add_unit_tests(&mut self, mut totals: Totals, skips: Vec<Cell>, status: ExitStatus) {
+        // What was skipped in part has not passed either.
+        let tests: BTreeSet<&str> = skips.iter().map(|skip| skip.scenario.as_str()).collect();
+        totals.passed = totals.passed.saturating_sub(tests.len());
         self.unit = totals;
+        self.unit_skips = skips;
         if !status.success() && totals.failed == 0 {
             self.problems
                 .push(format!("cargo test: {status}, though no test failed: a test program does not build or died"));
@@ -47,8 +56,8 @@ impl Table {
 
     /// The suite on this host.
     pub fn add_host(&mut self, cells: Vec<Cell>, status: ExitStatus) {
-        self.judge_suite("this host", &cells, status.code());
-        self.rows.push(Row { place: "this host".to_owned(), cells });
+        self.judge_suite(HERE, &cells, status.code());
+        self.rows.push(Row { place: HERE.to_owned(), cells });
     }
 
     /// The suite in a machine.
@@ -97,6 +106,7 @@ impl Table {
             ..Count::default()
         };
         let problems = Count { failed: self.problems.len(), ..Count::default() };
+        let unit = unit.plus(Count::of(&self.unit_skips));
         self.rows.iter().map(|row| Count::of(&row.cells)).fold(unit.plus(problems), Count::plus)
     }
 
@@ -130,8 +140,11 @@ impl fmt::Display for Table {
         self.problems.iter().try_for_each(|problem| writeln!(f, "FAIL {problem}"))?;
         writeln!(
             f,
-            "unit tests: {} passed, {} failed, {} ignored",
-            self.unit.passed, self.unit.failed, self.unit.ignored
+            "unit tests: {} passed, {} failed, {} ignored, {} skips",
+            self.unit.passed,
+            self.unit.failed,
+            self.unit.ignored,
+            self.unit_skips.len()
         )?;
         let total = self.total();
         if total.unexpected > 0 {
@@ -145,26 +158,18 @@ impl Table {
     /// Everything that did not pass at once, equal reasons together, with the places where it happened.
     fn reasons(&self) -> BTreeMap<String, Vec<String>> {
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in &self.rows {
-            for cell in &row.cells {
-                let (text, place) = match &cell.result {
-                    CellResult::Pass => continue,
-                    CellResult::PassAgain(why) => (
-                        format!("passed at the second try, at the first: {why}"),
-                        format!("{} {} {}", row.place, cell.hook, cell.scenario),
-                    ),
-                    CellResult::Fail(why) => {
-                        (format!("FAIL {}: {why}", cell.scenario), format!("{} {}", row.place, cell.hook))
-                    }
-                    CellResult::Skip(why) => {
-                        (format!("SKIP {why}"), format!("{} {} {}", row.place, cell.hook, cell.scenario))
-                    }
-                    CellResult::UnexpectedSkip(why) => {
-                        (format!("SKIP, unexpected: {why}"), format!("{} {} {}", row.place, cell.hook, cell.scenario))
-                    }
-                };
-                reasons.entry(text).or_default().push(place);
-            }
+        let of_suites = self.rows.iter().flat_map(|row| row.cells.iter().map(|cell| (row.place.as_str(), cell)));
+        for (place, cell) in of_suites.chain(self.unit_skips.iter().map(|cell| (HERE, cell))) {
+            let place = format!("{place} {}", cell.hook);
+            let exactly = format!("{place} {}", cell.scenario);
+            let (text, place) = match &cell.result {
+                CellResult::Pass => continue,
+                CellResult::PassAgain(why) => (format!("passed at the second try, at the first: {why}"), exactly),
+                CellResult::Fail(why) => (format!("FAIL {}: {why}", cell.scenario), place),
+                CellResult::Skip(why) => (format!("SKIP {why}"), exactly),
+                CellResult::UnexpectedSkip(why) => (format!("SKIP, unexpected: {why}"), exactly),
+            };
+            reasons.entry(text).or_default().push(place);
         }
         reasons
     }
@@ -215,5 +220,35 @@ impl fmt::Display for Count {
             ("unexpected", self.unexpected),
         ];
         others.iter().filter(|(_, number)| *number > 0).try_for_each(|(what, number)| write!(f, ", {number} {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    fn skip(result: CellResult) -> Cell {
+        Cell { hook: "unit".to_owned(), scenario: "a::b".to_owned(), result }
+    }
+
+    #[test]
+    fn a_unit_test_that_was_skipped_has_not_passed() {
+        let mut table = Table::default();
+        let totals = Totals { passed: 3, failed: 0, ignored: 0 };
+        table.add_unit_tests(totals, vec![skip(CellResult::Skip("no go".to_owned()))], ExitStatus::from_raw(0));
+        assert_eq!(table.exit_code(), ExitCode::SUCCESS);
+        let text = table.to_string();
+        assert!(text.ends_with("2 passed, 0 failed, 1 skipped"), "{text}");
+        assert!(text.contains("SKIP no go\n    this host unit a::b\n"), "{text}");
+    }
+
+    #[test]
+    fn an_unexpected_skip_of_a_unit_test_fails_the_run() {
+        let mut table = Table::default();
+        let skips = vec![skip(CellResult::UnexpectedSkip("no go".to_owned()))];
+        table.add_unit_tests(Totals::default(), skips, ExitStatus::from_raw(0));
+        assert_eq!(table.exit_code(), ExitCode::FAILURE);
+        assert!(table.to_string().contains("SKIP, unexpected: no go"));
     }
 }

@@ -1,5 +1,6 @@
 //! Signals around the command: what is sent to leaktrace is meant for the command, and when that stops or ends is told.
 
+use crate::host::process_text;
 use nix::{
     errno::Errno,
     sys::{
@@ -9,7 +10,7 @@ use nix::{
     },
     unistd::Pid,
 };
-use std::{fs, io, thread};
+use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Signals that are passed on.
@@ -162,7 +163,7 @@ fn descends(mut pid: u32, command: u32) -> bool {
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = process_text(pid, "stat")?;
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(1)?.parse().ok()
 }

@@ -10,6 +10,7 @@
 
 use super::*;
 use crate::snapshot::Frame;
+use leaktrace_skip::{Lack, skip};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -71,7 +72,7 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap())
         }
         Err(_) => {
-            println!("SKIP {program} is not installed (Debian packages gcc, binutils)");
+            skip(Lack::Program(program));
             None
         }
     }

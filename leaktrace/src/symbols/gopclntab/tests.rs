@@ -7,6 +7,7 @@ use crate::snapshot::StackQuality;
 use crate::symbols::testing::{Running, Scratch, frame_pointer_walk, take};
 use crate::symbols::unwind::{Ended, Unwinder};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust, image::Image, open};
+use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -91,7 +92,7 @@ fn build(scratch: &Scratch, go: &str, wait: &str, flags: &[&str]) -> Option<Path
     let cache = format!("leaktrace-go-{}", go.replace('/', "-"));
     let output = command.env("GOCACHE", std::env::temp_dir().join(cache)).output();
     let Ok(output) = output else {
-        println!("SKIP {go} cannot be run");
+        skip(Lack::Program(go));
         return None;
     };
     assert!(output.status.success(), "{go} {flags:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::symbols::testing::{Running, Scratch, take};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Symbolizer};
+use leaktrace_skip::{Lack, skip};
 use std::process::Command;
 
 /// Generates `push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret`, says so in its map, and waits inside it.
@@ -41,7 +42,7 @@ fn a_container_keeps_its_names_after_it_is_gone() {
     command.args(["--fork", "--kill-child", "--pid", "chroot"]).arg(scratch.path("root")).arg("/program");
     let allowed = Command::new("unshare").args(["--fork", "--pid", "true"]).status();
     if !allowed.is_ok_and(|status| status.success()) {
-        return println!("SKIP namespaces cannot be made here");
+        return skip(Lack::Privilege("namespaces cannot be made here"));
     }
     let running = Running::start(&mut command);
     let children = format!("/proc/{0}/task/{0}/children", running.pid());

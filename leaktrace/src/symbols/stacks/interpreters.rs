@@ -6,6 +6,7 @@ use super::*;
 use crate::snapshot::Frame;
 use crate::symbols::testing::{Running, Scratch, take};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Symbolizer, short_name};
+use leaktrace_skip::{Lack, skip};
 use std::process::{Command, Stdio};
 
 fn frames(running: &Running) -> (PlacedStack, Vec<Frame>) {
@@ -55,7 +56,7 @@ fn python_functions_have_names_under_x_perf() {
         assert_names(&frames, &placed, &["leak", "deeper", "deeper", "deeper", "<module>"], "app.py", python);
     }
     if tried == 0 {
-        println!("SKIP no CPython here has -X perf (3.12 and later do)");
+        skip(Lack::Machine("no CPython here has -X perf (3.12 and later do)"));
     }
 }
 
@@ -69,14 +70,14 @@ fn node_functions_have_names_under_perf_basic_prof() {
     );
     // A pipe that stays open keeps it reading.
     let sleep = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn();
-    let Ok(mut sleep) = sleep else { return println!("SKIP sleep cannot be run") };
+    let Ok(mut sleep) = sleep else { return skip(Lack::Program("sleep")) };
     let mut command = Command::new("node");
     // It also writes a log of its own into its working directory.
     command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(&script).current_dir(&scratch.0);
     if Command::new("node").arg("--version").stdout(Stdio::null()).status().is_err() {
         let _ = sleep.kill();
         let _ = sleep.wait();
-        return println!("SKIP node cannot be run");
+        return skip(Lack::Program("node"));
     }
     let running = Running::start_reading(&mut command, sleep.stdout.take().unwrap().into());
     let map = format!("/tmp/perf-{}.map", running.pid());

@@ -1,11 +1,11 @@
 //! The columns of the call sites.
 
 use super::cells::{self, verdict_column};
-use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
+use super::tally;
+use super::{Around, Cell, Column, Sort, Tabular, left, right};
 use crate::report::base_name;
 use crate::snapshot::Callsite;
 use crate::tui::frames::{culprit, culprit_name};
-use crate::tui::history::Whose;
 use crate::tui::names::Names;
 use crate::tui::row_key::host_of;
 use crate::tui::text::{clean, short_function};
@@ -19,8 +19,7 @@ impl Tabular for Callsite {
 }
 
 static COLUMNS: &[Column<Callsite>] = &[
-    left("", "how bad", [1, 1, 1], 0)
-        .shows(|_, around| cells::sign(around), Sort::Number(|_, around| cells::badness(around))),
+    tally::how_bad(),
     left("PROCESS", "name of the process", [8, 14, 16], 0)
         .shows(|row, around| cells::foreign(&row.comm, around, Role::Text), Sort::Text(|row| &row.comm)),
     left("CALL SITE", "the function that opened the sockets", [14, 30, 48], 0).shows(site, Sort::Text(function)),
@@ -28,25 +27,13 @@ static COLUMNS: &[Column<Callsite>] = &[
         .shows(source, Sort::Text(|row| culprit(row).and_then(|frame| frame.file.as_deref()).unwrap_or_default())),
     left("DIR", "connect or accept", [7, 7, 7], 7)
         .shows(|row, around| cells::foreign(&row.direction, around, Role::Faint), Sort::Text(|row| &row.direction)),
-    right("OPEN", "sockets open now", [5, 5, 5], 0)
-        .shows(|row, around| cells::count(row.open, around), Sort::Number(|row, _| Some(row.open as f64))),
-    right("FLAG", "open sockets with a verdict", [5, 5, 5], 0)
-        .shows(|row, around| cells::flagged(row.flagged, around), Sort::Number(|row, _| Some(row.flagged as f64))),
-    right("+/MIN", "change of open sockets a minute; marked where it is judged to grow", [6, 6, 6], 2).shows(
-        |row, around| cells::growth(row.growth_per_min, row.growing, around),
-        Sort::Number(|row, _| row.growth_per_min),
-    ),
-    left("TREND", "open sockets over the whole run", [8, 10, 16], 3).shows(
-        |row, around| {
-            cells::trend(around.history.row(Whose::Callsite(row.id)).filter(|_| around.extra.is_none()), around)
-        },
-        Sort::Number(|row, _| row.growth_per_min),
-    ),
+    tally::open("sockets open now"),
+    tally::flagged("open sockets with a verdict"),
+    tally::growth(),
+    tally::trend(Sort::Number(|row, _| row.growth_per_min)),
     right("OLDEST", "age of the oldest", [7, 7, 7], 1)
         .shows(|row, around| cells::age(row.oldest_s, row.oldest_exact, around), Sort::Number(|row, _| row.oldest_s)),
-    left("VERDICTS", "all verdicts with their counts", [16, 30, 64], 1)
-        .when(When::Otherwise)
-        .shows(|_, around| cells::verdicts(around), Sort::Number(|_, around| cells::badness(around))),
+    tally::verdicts(),
     verdict_column::<_, 0>(),
     verdict_column::<_, 1>(),
     verdict_column::<_, 2>(),
@@ -57,14 +44,8 @@ static COLUMNS: &[Column<Callsite>] = &[
     verdict_column::<_, 7>(),
     verdict_column::<_, 8>(),
     verdict_column::<_, 9>(),
-    right("RXQ", "payload that waits unread", [5, 5, 5], 6).shows(
-        |row, around| cells::size(row.rx_queue_bytes, around),
-        Sort::Number(|row, _| Some(row.rx_queue_bytes as f64)),
-    ),
-    right("MEM", "kernel memory", [5, 5, 5], 6).shows(
-        |row, around| cells::size(row.memory_bytes, around),
-        Sort::Number(|row, _| Some(row.memory_bytes as f64)),
-    ),
+    tally::unread(),
+    tally::memory("kernel memory", 6),
     right("LIFE50", "median lifetime of the sockets closed in the window", [6, 6, 6], 7).shows(
         |row, around| cells::span(row.lifetime_s.as_ref().map(|life| life.p50), around),
         Sort::Number(|row, _| row.lifetime_s.as_ref().map(|life| life.p50)),

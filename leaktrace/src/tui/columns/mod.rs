@@ -5,6 +5,7 @@ pub mod cells;
 pub mod peers;
 pub mod processes;
 pub mod sockets;
+pub mod tally;
 
 use super::facts::Counts;
 use super::glyphs::Charset;

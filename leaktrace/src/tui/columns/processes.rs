@@ -1,10 +1,10 @@
 //! The columns of the processes.
 
 use super::cells::{self, verdict_column};
-use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
+use super::tally;
+use super::{Around, Cell, Column, Sort, Tabular, left, right};
 use crate::snapshot::Process;
 use crate::tui::figures::{short_count, span};
-use crate::tui::history::Whose;
 use crate::tui::theme::Role;
 use crate::tui::view_kind::Grouping;
 use leaktrace_common::Severity;
@@ -16,31 +16,21 @@ impl Tabular for Process {
 }
 
 static COLUMNS: &[Column<Process>] = &[
-    left("", "how bad", [1, 1, 1], 0)
-        .shows(|_, around| cells::sign(around), Sort::Number(|_, around| cells::badness(around))),
+    tally::how_bad(),
     right("PID", "process id, or how many processes", [7, 7, 7], 0)
         .shows(pid, Sort::Number(|row, _| Some(f64::from(row.pid)))),
     left("PROCESS", "name of the process", [8, 15, 20], 0).shows(name, Sort::Text(|row| &row.comm)),
     left("WHERE", "container, pod or systemd unit", [12, 16, 36], 4).shows(place, Sort::Text(home)),
-    right("OPEN", "TCP connections it holds", [5, 5, 5], 0)
-        .shows(|row, around| cells::count(row.open, around), Sort::Number(|row, _| Some(row.open as f64))),
-    right("FLAG", "those with a verdict", [5, 5, 5], 0)
-        .shows(|row, around| cells::flagged(row.flagged, around), Sort::Number(|row, _| Some(row.flagged as f64))),
-    left("TREND", "open sockets over the whole run", [8, 10, 16], 3).shows(
-        |row, around| {
-            cells::trend(around.history.row(Whose::Process(row.pid)).filter(|_| around.extra.is_none()), around)
-        },
-        Sort::Number(|row, _| Some(row.open as f64)),
-    ),
+    tally::open("TCP connections it holds"),
+    tally::flagged("those with a verdict"),
+    tally::trend(Sort::Number(|row, _| Some(row.open as f64))),
     right("FDS", "descriptors of any kind, and their limit", [6, 11, 15], 1)
         .shows(descriptors, Sort::Number(|row, _| row.fds_open.map(|open| open as f64))),
     right("FD/MIN", "change of descriptors a minute", [6, 6, 6], 5)
         .shows(|row, around| cells::growth(row.fds_per_min, None, around), Sort::Number(|row, _| row.fds_per_min)),
     right("FULL IN", "time until the limit of descriptors at this rate", [7, 7, 7], 2)
         .shows(exhausted, Sort::Number(|row, _| row.fds_exhausted_s.map(|left| -left))),
-    left("VERDICTS", "all verdicts with their counts", [16, 30, 64], 1)
-        .when(When::Otherwise)
-        .shows(|_, around| cells::verdicts(around), Sort::Number(|_, around| cells::badness(around))),
+    tally::verdicts(),
     verdict_column::<_, 0>(),
     verdict_column::<_, 1>(),
     verdict_column::<_, 2>(),
@@ -51,10 +41,7 @@ static COLUMNS: &[Column<Process>] = &[
     verdict_column::<_, 7>(),
     verdict_column::<_, 8>(),
     verdict_column::<_, 9>(),
-    right("MEM", "kernel memory in its sockets", [5, 5, 5], 3).shows(
-        |row, around| cells::size(row.memory_bytes, around),
-        Sort::Number(|row, _| Some(row.memory_bytes as f64)),
-    ),
+    tally::memory("kernel memory in its sockets", 3),
     left("EXE", "executable", [12, 30, 48], 8).shows(
         |row, around| {
             row.exe.as_deref().map_or_else(|| cells::absent(around), |exe| cells::foreign(exe, around, Role::Faint))

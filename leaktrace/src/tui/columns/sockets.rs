@@ -2,6 +2,7 @@
 
 use super::cells;
 use super::processes::short_container;
+use super::tally;
 use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
 use crate::snapshot::Socket;
 use crate::tui::frames::culprit_name;
@@ -16,8 +17,7 @@ impl Tabular for Socket {
 }
 
 static COLUMNS: &[Column<Socket>] = &[
-    left("", "how bad", [1, 1, 1], 0)
-        .shows(|_, around| cells::sign(around), Sort::Number(|_, around| cells::badness(around))),
+    tally::how_bad(),
     left("PROCESS", "who holds it, else who opened it", [10, 18, 22], 0)
         .shows(process, Sort::Text(|row| holder(row).map_or("", |who| who.0))),
     right("FD", "its descriptor in that process", [5, 5, 5], 6)

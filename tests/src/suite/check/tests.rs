@@ -1,7 +1,7 @@
 //! Every kind of untruth is noticed, and the truth is not complained about.
 
 use super::*;
-use crate::suite::report::{Frame, Holder};
+use crate::suite::report::{Callsite, Frame, Holder};
 use crate::truth::SocketTruth;
 
 const TERMS: Terms = Terms {

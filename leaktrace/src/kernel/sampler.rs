@@ -1,0 +1,228 @@
+//! The passes of one sample: which of them run, in which order, in which namespaces, and what they leave behind.
+
+use super::{
+    error::StartError,
+    mapped::{MappedArray, take_map_data},
+    namespaces::Namespaces,
+    passes::{self, Rows},
+    request::{HoldersPass, RowChoice, SampleRequest},
+};
+use crate::{
+    host,
+    sample::{Holders, Sample},
+    snapshot::Degradation,
+};
+use aya::{Btf, Ebpf};
+use bytes::BytesMut;
+use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit, span_from_ns};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How many sockets the passes of the first sample have taken in so far; for any thread to look at.
+#[derive(Clone)]
+pub struct Adoption {
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
+}
+
+impl Adoption {
+    /// Sockets so far.
+    pub fn sockets(&self) -> u64 {
+        let held = self.holding.get(0).map_or(0, |progress| progress.adopted);
+        let passed = self.totals.get(0).map_or(0, |totals| totals.open + totals.orphans);
+        held.max(passed)
+    }
+}
+
+/// Looking for namespaces takes at most one part in this many of the time.
+const NAMESPACE_SEARCH_SHARE: u32 = 100;
+
+/// A sweep for stale records follows every this many holders passes.
+const SWEEP_EVERY: u16 = 4;
+
+/// A record younger than this is not swept.
+const SWEEP_GRACE: Duration = Duration::from_secs(5);
+
+/// Loads the programs of the passes.
+///
+/// # Errors
+/// When the kernel refuses one.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
+    let programs = [("pass_sockets", "tcp"), ("pass_holders", "task_file"), ("pass_sweep", "bpf_map_elem")];
+    programs.into_iter().try_for_each(|(program, target)| passes::load(ebpf, btf, program, target))
+}
+
+/// What the passes keep from one sample to the next.
+pub struct Sampler {
+    settings: MappedArray<PassSettings>,
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
+    losses: MappedArray<Losses>,
+    namespaces: Namespaces,
+    next_search: Instant,
+    buffer: BytesMut,
+    pass: u16,
+    held_pass: u16,
+    damaged: u64,
+}
+
+impl Sampler {
+    /// Takes the maps out of the loaded object.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        Ok(Self {
+            settings: map_array(ebpf, "SETTINGS")?,
+            totals: Arc::new(map_array(ebpf, "TOTALS")?),
+            holding: Arc::new(map_array(ebpf, "HOLDING")?),
+            losses: map_array(ebpf, "LOSSES")?,
+            namespaces: Namespaces::default(),
+            next_search: Instant::now(),
+            buffer: BytesMut::new(),
+            pass: 0,
+            held_pass: 0,
+            damaged: 0,
+        })
+    }
+
+    /// How far the first sample is.
+    pub fn adoption(&self) -> Adoption {
+        Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
+    }
+
+    /// Runs the passes of a sample. Its sums, costs and losses are in `sample` afterwards, its rows in what is returned.
+    ///
+    /// # Errors
+    /// When a pass cannot be run.
+    pub fn run(&mut self, ebpf: &mut Ebpf, request: &SampleRequest, sample: &mut Sample) -> Result<Rows, StartError> {
+        let mut rows = Rows::default();
+        self.search_namespaces(request.holders);
+        if request.holders == HoldersPass::Run {
+            self.held_pass = next_number(self.held_pass);
+        }
+        let is_first = self.pass == 0;
+        self.begin_pass(request, sample.boot_ns);
+        if is_first && request.holders == HoldersPass::Run {
+            // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
+            self.pass_holders(ebpf, &mut rows, sample)?;
+            self.pass_sockets(ebpf, &mut rows, sample)?;
+        } else {
+            self.pass_sockets(ebpf, &mut rows, sample)?;
+            if request.holders == HoldersPass::Run {
+                self.pass_holders(ebpf, &mut rows, sample)?;
+                if sample.totals.adopted > 0 {
+                    // The holders pass has just placed adopted sockets: sum them where they belong now.
+                    let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
+                    self.begin_pass(request, sample.boot_ns);
+                    self.pass_sockets(ebpf, &mut rows, sample)?;
+                    rows.sockets.extend(dead);
+                }
+            }
+        }
+        rows.sockets.sort_unstable_by_key(|row| row.sk);
+        rows.sockets.dedup_by_key(|row| row.sk);
+        self.damaged += rows.damaged;
+        sample.damaged = self.damaged;
+        sample.losses = self.losses.get(0).unwrap_or_default();
+        sample.limits = self.settings.get(0).unwrap_or_default();
+        Ok(rows)
+    }
+
+    /// Namespaces come and go seldom and finding them costs a look at every process: the dearer, the less often.
+    fn search_namespaces(&mut self, holders: HoldersPass) {
+        let now = Instant::now();
+        if now >= self.next_search || holders == HoldersPass::Run {
+            let before = host::thread_cpu();
+            self.namespaces = Namespaces::find();
+            self.next_search = now + (host::thread_cpu() - before) * NAMESPACE_SEARCH_SHARE;
+        }
+    }
+
+    /// Numbers a pass over sockets and tells the kernel side what to look for.
+    fn begin_pass(&mut self, request: &SampleRequest, now_ns: u64) {
+        self.pass = next_number(self.pass);
+        let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let (emit_verdicts, emit) = match request.rows {
+            RowChoice::With(verdicts) => (verdicts.0, 0),
+            RowChoice::All => (0, emit::ALL),
+        };
+        self.settings.set(
+            0,
+            PassSettings {
+                now_ns,
+                sweep_before_ns: now_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
+                threshold_ns: nanoseconds(request.threshold),
+                stall: span_from_ns(nanoseconds(request.stall)),
+                idle: span_from_ns(nanoseconds(request.idle)),
+                emit_verdicts,
+                emit,
+                pass: self.pass,
+                held_pass: self.held_pass,
+                _pad: 0,
+            },
+        );
+        self.totals.set(0, PassTotals::default());
+    }
+
+    fn pass_sockets(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+        let (buffer, shared) = (&mut self.buffer, &self.totals);
+        let visited = self.namespaces.visit_each(|_| {
+            let totals = PassTotals { shown: 0, ..shared.get(0).unwrap_or_default() };
+            shared.set(0, totals);
+            passes::run(ebpf, "pass_sockets", buffer, rows).map_err(io::Error::other)
+        });
+        let visited = visited.map_err(|error| StartError::Sample { reason: error.to_string() })?;
+        let adopted = sample.totals.adopted;
+        sample.totals = shared.get(0).unwrap_or_default();
+        sample.totals.adopted += adopted;
+        sample.cost.sockets += started.elapsed();
+        sample.cost.sockets_cpu += host::thread_cpu() - cpu_before;
+        sample.cost.namespaces = visited.entered;
+        if visited.refused > 0 {
+            sample.degraded.push(Degradation {
+                feature: "namespaces".to_owned(),
+                reason: format!(
+                    "{} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
+                     for that",
+                    visited.refused
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let before = host::thread_cpu();
+        self.holding.set(0, HoldersProgress::default());
+        passes::run(ebpf, "pass_holders", &mut self.buffer, rows)?;
+        let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
+        sample.holders = Some(Holders { descriptors, ..Holders::default() });
+        sample.cost.holders = host::thread_cpu() - before;
+        if self.held_pass.is_multiple_of(SWEEP_EVERY) {
+            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer)?;
+        }
+        Ok(())
+    }
+}
+
+fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
+    row.flags & leaktrace_common::row_flags::FROM_HOLDER != 0
+}
+
+/// Counts up, leaving out 0.
+fn next_number(number: u16) -> u16 {
+    number.wrapping_add(1).max(1)
+}
+
+fn map_array<T: zerocopy::FromBytes + zerocopy::IntoBytes + Copy>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<MappedArray<T>, StartError> {
+    let data = take_map_data(ebpf, name).map_err(|error| StartError::internal(&error))?;
+    MappedArray::new(data, 1).map_err(|error| StartError::internal(&error))
+}

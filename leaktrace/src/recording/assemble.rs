@@ -1,0 +1,236 @@
+//! From what a recording tells to whole samples, and no more of it than is believed: memory stays within [`limits`].
+
+use super::{
+    belief,
+    frame::Damage,
+    head::Head,
+    limits,
+    names::{NamedPlace, PlaceKey},
+    rows::{self, Now},
+    table::{Growing, Step, Table},
+    wire::{Item, Kind, Place, Stack, quality_from_raw},
+};
+use crate::{
+    host::ProcessFacts,
+    sample::{CallsiteStack, Holders, Sample},
+    snapshot::Degradation,
+    symbols::{Location, ModuleId, Role},
+};
+
+/// One sample as it was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The sample.
+    pub sample: Sample,
+    /// Names of places that came up with it.
+    pub names: Vec<NamedPlace>,
+}
+
+/// What the next sample is told in terms of.
+#[derive(Clone, Debug)]
+pub struct Before {
+    sockets: Table<{ rows::SOCKET_CELLS }, 1>,
+    dead: Table<{ rows::SOCKET_CELLS }, 1>,
+    callsites: Table<{ rows::CALLSITE_CELLS }, 1>,
+    holders: Table<{ rows::HOLDER_CELLS }, 2>,
+    processes: Table<{ rows::PROCESS_CELLS }, 1>,
+    degraded: Vec<Degradation>,
+    places: usize,
+    /// What processes, stacks and names have taken so far, in bytes.
+    remembered: usize,
+}
+
+impl Default for Before {
+    fn default() -> Self {
+        Self {
+            sockets: Table::new(limits::SOCKETS),
+            dead: Table::new(limits::DEAD),
+            callsites: Table::new(limits::CALLSITES),
+            holders: Table::new(limits::HOLDERS),
+            processes: Table::new(limits::PROCESSES),
+            degraded: Vec::new(),
+            places: 0,
+            remembered: 0,
+        }
+    }
+}
+
+impl Before {
+    /// How many rows it holds.
+    pub fn rows(&self) -> usize {
+        let Before { sockets, dead, callsites, holders, processes, .. } = self;
+        let sockets = sockets.rows().len() + dead.rows().len();
+        sockets + callsites.rows().len() + holders.rows().len() + processes.rows().len()
+    }
+}
+
+/// All that was told so far.
+#[derive(Debug, Default)]
+pub struct Told {
+    before: Before,
+    /// Every place so far, by number.
+    places: Vec<(PlaceKey, Role)>,
+}
+
+impl Told {
+    /// What the next sample is told in terms of.
+    pub fn before(&self) -> &Before {
+        &self.before
+    }
+
+    /// Forgets what was told since.
+    pub fn go_back(&mut self, before: &Before) {
+        self.before = before.clone();
+        self.places.truncate(before.places);
+    }
+
+    /// Takes one thing that is told of a sample.
+    ///
+    /// # Errors
+    /// When it cannot be, or is more than is believed.
+    pub fn take(&mut self, parts: &mut Parts, item: Item) -> Result<(), Damage> {
+        match item {
+            Item::Row(kind, step) => return parts.rows.take(&self.before, kind, &step),
+            Item::Holders(descriptors) => parts.descriptors = Some(descriptors),
+            Item::Process(process) => {
+                let facts = ProcessFacts::try_from(process)?;
+                self.before.remembered += facts_weight(&facts);
+                parts.processes.push(facts);
+            }
+            Item::Place(place) => {
+                self.before.remembered += place.weight();
+                let is_long = place.name.as_ref().is_some_and(|name| name.len() > limits::NAME);
+                if is_long || self.places.len() >= limits::PLACES {
+                    return Err(Damage::Nonsense("a place that no code has"));
+                }
+                let named = named(place);
+                self.places.push((named.key.clone(), named.role));
+                parts.names.push(named);
+            }
+            Item::Stack(stack) => {
+                let stack = self.stack(stack)?;
+                self.before.remembered += stack_weight(&stack);
+                parts.stacks.push(stack);
+            }
+            Item::Degraded(pairs) => {
+                self.before.degraded =
+                    pairs.into_iter().map(|(feature, reason)| Degradation { feature, reason }).collect();
+            }
+            Item::Head(head) => parts.head = Some(head),
+        }
+        if self.before.remembered > limits::REMEMBERED {
+            return Err(Damage::Nonsense("more processes, stacks and names than are believed (1 GiB)"));
+        }
+        Ok(())
+    }
+
+    fn stack(&self, stack: Stack) -> Result<CallsiteStack, Damage> {
+        if stack.frames.len() > limits::FRAMES {
+            return Err(Damage::Nonsense("a stack that is too deep"));
+        }
+        let location = |(address, place): &(u64, Option<u32>)| {
+            let Some(number) = place else { return Ok(Location::unmapped(*address)) };
+            let ((module, offset, name), _) =
+                self.places.get(*number as usize).ok_or(Damage::Nonsense("a place that was not told"))?;
+            Ok(Location { address: *address, module: module.map(ModuleId), offset: *offset, name: name.clone() })
+        };
+        Ok(CallsiteStack {
+            callsite: stack.callsite,
+            locations: stack.frames.iter().map(location).collect::<Result<_, Damage>>()?,
+            quality: quality_from_raw(stack.quality),
+            reason: stack.reason,
+        })
+    }
+
+    /// The sample, once all of it is told.
+    ///
+    /// # Errors
+    /// When something is missing, or cannot be.
+    pub fn finish(&mut self, parts: Parts) -> Result<Recorded, Damage> {
+        let head = parts.head.ok_or(Damage::Nonsense("a sample without its numbers"))?;
+        let mut sample = head.sample();
+        let now = Now::of(&sample.limits);
+        let (rows, before) = (parts.rows, &mut self.before);
+        let has_dead = parts.descriptors.is_some() || rows.has_dead;
+        rows.sockets.finish(&mut before.sockets);
+        rows.callsites.finish(&mut before.callsites);
+        sample.sockets = before.sockets.rows().iter().map(|cells| rows::to_socket(cells, now)).collect();
+        if has_dead {
+            rows.dead.finish(&mut before.dead);
+            sample.sockets.extend(before.dead.rows().iter().map(|cells| rows::to_socket(cells, now)));
+            sample.sockets.sort_by_key(|row| row.sk);
+        }
+        sample.callsites = before.callsites.rows().iter().map(|cells| rows::to_callsite(cells, now)).collect();
+        if let Some(descriptors) = parts.descriptors {
+            rows.holders.finish(&mut before.holders);
+            rows.processes.finish(&mut before.processes);
+            sample.holders = Some(Holders {
+                rows: before.holders.rows().iter().map(rows::to_holder).collect(),
+                processes: before.processes.rows().iter().map(rows::to_process).collect(),
+                descriptors,
+            });
+        }
+        sample.processes = parts.processes;
+        sample.stacks = parts.stacks;
+        sample.degraded = before.degraded.clone();
+        before.places = self.places.len();
+        belief::check(&sample)?;
+        Ok(Recorded { sample, names: parts.names })
+    }
+}
+
+/// A sample while it is read.
+#[derive(Debug, Default)]
+pub struct Parts {
+    rows: Rows,
+    descriptors: Option<u64>,
+    processes: Vec<ProcessFacts>,
+    stacks: Vec<CallsiteStack>,
+    names: Vec<NamedPlace>,
+    head: Option<Head>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    sockets: Growing<{ rows::SOCKET_CELLS }>,
+    dead: Growing<{ rows::SOCKET_CELLS }>,
+    callsites: Growing<{ rows::CALLSITE_CELLS }>,
+    holders: Growing<{ rows::HOLDER_CELLS }>,
+    processes: Growing<{ rows::PROCESS_CELLS }>,
+    has_dead: bool,
+}
+
+impl Rows {
+    fn take(&mut self, before: &Before, kind: Kind, step: &Step) -> Result<(), Damage> {
+        match kind {
+            Kind::Socket => self.sockets.take(&before.sockets, step),
+            Kind::Dead => {
+                self.has_dead = true;
+                self.dead.take(&before.dead, step)
+            }
+            Kind::Callsite => self.callsites.take(&before.callsites, step),
+            Kind::Holder => self.holders.take(&before.holders, step),
+            Kind::Process => self.processes.take(&before.processes, step),
+        }
+    }
+}
+
+fn named(place: Place) -> NamedPlace {
+    NamedPlace {
+        key: (place.module, place.offset, place.name.map(Into::into)),
+        role: if place.is_leaf { Role::Leaf } else { Role::Return },
+        frames: place.frames.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn facts_weight(facts: &ProcessFacts) -> usize {
+    let placement = &facts.placement;
+    let texts = [&facts.exe, &placement.cgroup, &placement.container, &placement.pod, &placement.unit];
+    size_of::<ProcessFacts>() + facts.comm.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+}
+
+fn stack_weight(stack: &CallsiteStack) -> usize {
+    let location = |location: &Location| size_of::<Location>() + location.name.as_ref().map_or(0, |name| name.len());
+    let reason = stack.reason.as_ref().map_or(0, String::len);
+    size_of::<CallsiteStack>() + reason + stack.locations.iter().map(location).sum::<usize>()
+}

@@ -1,0 +1,98 @@
+//! The beginning of a recording: whether a file is one, and by whom.
+
+use super::{
+    frame::{self, Damage, FrameKind, HEADER_BYTES, MAGIC, VERSION},
+    wire::Start,
+};
+use crate::report::clean;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// A file that cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system does not give it.
+    #[error("cannot read the recording {path}: {reason}")]
+    Io {
+        /// As given.
+        path: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A folder, a pipe, a device.
+    #[error("cannot replay {path}: it is no regular file; name a file that `leaktrace record` wrote")]
+    NoFile {
+        /// As given.
+        path: String,
+    },
+    /// Something else.
+    #[error("{path} is no recording; name a file that `leaktrace record` wrote")]
+    Foreign {
+        /// As given.
+        path: String,
+    },
+    /// A later program wrote it.
+    #[error(
+        "{path} is a recording of version {version}, and this leaktrace reads up to version {VERSION}: use a newer leaktrace"
+    )]
+    Newer {
+        /// As given.
+        path: String,
+        /// What it says.
+        version: u32,
+    },
+    /// Not even its beginning is whole.
+    #[error("{path} is a recording, but nothing of it can be replayed: {damage}")]
+    Damaged {
+        /// As given.
+        path: String,
+        /// What is wrong.
+        damage: Damage,
+    },
+}
+
+/// Opens a file, and tells how to call it.
+pub(super) fn file(path: &Path) -> Result<(File, String), OpenError> {
+    let shown = clean(&path.to_string_lossy()).into_owned();
+    let io = |reason| OpenError::Io { path: shown.clone(), reason };
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(OpenError::NoFile { path: shown });
+    }
+    let file = File::open(path).map_err(io)?;
+    Ok((file, shown))
+}
+
+/// Reads what stands before the first sample, of what errors call `path`.
+pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &str) -> Result<Start, OpenError> {
+    let shown = || path.to_owned();
+    let io = |reason| OpenError::Io { path: shown(), reason };
+    let mut header = [0; HEADER_BYTES];
+    let length = frame::fill(input, &mut header).map_err(io)?;
+    if length < MAGIC.len() || header[..MAGIC.len()] != MAGIC {
+        return Err(OpenError::Foreign { path: shown() });
+    }
+    let damaged = |damage| OpenError::Damaged { path: shown(), damage };
+    if length < HEADER_BYTES {
+        return Err(damaged(Damage::Cut));
+    }
+    let word = |at: usize| header[at..at + 4].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    let (version, sum) = (word(8), word(12));
+    if crc32fast::hash(&header[..12]) != sum {
+        return Err(damaged(Damage::Checksum));
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { path: shown(), version });
+    }
+    if version == 0 {
+        return Err(damaged(Damage::Nonsense("a version that never was")));
+    }
+    let first = frame::read(input, buffer).map_err(damaged)?.ok_or_else(|| damaged(Damage::Cut))?;
+    if first.kind != FrameKind::Start {
+        return Err(damaged(Damage::Nonsense("no beginning")));
+    }
+    postcard::from_bytes(&first.body).map_err(|_| damaged(Damage::Nonsense("a beginning that cannot be decoded")))
+}
