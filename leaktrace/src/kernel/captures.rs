@@ -6,7 +6,10 @@ use leaktrace_common::{StackCapture, TreeExec};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -36,6 +39,8 @@ impl News {
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Vec<News>>,
+    /// Copies that found no room among those.
+    dropped: AtomicU64,
     news: Condvar,
 }
 
@@ -78,6 +83,11 @@ impl Captures {
         drop(self.shared.news.wait_timeout_while(waiting, longest, |waiting| waiting.is_empty()));
     }
 
+    /// How many copies came while too many waited.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
     /// All that came since the last call.
     pub fn take(&self) -> Vec<News> {
         std::mem::take(&mut *self.shared.waiting())
@@ -107,9 +117,9 @@ fn empty(mut ring: RingBuf<MapData>, stop: &OwnedFd, into: &Shared) {
         }
         while let Some(item) = ring.next() {
             let mut waiting = into.waiting();
-            if waiting.len() < MOST_WAITING
-                && let Some(news) = News::from_bytes(&item)
-            {
+            if waiting.len() >= MOST_WAITING {
+                into.dropped.fetch_add(1, Ordering::Relaxed);
+            } else if let Some(news) = News::from_bytes(&item) {
                 waiting.push(news);
                 into.news.notify_one();
             }

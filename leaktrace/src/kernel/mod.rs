@@ -287,6 +287,7 @@ impl Tracer {
         self.damaged += rows.damaged;
         sample.damaged = self.damaged;
         sample.losses = self.losses.get(0).unwrap_or_default();
+        sample.losses.captures += self.stacks.dropped();
         sample.limits = self.settings.get(0).unwrap_or_default();
         self.callsites.collect(&mut sample, &mut self.stacks)?;
         // After the call sites: an index that was given back just now belongs to a process that is gone, whose last words

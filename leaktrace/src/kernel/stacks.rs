@@ -41,6 +41,8 @@ pub struct StackReader {
     unwind: Unwind,
     captures: Captures,
     pending: HashMap<u32, Box<StackCapture>>,
+    /// Copies that came while too many waited to be placed.
+    dropped: u64,
     stacks: Stacks,
     /// Trust by process, with the start time that tells a reused id apart.
     trusted: HashMap<u32, (u64, Trust)>,
@@ -55,6 +57,7 @@ impl StackReader {
             unwind,
             captures,
             pending: HashMap::new(),
+            dropped: 0,
             stacks: Stacks::new(modules, images),
             trusted: HashMap::new(),
             recent: HashMap::new(),
@@ -76,7 +79,7 @@ impl StackReader {
                     callsites.push(capture.callsite);
                     self.pending.insert(capture.callsite, capture);
                 }
-                News::Stack(_) => {}
+                News::Stack(_) => self.dropped += 1,
             }
         }
         for pid in execs {
@@ -85,6 +88,11 @@ impl StackReader {
             }
         }
         callsites
+    }
+
+    /// How many copies were taken by the hooks and found no room here.
+    pub fn dropped(&self) -> u64 {
+        self.dropped + self.captures.dropped()
     }
 
     /// Whether a copy of this call site's stack waits to be placed.
