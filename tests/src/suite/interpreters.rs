@@ -83,3 +83,28 @@ fn node() -> std::result::Result<PathBuf, String> {
         false => Err("node is not installed (package nodejs)".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_source_imports_is_among_what_its_interpreter_needs() -> Result<()> {
+        let Ok(python) = Interpreter::Python.find() else { return Ok(()) };
+        let (program, files) = Interpreter::Python.needs(&python, "import json\nprint('is not asked')\n")?;
+        assert!(program.is_absolute(), "{}", program.display());
+        for module in ["os.py", "encodings/utf_8.py", "json/decoder.py"] {
+            assert!(files.iter().any(|file| file.ends_with(module)), "{module} is not among {files:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn node_can_say_what_it_needs() -> Result<()> {
+        let Ok(node) = Interpreter::Node.find() else { return Ok(()) };
+        let (program, files) = Interpreter::Node.needs(&node, "")?;
+        assert!(program.is_absolute(), "{}", program.display());
+        assert!(files.iter().all(|file| file.is_file()), "{files:?}");
+        Ok(())
+    }
+}
