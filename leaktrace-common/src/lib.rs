@@ -25,7 +25,7 @@ pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};
 pub use row::{HolderRow, HoldersProgress, ProcessRow, SocketRow, row_flags, row_kind};
 pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};
-pub use stack::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
+pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};
 pub use tree::{LeftRow, MAX_TREE, TreeExec, TreeProcess};

@@ -117,7 +117,8 @@ pub struct Losses {
     pub stacks: u64,
     /// Records dropped by a pass because their socket was gone: a close was not heard.
     pub stale_records: u64,
-    /// Stack copies for unwinding that found no room or exceeded a process's rate.
+    /// Call sites whose stack copy for unwinding found no room or exceeded the rate of its process. The next open there tries
+    /// again.
     pub captures: u64,
 }
 

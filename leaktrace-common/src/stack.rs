@@ -63,3 +63,15 @@ pub struct StackCapture {
 }
 
 const _: () = assert!(size_of::<StackCapture>() == 48 + STACK_COPY_BYTES);
+
+/// How many stack copies of one process were taken of late.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct CopyRate {
+    /// When counting began, `CLOCK_BOOTTIME`.
+    pub since_ns: u64,
+    /// Copies since then.
+    pub copies: u64,
+}
+
+const _: () = assert!(size_of::<CopyRate>() == 16);

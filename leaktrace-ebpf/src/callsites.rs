@@ -1,16 +1,17 @@
 //! Finding the call site of an open, or making one.
 
 use crate::{
-    kernel::{UserRegisters, user_registers},
+    copies,
+    kernel::user_registers,
     lifecycle::Twin,
-    maps::{CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
+    maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
     stack,
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel, generated::bpf_probe_read_user},
+    helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
-use leaktrace_common::{CallsiteKey, Direction, STACK_COPY_BYTES, StackCapture, StackEntry, capture, setup_flags};
+use leaktrace_common::{CallsiteKey, Direction, StackEntry, capture, setup_flags};
 
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
@@ -43,7 +44,7 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
     }
     if let Some(index) = lookup(&key) {
         if enabled(setup_flags::STACK_COPIES) {
-            copy_if_wanted(index, tgid, registers);
+            copies::take_if_wanted(index, tgid, registers, now_ns);
         }
         return index;
     }
@@ -59,7 +60,7 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
         && index != UNKNOWN
         && let Some(registers) = registers
     {
-        copy_stack(index, tgid, &registers);
+        copies::take(index, tgid, &registers, now_ns);
     }
     index
 }
@@ -140,64 +141,4 @@ fn create(key: &CallsiteKey, stack: Option<&mut StackEntry>, now_ns: u64, comm: 
     unsafe { (*site).key.tgid = 0 };
     let _ = FREE_CALLSITES.push(index, 0);
     lookup(key).unwrap_or(UNKNOWN)
-}
-
-/// Makes up for a copy that found no room.
-#[inline(always)]
-fn copy_if_wanted(index: u32, tgid: u32, registers: Option<UserRegisters>) {
-    let Some(site) = CALLSITES.get_ptr(index) else { return };
-    // SAFETY: the pointer is a live map value.
-    if unsafe { (*site).copy_wanted } != 0
-        && let Some(registers) = registers
-    {
-        want_copy(index, 0);
-        copy_stack(index, tgid, &registers);
-    }
-}
-
-#[inline(always)]
-fn want_copy(index: u32, wanted: u64) {
-    if let Some(site) = CALLSITES.get_ptr_mut(index) {
-        // SAFETY: the pointer is a live map value.
-        unsafe { (*site).copy_wanted = wanted };
-    }
-}
-
-/// Hands user space the registers and as much of the stack as can be read.
-#[inline(always)]
-fn copy_stack(index: u32, tgid: u32, registers: &UserRegisters) {
-    let Some(mut room) = CAPTURES.reserve::<StackCapture>(0) else {
-        count_lost!(captures);
-        want_copy(index, 1);
-        return;
-    };
-    let copy = room.as_mut_ptr();
-    // SAFETY: the reservation is STACK_COPY_BYTES long behind `bytes`.
-    let to = unsafe { &raw mut (*copy).bytes }.cast::<u8>();
-    // The end of the stack may be nearer than the buffer is long: then pieces of falling size, up to 512 bytes before the
-    // end. Halving alone would stop short of the thread's start in every program whose `main` has a large frame.
-    let mut len = 16384;
-    let mut copied = 0;
-    while len >= 512 && copied + len <= STACK_COPY_BYTES as u32 {
-        // SAFETY: the pieces sum up to no more than the reservation.
-        let to = unsafe { to.add(copied as usize) };
-        let from = registers.sp.wrapping_add(u64::from(copied));
-        // SAFETY: the helper checks the user address itself.
-        if unsafe { bpf_probe_read_user(to.cast(), len, from as *const _) } == 0 {
-            copied += len;
-        }
-        len /= 2;
-    }
-    // SAFETY: the reservation is exactly one StackCapture.
-    let copy = unsafe { &mut *copy };
-    copy.callsite = index;
-    copy.tgid = tgid;
-    copy.ip = registers.ip;
-    copy.sp = registers.sp;
-    copy.bp = registers.bp;
-    copy.lr = 0;
-    copy.len = copied;
-    copy._pad = 0;
-    // Wakes user space, which must see the process's memory map while there is one: once for a call site.
-    room.submit(0);
 }

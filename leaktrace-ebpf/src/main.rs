@@ -5,6 +5,7 @@
 #![feature(asm_experimental_arch)]
 
 mod callsites;
+mod copies;
 mod hooks;
 mod kernel;
 mod lifecycle;

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use core::{arch::asm, ptr::read_volatile};
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, HoldersProgress, Losses, MAX_CALLSITES, MAX_TREE, Offsets, PassSettings, PassTotals,
-    Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
+    CallsiteCounters, CallsiteKey, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_TREE, Offsets, PassSettings,
+    PassTotals, Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -23,6 +23,10 @@ pub static CALLSITE_INDEX: HashMap<CallsiteKey, u32> = HashMap::with_max_entries
 /// How many call sites of a process were told apart by more than frame pointers.
 #[map]
 pub static FINE_CALLSITES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_CALLSITES, 0);
+
+/// How many stack copies of a process were taken of late.
+#[map]
+pub static COPY_RATES: HashMap<u32, CopyRate> = HashMap::with_max_entries(MAX_CALLSITES, 0);
 
 /// Identity, counters and pass sums of each call site; user space maps it.
 #[map]

@@ -162,6 +162,16 @@ pub struct Lost {
     pub stacks: u64,
     /// Samples that were not taken, or arrived damaged.
     pub samples: u64,
+    /// Stack copies for unwinding that found no room, or exceeded the rate of their process.
+    #[serde(default)]
+    pub captures: u64,
+}
+
+impl Lost {
+    /// Whether anything was.
+    pub fn any(&self) -> bool {
+        [self.sockets_unattributed, self.stacks, self.samples, self.captures].iter().any(|count| *count > 0)
+    }
 }
 
 /// Sums over everything that matches the filters.

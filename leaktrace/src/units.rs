@@ -225,14 +225,13 @@ pub fn format_count(count: u64) -> String {
 
 /// A count and its noun: `1 socket`, `1,234 sockets`.
 pub fn format_counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 {
-        ""
-    } else if noun.ends_with("ss") {
-        "es"
-    } else {
-        "s"
+    let (stem, ending) = match noun.strip_suffix('y') {
+        _ if count == 1 => (noun, ""),
+        Some(stem) => (stem, "ies"),
+        None if noun.ends_with("ss") => (noun, "es"),
+        None => (noun, "s"),
     };
-    format!("{} {noun}{plural}", format_count(count))
+    format!("{} {stem}{ending}", format_count(count))
 }
 
 #[cfg(test)]

@@ -119,4 +119,5 @@ fn rates_and_counts_read_at_a_glance() {
     assert_eq!(format_count(1_234_567), "1,234,567");
     assert_eq!(format_counted(1, "socket"), "1 socket");
     assert_eq!(format_counted(1_200, "process"), "1,200 processes");
+    assert_eq!(format_counted(2, "stack copy"), "2 stack copies");
 }

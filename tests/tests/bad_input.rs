@@ -193,3 +193,28 @@ fn a_full_table_is_counted_and_costs_only_attribution() {
     assert_eq!(shown as u64, class.count.unwrap(), "sockets without a record are still sockets");
     assert!(report.health.lost.sockets_unattributed > 0, "nothing is said about {:?}", report.health.lost);
 }
+
+#[test]
+fn a_process_with_ever_new_stacks_has_few_of_them_copied_at_a_time() {
+    let Some(leaktrace) = leaktrace() else { return };
+    use leaktrace_tests::suite::tracer::Tracer;
+    /// What the hooks copy for one process in a second.
+    const RATE: u64 = 128;
+    const STACKS: u64 = 400;
+    let words = ["report", "--duration", "60s", "--format", "json", "--all"];
+    let mut tracer = Tracer::start(&leaktrace, &words).unwrap();
+    assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
+    let mut deep = std::process::Command::new(env!("CARGO_BIN_EXE_deep"));
+    deep.args(["--frames", "12", "--stacks", &STACKS.to_string(), "--seconds", "1"]).stdout(Stdio::piped());
+    let deep = deep.spawn().unwrap();
+    let pid = deep.id();
+    let said: serde_json::Value = serde_json::from_slice(&deep.wait_with_output().unwrap().stdout).unwrap();
+    tracer.signal(nix::sys::signal::Signal::SIGTERM).unwrap();
+    let (report, _) = tracer.wait().unwrap().report().unwrap();
+    let lost = &report.health.lost;
+    // It comes by all of them within a fraction of a second, or of two.
+    assert!((STACKS - 2 * RATE..=STACKS).contains(&lost.captures), "nothing is said about it: {lost:?}");
+    assert_eq!(lost.stacks, 0, "a stack that is not copied has its frame pointers");
+    let opened: u64 = report.callsites.iter().filter(|site| site.pids.contains(&pid)).map(|site| site.opened).sum();
+    assert_eq!(Some(opened), said["connects"].as_u64(), "and is counted like any other");
+}

@@ -11,7 +11,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackCapture, StackEntry};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, CopyRate, MAX_CALLSITES, StackCapture, StackEntry};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -33,6 +33,13 @@ struct PodStack(StackEntry);
 // SAFETY: StackEntry is plain data without padding, as its derives prove.
 unsafe impl aya::Pod for PodStack {}
 
+/// A rate that aya may copy out of the kernel.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodRate(CopyRate);
+// SAFETY: CopyRate is plain data without padding, as its derives prove.
+unsafe impl aya::Pod for PodRate {}
+
 /// How many unused call sites of dead processes are given back in one sample.
 const MOST_GIVEN_BACK: usize = 1024;
 
@@ -49,6 +56,7 @@ pub struct CallsiteTable {
     stacks: Array<MapData, PodStack>,
     index: HashMap<MapData, PodKey, u32>,
     fine: HashMap<MapData, u32, u32>,
+    rates: HashMap<MapData, u32, PodRate>,
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
     /// Placed since the last sample.
@@ -64,6 +72,7 @@ impl CallsiteTable {
         let stacks = Map::Array(take_map_data(ebpf, "STACKS").map_err(internal)?);
         let index = Map::HashMap(take_map_data(ebpf, "CALLSITE_INDEX").map_err(internal)?);
         let fine = Map::HashMap(take_map_data(ebpf, "FINE_CALLSITES").map_err(internal)?);
+        let rates = Map::HashMap(take_map_data(ebpf, "COPY_RATES").map_err(internal)?);
         let mut pool = CallsitePool::new(ebpf)?;
         pool.top_up(0);
         Ok(Self {
@@ -71,6 +80,7 @@ impl CallsiteTable {
             stacks: Array::try_from(stacks).map_err(internal)?,
             index: HashMap::try_from(index).map_err(internal)?,
             fine: HashMap::try_from(fine).map_err(internal)?,
+            rates: HashMap::try_from(rates).map_err(internal)?,
             pool,
             known: BTreeMap::new(),
             placed: BTreeMap::new(),
@@ -149,6 +159,7 @@ impl CallsiteTable {
                 self.known.remove(&index);
                 // Gone already if the process had another call site.
                 let _ = self.fine.remove(&key.tgid);
+                let _ = self.rates.remove(&key.tgid);
                 self.pool.give_back(index);
             }
         }

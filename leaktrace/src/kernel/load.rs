@@ -77,6 +77,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
         add_map_flags(&mut object, "CALLSITE_INDEX", NO_PREALLOC);
         add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);
+        add_map_flags(&mut object, "COPY_RATES", NO_PREALLOC);
     }
     raise_memlock();
     EbpfLoader::new()

@@ -154,7 +154,7 @@ pub fn degraded() -> Snapshot {
                 .into(),
         },
     ];
-    snapshot.health.lost = Lost { sockets_unattributed: 12, stacks: 3, samples: 1 };
+    snapshot.health.lost = Lost { sockets_unattributed: 12, stacks: 3, samples: 1, captures: 2 };
     snapshot.health.tcp_memory_bytes = Some(64 << 20);
     snapshot.health.tcp_memory_gap_bytes = Some(43 << 20);
     snapshot.health.ignored = 7;

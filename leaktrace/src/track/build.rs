@@ -114,6 +114,7 @@ impl Tracker {
                 sockets_unattributed: self.losses.sockets_unattributed.max(self.totals.unattributed),
                 stacks: self.losses.stacks,
                 samples: self.damaged,
+                captures: self.losses.captures,
             },
             cpu_s: Some(self.cost.cpu.as_secs_f64()),
             rss_bytes: Some(self.cost.rss_bytes),

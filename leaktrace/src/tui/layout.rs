@@ -40,8 +40,7 @@ pub fn fits_both(app: &App) -> bool {
 pub fn has_warning(app: &App) -> bool {
     app.data.as_ref().is_some_and(|data| {
         let health = &data.snapshot.health;
-        let lost = &health.lost;
-        !health.degraded.is_empty() || lost.sockets_unattributed + lost.stacks + lost.samples > 0
+        !health.degraded.is_empty() || health.lost.any()
     })
 }
 

@@ -121,7 +121,7 @@ pub fn snapshot(size: Size, tick: u64) -> Snapshot {
 
 /// The same, with losses.
 pub fn lossy(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.health.lost = Lost { sockets_unattributed: 1234, stacks: 17, samples: 1 };
+    snapshot.health.lost = Lost { sockets_unattributed: 1234, stacks: 17, samples: 1, captures: 2 };
     snapshot
 }
 

@@ -1,4 +1,5 @@
-//! `deep --frames N [--seconds S]`: connects again and again from exactly N frames deep, with frame pointers, and prints how often.
+//! `deep --frames N [--stacks K] [--seconds S]`: connects again and again from exactly N frames deep, with frame pointers, by K
+//! ways in turn, and prints how often.
 //!
 //! The load of `cargo xtask bench capture`. Nobody listens where it connects to, so the hook on opening is nearly all that a tracer
 //! does here. It knows nothing of leaktrace.
@@ -15,22 +16,25 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut span, mut frames) = (Duration::from_secs(1), 8);
+    let (mut span, mut frames, mut stacks) = (Duration::from_secs(1), 8_u64, 1_u64);
     load::options(|option, value| {
         match option {
             "--seconds" => span = Duration::try_from_secs_f64(value.parse()?)?,
             "--frames" => frames = value.parse()?,
-            _ => bail!("no option {option}; there are --frames and --seconds"),
+            "--stacks" => stacks = value.parse()?,
+            _ => bail!("no option {option}; there are --frames, --stacks and --seconds"),
         }
         Ok(())
     })?;
     ensure!((2..=100).contains(&frames), "between 2 and 100 frames are possible");
+    let most = 1 << (frames - 2).min(16);
+    ensure!((1..=most).contains(&stacks), "between 1 and {most} ways lead that deep");
     let address = SockAddr::from(closed_port()?);
     let begun = Instant::now();
     let mut connects = 0_u64;
     while begun.elapsed() < span {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("cannot open a socket")?;
-        let refused = chain::connect(frames, &socket, &address)?;
+        let refused = chain::connect(frames, connects % stacks, &socket, &address)?;
         ensure!(refused == -i64::from(libc::ECONNREFUSED), "connect gave {refused}, not a refusal");
         connects += 1;
     }
@@ -55,27 +59,34 @@ mod chain {
     use std::os::fd::AsRawFd as _;
 
     /// Connects with `frames` frames on the stack, the first being the one that enters the kernel; gives what the kernel says.
-    pub fn connect(frames: u64, socket: &Socket, address: &SockAddr) -> Result<i64> {
+    /// Each bit of `way` decides which of two calls leads one frame deeper.
+    pub fn connect(frames: u64, way: u64, socket: &Socket, address: &SockAddr) -> Result<i64> {
         let descriptor = u64::try_from(socket.as_raw_fd())?;
         // SAFETY: the address is valid for its length during the call, and the functions keep to the C convention.
-        Ok(unsafe { start(frames - 2, descriptor, address.as_ptr().cast(), u64::from(address.len())) })
+        Ok(unsafe { start(frames - 2, descriptor, address.as_ptr().cast(), u64::from(address.len()), way) })
     }
 
     /// Begins a chain of frame pointers, as a thread's first function does.
     #[unsafe(naked)]
-    unsafe extern "C" fn start(calls: u64, descriptor: u64, address: *const u8, len: u64) -> i64 {
+    unsafe extern "C" fn start(calls: u64, descriptor: u64, address: *const u8, len: u64, way: u64) -> i64 {
         naked_asm!("push rbp", "xor ebp, ebp", "call {deeper}", "pop rbp", "ret", deeper = sym deeper)
     }
 
     /// Calls itself `calls` times, then connect(2), number 42.
     #[unsafe(naked)]
-    unsafe extern "C" fn deeper(calls: u64, descriptor: u64, address: *const u8, len: u64) -> i64 {
+    unsafe extern "C" fn deeper(calls: u64, descriptor: u64, address: *const u8, len: u64, way: u64) -> i64 {
         naked_asm!(
             "push rbp",
             "mov rbp, rsp",
             "test rdi, rdi",
             "jz 2f",
             "dec rdi",
+            "shr r8, 1",
+            "jc 3f",
+            "call {deeper}",
+            "pop rbp",
+            "ret",
+            "3:",
             "call {deeper}",
             "pop rbp",
             "ret",
@@ -97,7 +108,7 @@ mod chain {
     use super::{Result, SockAddr, Socket, bail};
 
     /// See the other one.
-    pub fn connect(_: u64, _: &Socket, _: &SockAddr) -> Result<i64> {
+    pub fn connect(_: u64, _: u64, _: &Socket, _: &SockAddr) -> Result<i64> {
         bail!("this program is written for x86-64 only")
     }
 }

@@ -1,7 +1,8 @@
 //! `suite`: runs every scenario on every kind of hook, here, and prints a table.
 //!
 //! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--symbols|--no-symbols] [--keep FOLDER] [--list]`
-//! `suite --build-programs FOLDER` builds the programs of every language there, for machines without compilers.
+//! `suite --prepare-programs FOLDER` puts the programs of every language there, for machines without compilers, and
+//! prints which files their interpreters read.
 //! `$LEAKTRACE` is the program under test; the zoo is found beside this program. Exits with 1 when a cell failed or
 //! was skipped without being expected to, with 2 when the suite cannot run.
 
@@ -34,13 +35,13 @@ struct Options {
     symbols: Symbols,
     keep: Option<PathBuf>,
     list: bool,
-    build: Option<PathBuf>,
+    prepare: Option<PathBuf>,
 }
 
 fn options() -> Result<Options> {
     let hooks = ["fentry", "kprobe", "tracepoint"].map(str::to_owned).to_vec();
     let (place, symbols) = (Place::Host, Symbols::Expected);
-    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false, build: None };
+    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false, prepare: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
@@ -52,7 +53,7 @@ fn options() -> Result<Options> {
             "--only" => options.only.push(value()?),
             "--no-symbols" => options.symbols = Symbols::Ignored,
             "--keep" => options.keep = Some(value()?.into()),
-            "--build-programs" => options.build = Some(value()?.into()),
+            "--prepare-programs" => options.prepare = Some(value()?.into()),
             "--list" => options.list = true,
             _ => anyhow::bail!("no option {word}"),
         }
@@ -62,8 +63,11 @@ fn options() -> Result<Options> {
 
 fn run() -> Result<bool> {
     let options = options()?;
-    if let Some(folder) = &options.build {
-        return languages::build_all(folder).map(|()| true);
+    if let Some(folder) = &options.prepare {
+        for file in languages::prepare_all(folder)? {
+            println!("{}", file.display());
+        }
+        return Ok(true);
     }
     let mut scenarios = scenario::all();
     if !options.only.is_empty() {

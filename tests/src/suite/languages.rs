@@ -2,12 +2,14 @@
 //!
 //! What is built and how is decided here and nowhere else; a compiler that is not there is a reason, never an error.
 
+use super::interpreters::Interpreter;
 use super::real::{Workshop, runs};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where programs lie that another machine has built: one without compilers, such as a virtual machine of the matrix.
+/// Where programs lie that another machine has prepared, for one without compilers, such as a virtual machine of the
+/// matrix.
 pub const PREBUILT_VARIABLE: &str = "LEAKTRACE_PROGRAMS";
 
 /// A program and how it comes to be.
@@ -27,10 +29,8 @@ enum Recipe {
     Compile { tool: &'static str, package: &'static str, words: &'static [&'static str] },
     /// The same with gcc, then stripped, with its debug information in a file of its own.
     DebugLink,
-    /// CPython 3.12 or later, told to name its functions.
-    Python,
-    /// Node, told to name its functions.
-    Node,
+    /// Nothing is built: the source is run.
+    Interpret(Interpreter),
 }
 
 const C: (&str, &str) = ("leak.c", include_str!("../../real/calls/leak.c"));
@@ -76,8 +76,8 @@ pub const LANGUAGES: &[Language] = &[
     compiled("go-pie", GO, GOLANG, &["build", "-buildmode=pie"]),
     compiled("go-cgo-linked", GO, GOLANG, &["build", "-tags=netcgo"]),
     compiled("go-cgo-call", CGO, GOLANG, &["build"]),
-    Language { name: "python-perf", source: PYTHON, recipe: Recipe::Python },
-    Language { name: "node-perf", source: NODE, recipe: Recipe::Node },
+    Language { name: "python-perf", source: PYTHON, recipe: Recipe::Interpret(Interpreter::Python) },
+    Language { name: "node-perf", source: NODE, recipe: Recipe::Interpret(Interpreter::Node) },
 ];
 
 /// The language of that name.
@@ -88,7 +88,7 @@ pub fn find(name: &str) -> Option<&'static Language> {
 impl Language {
     /// Whether a binary comes out of it, which a machine without compilers can run.
     pub fn is_native(&self) -> bool {
-        matches!(self.recipe, Recipe::Compile { .. } | Recipe::DebugLink)
+        !matches!(self.recipe, Recipe::Interpret(_))
     }
 
     /// What to show to gdb: the same code with its symbols, where this program has none that gdb can read.
@@ -104,21 +104,24 @@ impl Language {
     /// # Errors
     /// When a compiler is there but fails.
     pub fn command(&self, folder: &Path) -> Result<std::result::Result<Command, String>> {
-        if self.is_native() {
+        let Recipe::Interpret(interpreter) = self.recipe else {
             return Ok(self.program(folder)?.map(Command::new));
-        }
-        let (tool, words): (_, &[&str]) = match self.recipe {
-            Recipe::Python => (python_with_perf(), &["-X", "perf"]),
-            _ => (node(), &["--perf-basic-prof", "--interpreted-frames-native-stack"]),
         };
-        let tool = match tool {
-            Ok(tool) => tool,
+        let found = self.prebuilt().unwrap_or_else(|| interpreter.find());
+        let mut command = match found {
+            Ok(found) => Command::new(found),
             Err(why) => return Ok(Err(why)),
         };
-        let mut command = Command::new(tool);
         // Node writes a log of its own into its working directory.
-        command.args(words).arg(self.write(folder)?).current_dir(folder);
+        command.args(interpreter.words()).arg(self.write(folder)?).current_dir(folder);
         Ok(Ok(command))
+    }
+
+    /// What another machine has prepared under this name: a program, or a link to the interpreter. `None` where programs
+    /// are built or found here.
+    fn prebuilt(&self) -> Option<std::result::Result<PathBuf, String>> {
+        let program = Path::new(&std::env::var_os(PREBUILT_VARIABLE)?).join(self.name);
+        Some(program.canonicalize().map_err(|_| "was not prepared on the host".to_owned()))
     }
 
     /// The program itself, for languages that have one.
@@ -126,9 +129,8 @@ impl Language {
     /// # Errors
     /// When a compiler is there but fails.
     pub fn program(&self, folder: &Path) -> Result<std::result::Result<PathBuf, String>> {
-        if let Some(prebuilt) = std::env::var_os(PREBUILT_VARIABLE) {
-            let program = Path::new(&prebuilt).join(self.name);
-            return Ok(if program.is_file() { Ok(program) } else { Err("was not built beforehand".into()) });
+        if let Some(prebuilt) = self.prebuilt() {
+            return Ok(prebuilt);
         }
         let program = folder.join(self.name);
         if program.is_file() {
@@ -154,27 +156,21 @@ impl Language {
         Ok(Ok(program))
     }
 
-    fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let path = folder.join(self.source.0);
-        std::fs::write(&path, self.source.1).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-}
-
-/// Builds every native program whose compiler is there, and says on stderr which are not.
-///
-/// # Errors
-/// When a compiler fails, or the folder cannot be written.
-pub fn build_all(folder: &Path) -> Result<()> {
-    let workshop = Workshop::open()?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for language in LANGUAGES.iter().filter(|language| language.is_native()) {
-        let program = match language.program(workshop.folder())? {
+    /// Makes ready in `folder` what [`Language::prebuilt`] looks for; the files that it needs beside it.
+    fn prepare(&self, workshop: &Workshop, folder: &Path) -> Result<std::result::Result<Vec<PathBuf>, String>> {
+        if let Recipe::Interpret(interpreter) = self.recipe {
+            let found = match interpreter.find() {
+                Ok(found) => found,
+                Err(why) => return Ok(Err(why)),
+            };
+            let (program, files) = interpreter.needs(&found, self.source.1)?;
+            let link = folder.join(self.name);
+            std::os::unix::fs::symlink(&program, &link).with_context(|| format!("cannot make {}", link.display()))?;
+            return Ok(Ok(files.into_iter().chain([program]).collect()));
+        }
+        let program = match self.program(workshop.folder())? {
             Ok(program) => program,
-            Err(why) => {
-                eprintln!("suite: {} is not built: {why}", language.name);
-                continue;
-            }
+            Err(why) => return Ok(Err(why)),
         };
         // Beside the program, where a debug link is looked for.
         let debug = debug_file(&program);
@@ -182,8 +178,32 @@ pub fn build_all(folder: &Path) -> Result<()> {
             let to = folder.join(file.file_name().unwrap_or_default());
             std::fs::copy(file, &to).with_context(|| format!("cannot copy {}", file.display()))?;
         }
+        Ok(Ok(Vec::new()))
     }
-    Ok(())
+
+    fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join(self.source.0);
+        std::fs::write(&path, self.source.1).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// Builds every native program whose compiler is there, links every interpreter that is there, and says on stderr which
+/// are not. What comes back are files that the interpreters read, each needed under its own path.
+///
+/// # Errors
+/// When a compiler or an interpreter fails, or the folder cannot be written.
+pub fn prepare_all(folder: &Path) -> Result<Vec<PathBuf>> {
+    let workshop = Workshop::open()?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut needed = Vec::new();
+    for language in LANGUAGES {
+        match language.prepare(&workshop, folder)? {
+            Ok(more) => needed.extend(more),
+            Err(why) => eprintln!("suite: {} is not prepared: {why}", language.name),
+        }
+    }
+    Ok(needed)
 }
 
 fn debug_file(program: &Path) -> PathBuf {
@@ -194,25 +214,4 @@ fn must(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
-}
-
-/// A CPython that can name its functions: in `PATH`, or beside others as pyenv keeps them.
-fn python_with_perf() -> std::result::Result<PathBuf, String> {
-    let names = ["python3", "python3.12", "python3.13", "python3.14"].map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
-    let versions = home.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let kept = versions.map(|version| version.path().join("bin/python3"));
-    let knows = |python: &PathBuf| {
-        let check = "import sys; sys.exit(not getattr(sys, 'is_stack_trampoline_active', lambda: False)())";
-        let asked = Command::new(python).args(["-X", "perf", "-c", check]).output();
-        asked.is_ok_and(|output| output.status.success())
-    };
-    names.into_iter().chain(kept).find(knows).ok_or_else(|| "no CPython 3.12 or later is installed".into())
-}
-
-fn node() -> std::result::Result<PathBuf, String> {
-    match runs("node", "--version") {
-        true => Ok("node".into()),
-        false => Err("node is not installed (package nodejs)".into()),
-    }
 }

@@ -7,6 +7,7 @@ pub mod cells;
 pub mod check;
 pub mod child;
 pub mod gdb;
+pub mod interpreters;
 pub mod languages;
 pub mod locked_down;
 pub mod real;

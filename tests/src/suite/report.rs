@@ -51,6 +51,7 @@ pub struct Lost {
     pub sockets_unattributed: u64,
     pub stacks: u64,
     pub samples: u64,
+    pub captures: u64,
 }
 
 /// Sums.
@@ -209,7 +210,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("settings", "threshold_s stall_s idle_s interval_s filters"),
     ("health", "hooks degraded lost cpu_s rss_bytes"),
     ("health/degraded", "feature reason"),
-    ("health/lost", "sockets_unattributed stacks samples"),
+    ("health/lost", "sockets_unattributed stacks samples captures"),
     ("totals", "open opened closed flagged rx_queue_bytes memory_bytes"),
     ("processes", "pid comm exe container cgroup open flagged fds_open fds_limit memory_bytes"),
     (

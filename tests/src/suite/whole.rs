@@ -92,7 +92,7 @@ pub fn listing(report: &Report) -> Vec<String> {
 pub fn losses(report: &Report, hook: &str) -> Vec<String> {
     let mut list = Vec::new();
     let lost = &report.health.lost;
-    if lost.sockets_unattributed + lost.stacks + lost.samples > 0 {
+    if lost.sockets_unattributed + lost.stacks + lost.samples + lost.captures > 0 {
         list.push(format!("{lost:?}"));
     }
     if report.health.hooks != hook {

@@ -92,7 +92,8 @@ pub fn fast_open(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-fn set_tcp_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> Result<()> {
+/// Sets an option of TCP; a kernel that refuses it is one on which the program cannot run.
+pub(super) fn set_tcp_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> Result<()> {
     let place = (&raw const value).cast();
     let size = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the option's value is an int that outlives the call.

@@ -2,6 +2,7 @@
 
 use super::net::{answer, greet, guard, hear, listener, listener_on, loopback, port_of, say};
 use super::peer::{Peer, server};
+use super::protocols::set_tcp_option;
 use super::stage::{Opened, Stage};
 use crate::truth::{Expect, Opener};
 use anyhow::{Context, Result};
@@ -47,6 +48,8 @@ pub fn connecting(stage: &mut Stage) -> Result<()> {
     fn leak_connecting(port: u16) -> Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("cannot make a socket")?;
         socket.set_nonblocking(true)?;
+        // Six would be given up after 127 seconds, which an emulated processor may need to come round to looking.
+        set_tcp_option(&socket, libc::TCP_SYNCNT, 8)?;
         let refused = socket.connect(&loopback(port).into());
         anyhow::ensure!(refused.is_err_and(|error| error.raw_os_error() == Some(nix::libc::EINPROGRESS)), "connected");
         Ok(socket.into())

@@ -1,7 +1,9 @@
-//! The file system that a machine boots with: busybox, leaktrace, the suite, and the libraries they load.
+//! The file system that a machine boots with: busybox, leaktrace, the suite, its programs of every language, and what they
+//! load.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,9 +40,11 @@ pub fn build(folder: &Path, words: &[String], files: &[PathBuf]) -> Result<PathB
         let file = file.canonicalize().with_context(|| format!("cannot take {} along", file.display()))?;
         add(&root, &file)?;
     }
-    let built = build_programs(&root)?;
-    let with_libraries = programs.iter().chain([&busybox]).chain(files).chain(&built);
-    for library in with_libraries.flat_map(|program| libraries(program)).collect::<BTreeSet<_>>() {
+    let prepared = prepare_programs(&root)?;
+    let with_libraries = programs.iter().chain([&busybox]).chain(files).chain(&prepared);
+    for library in
+        with_libraries.filter(|file| is_elf(file)).flat_map(|program| libraries(program)).collect::<BTreeSet<_>>()
+    {
         add(&root, &library)?;
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
@@ -89,23 +93,32 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Has the suite build its programs of every language whose compiler this host has; their paths here.
-fn build_programs(root: &Path) -> Result<Vec<PathBuf>> {
+/// Has the suite prepare its programs of every language that this host has, the files that interpreters read included;
+/// their paths here.
+fn prepare_programs(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join(PROGRAMS.trim_start_matches('/'));
     let suite = project::release_program("suite");
     if !suite.is_file() {
         return Ok(Vec::new());
     }
-    project::must_run(Command::new(suite).arg("--build-programs").arg(&folder))?;
+    eprintln!("vm: prepares the suite's programs of every language");
+    let needed = project::output_of(Command::new(suite).arg("--prepare-programs").arg(&folder))?;
     let loader = Path::new(MUSL_LOADER);
     if loader.is_file() {
         add(root, loader)?;
     }
-    let mut built = Vec::new();
+    let mut prepared: Vec<PathBuf> = needed.lines().map(PathBuf::from).collect();
+    prepared.iter().try_for_each(|file| add(root, file))?;
     for entry in fs::read_dir(&folder)? {
-        built.push(entry?.path());
+        prepared.push(entry?.path());
     }
-    Ok(built)
+    Ok(prepared)
+}
+
+/// Whether the loader may have libraries to bring in: a script has none, and asking costs.
+fn is_elf(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    fs::File::open(file).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"\x7fELF"
 }
 
 /// Copies a file under its own path.

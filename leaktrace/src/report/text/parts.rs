@@ -55,6 +55,9 @@ pub(in crate::report) fn losses(snapshot: &Snapshot) -> Option<String> {
     if lost.samples > 0 {
         parts.push(format_counted(lost.samples, "sample"));
     }
+    if lost.captures > 0 {
+        parts.push(format_counted(lost.captures, "stack copy"));
+    }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -43,8 +43,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 
 /// Everything that must be seen, in one line.
 fn tiny(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
-    let lost = &snapshot.health.lost;
-    if lost.sockets_unattributed + lost.stacks + lost.samples > 0 {
+    if snapshot.health.lost.any() {
         pen.at_right("LOST", Role::Warning);
     }
     if !snapshot.health.degraded.is_empty() {
@@ -125,7 +124,12 @@ fn thresholds(app: &App, pen: &mut Pen<'_>) {
 /// What was lost, and what works less well than it could.
 fn warning(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     let lost = &snapshot.health.lost;
-    let counts = [(lost.sockets_unattributed, "socket"), (lost.stacks, "stack"), (lost.samples, "sample")];
+    let counts = [
+        (lost.sockets_unattributed, "socket"),
+        (lost.stacks, "stack"),
+        (lost.samples, "sample"),
+        (lost.captures, "stack copy"),
+    ];
     let parts: Vec<String> = counts.into_iter().filter(|c| c.0 > 0).map(|(n, noun)| format_counted(n, noun)).collect();
     if !parts.is_empty() {
         pen.put(&format!("! lost {}  ", parts.join(", ")), Role::Warning);

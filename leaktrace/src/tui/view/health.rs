@@ -57,6 +57,7 @@ fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
         (lost.sockets_unattributed, "sockets that found no room in the table (--max-sockets makes room)"),
         (lost.stacks, "stacks that could not be kept"),
         (lost.samples, "samples that were not taken or came damaged"),
+        (lost.captures, "stack copies for unwinding that found no room"),
     ];
     for (count, what) in losses {
         let role = if count > 0 { Role::Warning } else { Role::Faint };
