@@ -11,6 +11,7 @@ mod lifecycle;
 mod maps;
 mod memory;
 mod passes;
+mod sampling;
 mod stack;
 mod tree;
 

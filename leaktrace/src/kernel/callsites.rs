@@ -3,15 +3,19 @@
 use super::stacks::StackReader;
 use super::{
     error::StartError,
-    load::{CallsitePool, Callsites},
+    load::{CallsitePool, Callsites, StackSample, Stacks},
     mapped::{MappedArray, take_map_data},
 };
-use crate::sample::{CallsiteStack, Sample};
+use crate::{
+    sample::{CallsiteStack, Sample},
+    snapshot::{Degradation, NOT_SAMPLED as NOT_SAMPLED_WORDS, StackQuality},
+    units::format_count,
+};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, MAX_CALLSITES, StackEntry};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, MAX_CALLSITES, NOT_SAMPLED, StackEntry};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
@@ -46,6 +50,7 @@ const LONGEST_PLACING: Duration = Duration::from_millis(500);
 pub struct CallsiteTable {
     counters: Callsites,
     stacks: Array<MapData, PodStack>,
+    captured: Stacks,
     index: HashMap<MapData, PodKey, u32>,
     fine: HashMap<MapData, u32, u32>,
     pool: CallsitePool,
@@ -57,7 +62,7 @@ pub struct CallsiteTable {
 
 impl CallsiteTable {
     /// Takes the maps out of the loaded object and fills the pool.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+    pub fn new(ebpf: &mut Ebpf, captured: Stacks) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let counters = MappedArray::new(take_map_data(ebpf, "CALLSITES").map_err(internal)?, MAX_CALLSITES as usize)
             .map_err(|error| StartError::internal(&error))?;
@@ -69,6 +74,7 @@ impl CallsiteTable {
         Ok(Self {
             counters,
             stacks: Array::try_from(stacks).map_err(internal)?,
+            captured,
             index: HashMap::try_from(index).map_err(internal)?,
             fine: HashMap::try_from(fine).map_err(internal)?,
             pool,
@@ -105,6 +111,31 @@ impl CallsiteTable {
         Ok(())
     }
 
+    /// Whether the hooks have left a stack, or why there is none.
+    fn has_word_on(&self, key: &CallsiteKey) -> bool {
+        let is_witnessed = key.direction != u32::from(Direction::Unknown.raw());
+        key.stack_hash != 0 || (is_witnessed && self.captured != Stacks::Off)
+    }
+
+    /// The mark of a call site whose stacks were left out.
+    fn not_sampled(&self, callsite: u32) -> Option<CallsiteStack> {
+        let Stacks::Sample(StackSample { one_in, .. }) = self.captured else { return None };
+        let reason = Some(format!("{NOT_SAMPLED_WORDS} (1 in {})", format_count(one_in.get().into())));
+        Some(CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason })
+    }
+
+    /// Says that stacks were left out, once some were.
+    pub fn degradation(&self, sample: &Sample) -> Option<Degradation> {
+        let Stacks::Sample(StackSample { one_in, above_per_s }) = self.captured else { return None };
+        sample.callsites.iter().find(|(_, site)| site.key.stack_hash == NOT_SAMPLED)?;
+        let (one_in, above) = (format_count(one_in.get().into()), format_count(above_per_s.into()));
+        let reason = format!(
+            "1 in {one_in} was captured of processes that opened more than {above} sockets a second, as --stack-sample \
+             asks: their other opens are at call sites without a stack"
+        );
+        Some(Degradation { feature: "stacks".to_owned(), reason })
+    }
+
     fn stack(&self, index: u32) -> Result<StackEntry, StartError> {
         self.stacks.get(&index, 0).map(|entry| entry.0).map_err(|error| StartError::internal(&error))
     }
@@ -124,7 +155,8 @@ impl CallsiteTable {
                 self.known.insert(index, site.key);
                 match placed.remove(&index) {
                     Some((key, stack)) if key == site.key => sample.stacks.push(stack),
-                    _ if site.key.stack_hash != 0 => fresh.push((index, site.key, self.stack(index)?)),
+                    _ if site.key.stack_hash == NOT_SAMPLED => sample.stacks.extend(self.not_sampled(index)),
+                    _ if self.has_word_on(&site.key) => fresh.push((index, site.key, self.stack(index)?)),
                     _ => {}
                 }
             }

@@ -22,7 +22,7 @@ mod tree;
 
 pub use error::StartError;
 pub use hooks::{HookChoice, HookKind};
-pub use load::Stacks;
+pub use load::{StackSample, Stacks};
 pub use stacks::Unwind;
 
 use crate::{
@@ -188,7 +188,7 @@ impl Tracer {
             passes::load(&mut ebpf, &btf, program, target)?;
         }
         // Call sites must be at hand before the first hook runs.
-        let callsites = CallsiteTable::new(&mut ebpf)?;
+        let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
         let captures = Captures::start(captures).map_err(|error| StartError::internal(&error))?;
@@ -298,6 +298,7 @@ impl Tracer {
                 reason: format!("more than {MAX_TREE} processes ran at a time, and some were not followed"),
             });
         }
+        sample.degraded.extend(self.callsites.degradation(&sample));
         sample.processes = self.new_processes(&sample, &rows);
         sample.sockets = rows.sockets;
         if let Some(holders) = &mut sample.holders {
