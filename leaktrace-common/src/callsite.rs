@@ -6,6 +6,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// How many call sites are kept at once. Index 0 stands for "unknown".
 pub const MAX_CALLSITES: u32 = 16384;
 
+/// How many processes are told apart by how fast they open sockets.
+pub const MAX_RATED: u32 = 16384;
+
 /// How many lifetime classes are counted.
 pub const LIFETIME_BUCKETS: usize = 44;
 
@@ -21,11 +24,14 @@ pub const fn lifetime_bucket(lifetime_ns: u64) -> usize {
     if class < LIFETIME_BUCKETS { class } else { LIFETIME_BUCKETS - 1 }
 }
 
+/// The [`CallsiteKey::stack_hash`] of opens whose stack was left out on purpose: no stack has it.
+pub const NOT_SAMPLED: u64 = 2;
+
 /// What makes two opens the same call site for the kernel side.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct CallsiteKey {
-    /// Keyed hash of the stack's content; 0 without a stack.
+    /// Keyed hash of the stack's content, which is odd; 0 without a stack, or [`NOT_SAMPLED`].
     pub stack_hash: u64,
     /// Process.
     pub tgid: u32,

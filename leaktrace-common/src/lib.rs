@@ -19,7 +19,9 @@ mod time;
 mod tree;
 mod verdict;
 
-pub use callsite::{CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, PassSums, lifetime_bucket};
+pub use callsite::{
+    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, NOT_SAMPLED, PassSums, lifetime_bucket,
+};
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};

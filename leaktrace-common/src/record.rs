@@ -11,6 +11,8 @@ pub mod record_flags {
     pub const OBSERVED: u8 = 2;
     /// The handshake was completed at some time.
     pub const CONNECTED: u8 = 4;
+    /// The second of two programs on one hook made the record, where there are two.
+    pub const BY_SECOND_TWIN: u8 = 8;
     /// Payload waited in the receive queue at the last pass.
     pub const UNREAD: u8 = 16;
     /// Payload waited in the send queue at the last pass.

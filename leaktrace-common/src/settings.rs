@@ -51,6 +51,8 @@ pub mod setup_flags {
     pub const TWINS: u32 = 16;
     /// Only the tree of one command is followed.
     pub const TREE: u32 = 32;
+    /// Of processes that open fast, one stack in so many is captured.
+    pub const STACK_SAMPLE: u32 = 64;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded:
@@ -68,13 +70,17 @@ pub struct Setup {
     pub sock_done: u32,
     /// Bit of `SOCK_KEEPOPEN` in `sk_flags`.
     pub sock_keepopen: u32,
+    /// With [`setup_flags::STACK_SAMPLE`], one stack in so many.
+    pub sample_one_in: u32,
+    /// With [`setup_flags::STACK_SAMPLE`], of processes that open more sockets than this within a second.
+    pub sample_above: u32,
     #[doc(hidden)]
     pub _pad: u32,
     /// Start value of the stack hash.
     pub seed: u64,
 }
 
-const _: () = assert!(size_of::<Setup>() == 32);
+const _: () = assert!(size_of::<Setup>() == 40);
 
 /// What one sampling pass found on its way, summed over namespaces. User space zeroes it before a pass.
 #[repr(C)]

@@ -5,13 +5,13 @@ use crate::{
     kernel::user_registers,
     lifecycle::Twin,
     maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
-    stack,
+    sampling, stack,
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
-use leaktrace_common::{CallsiteKey, Direction, StackEntry, capture, setup_flags};
+use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, capture, setup_flags};
 
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
@@ -20,7 +20,11 @@ pub const UNKNOWN: u32 = 0;
 #[inline(always)]
 pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 {
     let mut key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(direction.raw()) };
-    if !enabled(setup_flags::STACKS) {
+    let left_out = sampling::leaves_out(tgid, now_ns);
+    if left_out {
+        key.stack_hash = NOT_SAMPLED;
+    }
+    if left_out || !enabled(setup_flags::STACKS) {
         return lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + 3 * twin as u32) else {

@@ -31,9 +31,10 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     if tree::leaves_out(tgid) {
         return;
     }
+    let by_twin = if matches!(twin, Twin::Second) { record_flags::BY_SECOND_TWIN } else { 0 };
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    if enabled(setup_flags::TWINS) && is_recorded(sk, tid) {
+    if enabled(setup_flags::TWINS) && is_recorded(sk, tid, by_twin) {
         return;
     }
     let callsite = callsites::current(tgid, direction, twin, now_ns);
@@ -44,7 +45,7 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     record.callsite = callsite;
     record.tid = tid;
     record.direction = direction.raw();
-    record.flags = connected | in_tree;
+    record.flags = connected | in_tree | by_twin;
     // Nearly always there is none yet: asking first would be one look more for every socket.
     if SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_err() && !replace(sk, record, now_ns) {
         count_lost!(sockets_unattributed);
@@ -56,12 +57,14 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     }
 }
 
-/// Whether the other twin has been here. A second connect on one descriptor before the first sample looks the same, and
-/// keeps the time of the first.
+/// Whether the other twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
 #[inline(always)]
-fn is_recorded(sk: u64, tid: u32) -> bool {
-    // SAFETY: the pointer is a live map value.
-    SOCKETS.get_ptr(sk).is_some_and(|record| unsafe { (*record).tid == tid && (*record).seen_pass == 0 })
+fn is_recorded(sk: u64, tid: u32, by_twin: u8) -> bool {
+    SOCKETS.get_ptr(sk).is_some_and(|record| {
+        // SAFETY: the pointer is a live map value.
+        let SocketRecord { tid: opener, flags, .. } = unsafe { *record };
+        opener == tid && flags & record_flags::BY_SECOND_TWIN != by_twin
+    })
 }
 
 /// Puts a record in the place of one that belongs to an earlier life of this socket; false where the table is full.

@@ -1,15 +1,15 @@
 //! All maps, and the read-only data that user space fills in before loading.
 
-use crate::stack::Scratch;
+use crate::{sampling::OpenRate, stack::Scratch};
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
 use core::{arch::asm, ptr::read_volatile};
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_TREE, Offsets, PassSettings,
-    PassTotals, Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
+    CallsiteCounters, CallsiteKey, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TREE, Offsets,
+    PassSettings, PassTotals, Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -27,6 +27,10 @@ pub static FINE_CALLSITES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_CAL
 /// How many stack copies of a process were taken of late.
 #[map]
 pub static COPY_RATES: HashMap<u32, CopyRate> = HashMap::with_max_entries(MAX_CALLSITES, 0);
+
+/// How fast a process opens sockets; one that is forgotten begins anew. User space makes it small where nobody asks.
+#[map]
+pub static OPEN_RATES: LruHashMap<u32, OpenRate> = LruHashMap::with_max_entries(MAX_RATED, 0);
 
 /// Identity, counters and pass sums of each call site; user space maps it.
 #[map]
@@ -83,11 +87,13 @@ pub static LEFT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 pub static OFFSETS: Offsets = ZERO_OFFSETS;
 
 #[unsafe(no_mangle)]
-pub static SETUP: Setup =
-    Setup { flags: 0, regs_from_stack: 0, sock_dead: 0, sock_done: 0, sock_keepopen: 0, _pad: 0, seed: 0 };
+pub static SETUP: Setup = ZERO_SETUP;
 
 // SAFETY: Offsets consists of u32 only, for which zero is a value.
 const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
+
+// SAFETY: Setup consists of integers only, for which zero is a value.
+const ZERO_SETUP: Setup = unsafe { core::mem::zeroed() };
 
 /// Reads one field of [`Offsets`]; volatile, because user space sets it after compilation.
 macro_rules! offset {

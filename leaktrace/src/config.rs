@@ -9,7 +9,7 @@ pub use file::{ConfigFile, ConfigFileError};
 
 use crate::{
     kernel::{HookChoice, Stacks, Unwind},
-    snapshot::Settings,
+    snapshot::{Settings, StackSample},
     track::Filter,
 };
 use std::{path::PathBuf, time::Duration};
@@ -70,6 +70,12 @@ impl WatchConfig {
             stall_s: self.stall.as_secs_f64(),
             idle_s: self.idle.as_secs_f64(),
             interval_s: self.interval.as_secs_f64(),
+            stack_sample: match self.stacks {
+                Stacks::Sample(sample) => {
+                    Some(StackSample { one_in: sample.one_in.get(), above_per_s: sample.above_per_s })
+                }
+                Stacks::Capture | Stacks::Off => None,
+            },
             filters: self.filter.describe(),
         }
     }

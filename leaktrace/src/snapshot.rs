@@ -94,9 +94,24 @@ pub struct Settings {
     pub idle_s: f64,
     /// Time between samples.
     pub interval_s: f64,
+    /// Of which processes stacks are sampled; `None` where every open has its own, in a replay, and without stacks.
+    #[serde(default)]
+    pub stack_sample: Option<StackSample>,
     /// What was asked for.
     pub filters: Filters,
 }
+
+/// How stacks are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackSample {
+    /// One stack in so many is captured.
+    pub one_in: u32,
+    /// Of processes that open more sockets than this within a second.
+    pub above_per_s: u32,
+}
+
+/// How the [`Callsite::stack_reason`] of opens begins whose stack was left out on purpose.
+pub const NOT_SAMPLED: &str = "not sampled";
 
 /// Filters: one list alternates, different lists must all match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,6 +105,7 @@ Examples:
   sudo leaktrace report --duration 5m --format html -o leaks.html
   sudo leaktrace report --port 5432 --all --format csv
   sudo leaktrace report --fail-on close-wait,never-read
+  sudo leaktrace report --stack-sample 100      stacks of 1 open in 100 in processes that open 1,000 a second
   leaktrace report --replay incident.ltr --duration 5m      the first five minutes of a recording
   sudo leaktrace report --until leak --duration 1d --on-leak 'mail -s leak ops@example.org'")]
 pub struct ReportArgs {

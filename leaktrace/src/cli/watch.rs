@@ -2,7 +2,7 @@
 
 use crate::{
     config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig},
-    kernel::{HookChoice, HookKind, Stacks, Unwind},
+    kernel::{HookChoice, HookKind, StackSample, Stacks, Unwind},
     symbols::DEFAULT_CACHE_BYTES,
     track::{Filter, Network},
     units::{parse_duration, parse_size},
@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueHint, builder::PossibleValue};
 use leaktrace_common::Direction;
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -57,6 +58,14 @@ pub struct WatchArgs {
     /// Do not capture stacks
     #[arg(long, help_heading = "Tracing", env = "LEAKTRACE_NO_STACKS")]
     no_stacks: bool,
+    /// Of a process that opens fast, capture one stack in N, such as 100: where stacks cost too much. The rest is marked
+    /// "not sampled" [default: every stack]
+    #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..), env = "LEAKTRACE_STACK_SAMPLE")]
+    stack_sample: Option<u32>,
+    /// With --stack-sample, how many sockets a process opens in a second before its stacks are sampled; 0 samples those of
+    /// every process [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Tracing", env = "LEAKTRACE_STACK_SAMPLE_ABOVE")]
+    stack_sample_above: Option<u32>,
     /// How callers are found: by frame pointers, by unwind tables, or as each process needs
     #[arg(long, value_enum, default_value = "auto", help_heading = "Tracing", env = "LEAKTRACE_UNWIND")]
     unwind: Unwind,
@@ -107,6 +116,28 @@ impl clap::ValueEnum for HooksArg {
     }
 }
 
+/// From which rate of opens a process's stacks are sampled, when they are.
+const SAMPLE_ABOVE: u32 = 1000;
+
+/// Whether stacks are captured at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+}
+
+/// How stacks are captured. Without any, and with one in one, there is nothing to sample.
+fn stacks(wanted: Wanted, one_in: Option<NonZeroU32>, above_per_s: Option<u32>) -> Result<Stacks, anyhow::Error> {
+    match (one_in, above_per_s) {
+        _ if wanted == Wanted::No => Ok(Stacks::Off),
+        (None, Some(_)) => {
+            bail!("--stack-sample-above says from which rate on --stack-sample applies: give that as well")
+        }
+        (None | Some(NonZeroU32::MIN), _) => Ok(Stacks::Capture),
+        (Some(one_in), above) => Ok(Stacks::Sample(StackSample { one_in, above_per_s: above.unwrap_or(SAMPLE_ABOVE) })),
+    }
+}
+
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
 
 impl TryFrom<WatchArgs> for WatchConfig {
@@ -146,6 +177,11 @@ impl TryFrom<WatchArgs> for WatchConfig {
             DirectionArg::Accept => Direction::Accept,
         });
         let no_stacks = args.no_stacks || file.no_stacks.unwrap_or(false);
+        let stacks = stacks(
+            if no_stacks { Wanted::No } else { Wanted::Yes },
+            args.stack_sample.and_then(NonZeroU32::new).or(file.stack_sample),
+            args.stack_sample_above.or(file.stack_sample_above),
+        )?;
         Ok(Self {
             threshold: span(args.threshold, &file.threshold, "threshold", 60)?,
             stall: span(args.stall, &file.stall, "stall", 10)?,
@@ -163,7 +199,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
             },
             ignore: file.filters().map_err(anyhow::Error::msg)?,
             hooks,
-            stacks: if no_stacks { Stacks::Off } else { Stacks::Capture },
+            stacks,
             unwind: args.unwind,
             symbol_cache: args
                 .symbol_cache
@@ -179,5 +215,29 @@ impl TryFrom<WatchArgs> for WatchConfig {
             log_level: if args.verbose >= 2 { 5 } else { 0 },
             tree: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(one_in: u32, above: Option<u32>) -> Result<Stacks, String> {
+        stacks(Wanted::Yes, NonZeroU32::new(one_in), above).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn stacks_are_sampled_only_when_that_is_asked_for() {
+        assert_eq!(sample(0, None), Ok(Stacks::Capture));
+        assert_eq!(sample(1, Some(5)), Ok(Stacks::Capture));
+        let one_in = NonZeroU32::new(100).unwrap();
+        assert_eq!(sample(100, None), Ok(Stacks::Sample(StackSample { one_in, above_per_s: 1000 })));
+        assert_eq!(sample(100, Some(0)), Ok(Stacks::Sample(StackSample { one_in, above_per_s: 0 })));
+        assert!(stacks(Wanted::No, Some(one_in), Some(7)).is_ok_and(|stacks| stacks == Stacks::Off));
+    }
+
+    #[test]
+    fn a_rate_alone_is_refused_with_what_is_missing() {
+        assert!(sample(0, Some(7)).is_err_and(|error| error.contains("--stack-sample applies")));
     }
 }

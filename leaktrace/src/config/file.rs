@@ -4,6 +4,7 @@ use crate::track::{Filter, Network};
 use serde::Deserialize;
 use std::{
     fs, io,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -51,6 +52,10 @@ pub struct ConfigFile {
     pub max_sockets: Option<u32>,
     /// See `--no-stacks`.
     pub no_stacks: Option<bool>,
+    /// See `--stack-sample`.
+    pub stack_sample: Option<NonZeroU32>,
+    /// See `--stack-sample-above`.
+    pub stack_sample_above: Option<u32>,
     /// Known long-lived pools: what matches every key of an entry is not reported.
     #[serde(default)]
     pub ignore: Vec<Ignore>,

@@ -3,15 +3,21 @@
 use super::stacks::{NewSite, StackReader};
 use super::{
     error::StartError,
-    load::{CallsitePool, Callsites},
+    load::{CallsitePool, Callsites, StackSample, Stacks},
     mapped::{MappedArray, take_map_data},
 };
-use crate::sample::{CallsiteStack, Sample};
+use crate::{
+    sample::{CallsiteStack, Sample},
+    snapshot::{Degradation, NOT_SAMPLED as NOT_SAMPLED_WORDS, StackQuality},
+    units::format_count,
+};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, CopyRate, MAX_CALLSITES, StackCapture, StackEntry};
+use leaktrace_common::{
+    CallsiteCounters, CallsiteKey, CopyRate, Direction, MAX_CALLSITES, NOT_SAMPLED, StackCapture, StackEntry,
+};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -54,6 +60,7 @@ const LONGEST_PLACING: Duration = Duration::from_millis(500);
 pub struct CallsiteTable {
     counters: Callsites,
     stacks: Array<MapData, PodStack>,
+    captured: Stacks,
     index: HashMap<MapData, PodKey, u32>,
     fine: HashMap<MapData, u32, u32>,
     rates: HashMap<MapData, u32, PodRate>,
@@ -65,7 +72,7 @@ pub struct CallsiteTable {
 
 impl CallsiteTable {
     /// Takes the maps out of the loaded object and fills the pool.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+    pub fn new(ebpf: &mut Ebpf, captured: Stacks) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let counters = MappedArray::new(take_map_data(ebpf, "CALLSITES").map_err(internal)?, MAX_CALLSITES as usize)
             .map_err(|error| StartError::internal(&error))?;
@@ -78,6 +85,7 @@ impl CallsiteTable {
         Ok(Self {
             counters,
             stacks: Array::try_from(stacks).map_err(internal)?,
+            captured,
             index: HashMap::try_from(index).map_err(internal)?,
             fine: HashMap::try_from(fine).map_err(internal)?,
             rates: HashMap::try_from(rates).map_err(internal)?,
@@ -115,6 +123,31 @@ impl CallsiteTable {
         Ok(())
     }
 
+    /// Whether the hooks have left a stack, or why there is none.
+    fn has_word_on(&self, key: &CallsiteKey) -> bool {
+        let is_witnessed = key.direction != u32::from(Direction::Unknown.raw());
+        key.stack_hash != 0 || (is_witnessed && self.captured != Stacks::Off)
+    }
+
+    /// The mark of a call site whose stacks were left out.
+    fn not_sampled(&self, callsite: u32) -> Option<CallsiteStack> {
+        let Stacks::Sample(StackSample { one_in, .. }) = self.captured else { return None };
+        let reason = Some(format!("{NOT_SAMPLED_WORDS} (1 in {})", format_count(one_in.get().into())));
+        Some(CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason })
+    }
+
+    /// Says that stacks were left out, once some were.
+    pub fn degradation(&self, sample: &Sample) -> Option<Degradation> {
+        let Stacks::Sample(StackSample { one_in, above_per_s }) = self.captured else { return None };
+        sample.callsites.iter().find(|(_, site)| site.key.stack_hash == NOT_SAMPLED)?;
+        let (one_in, above) = (format_count(one_in.get().into()), format_count(above_per_s.into()));
+        let reason = format!(
+            "1 in {one_in} was captured of processes that opened more than {above} sockets a second, as --stack-sample \
+             asks: their other opens are at call sites without a stack"
+        );
+        Some(Degradation { feature: "stacks".to_owned(), reason })
+    }
+
     fn new_site(&self, callsite: u32, copy: Option<Box<StackCapture>>) -> Result<NewSite, StartError> {
         let PodStack(entry) = self.stacks.get(&callsite, 0).map_err(|error| StartError::internal(&error))?;
         Ok(NewSite { callsite, entry, copy })
@@ -135,7 +168,8 @@ impl CallsiteTable {
                 self.known.insert(index, site.key);
                 match placed.remove(&index) {
                     Some((key, stack)) if key == site.key => sample.stacks.push(stack),
-                    _ if site.key.stack_hash != 0 => fresh.entry(site.key.tgid).or_default().push((index, site.key)),
+                    _ if site.key.stack_hash == NOT_SAMPLED => sample.stacks.extend(self.not_sampled(index)),
+                    _ if self.has_word_on(&site.key) => fresh.entry(site.key.tgid).or_default().push((index, site.key)),
                     _ => {}
                 }
             }

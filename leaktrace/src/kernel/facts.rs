@@ -90,6 +90,8 @@ impl KernelFacts {
             sock_dead: bit("SOCK_DEAD")?,
             sock_done: bit("SOCK_DONE")?,
             sock_keepopen: bit("SOCK_KEEPOPEN")?,
+            sample_one_in: 0,
+            sample_above: 0,
             _pad: 0,
             seed: 0,
         };

@@ -7,8 +7,9 @@ use super::{
     preemption::Preemption,
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_TREE, Setup, setup_flags};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, Setup, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use std::num::NonZeroU32;
 
 /// The object as built; empty where the build went without the kernel side.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
@@ -33,8 +34,19 @@ pub const FREE_CALLSITES_READY: u32 = 4096;
 pub enum Stacks {
     /// At every open.
     Capture,
+    /// At every open of a process that opens few sockets, at some opens of the others.
+    Sample(StackSample),
     /// Not at all.
     Off,
+}
+
+/// Of which processes stacks are sampled, and how many of their stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackSample {
+    /// One stack in so many is captured, chosen by chance.
+    pub one_in: NonZeroU32,
+    /// Of processes that open more sockets than this within a second, from then on until a second after they opened fewer.
+    pub above_per_s: u32,
 }
 
 /// What the kernel side is loaded with.
@@ -58,11 +70,17 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         return Err(StartError::NoKernelObject);
     }
     let mut setup = Setup { seed: random_seed(), ..facts.setup };
-    if options.stacks == Stacks::Capture {
+    if options.stacks != Stacks::Off {
         setup.flags |= setup_flags::STACKS;
         if options.copies {
             setup.flags |= setup_flags::STACK_COPIES;
         }
+    }
+    let mut rated_processes = 1;
+    if let Stacks::Sample(StackSample { one_in, above_per_s }) = options.stacks {
+        setup.flags |= setup_flags::STACK_SAMPLE;
+        (setup.sample_one_in, setup.sample_above) = (one_in.get(), above_per_s);
+        rated_processes = MAX_RATED;
     }
     if Preemption::of_running_kernel() == Preemption::Anywhere {
         setup.flags |= setup_flags::TWINS;
@@ -86,6 +104,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         .override_global("SETUP", zerocopy::IntoBytes::as_bytes(&setup), true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("SOCKETS", options.max_sockets)
+        .map_max_entries("OPEN_RATES", rated_processes)
         .map_max_entries("TREE", tree_processes)
         .map_max_entries("LEFT", left_bytes)
         .load(&object)

@@ -27,7 +27,7 @@ mod tree;
 pub use error::StartError;
 use hooks::Attached;
 pub use hooks::{HookChoice, HookKind};
-pub use load::Stacks;
+pub use load::{StackSample, Stacks};
 pub use request::{HoldersPass, RowChoice, SampleRequest};
 pub use sampler::Adoption;
 pub use stacks::Unwind;
@@ -117,7 +117,7 @@ impl Tracer {
         let mut ebpf = load::load(&facts, &btf, release.version, &load_options)?;
         sampler::load(&mut ebpf, &btf)?;
         // Call sites must be at hand before the first hook runs.
-        let callsites = CallsiteTable::new(&mut ebpf)?;
+        let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
         let captures = Captures::start(captures).map_err(|error| StartError::internal(&error))?;
@@ -188,6 +188,7 @@ impl Tracer {
                 reason: format!("more than {MAX_TREE} processes ran at a time, and some were not followed"),
             });
         }
+        sample.degraded.extend(self.callsites.degradation(&sample));
         sample.processes = self.told.new_processes(&sample, &rows);
         sample.sockets = rows.sockets;
         if let Some(holders) = &mut sample.holders {

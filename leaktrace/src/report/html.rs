@@ -85,6 +85,9 @@ fn head(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
         escape(&format_duration(settings.idle_s)),
         escape(&format_duration(settings.threshold_s))
     )?;
+    if let Some(sample) = super::text::stack_sample(settings) {
+        writeln!(out, "<p class=\"soft\">{}</p>", text(&sample))?;
+    }
     if let Some(filters) = super::text::filters(&settings.filters) {
         writeln!(out, "<p class=\"soft\">only {}</p>", text(&filters))?;
     }

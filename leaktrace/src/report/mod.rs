@@ -32,7 +32,7 @@ pub(crate) use json::write_json;
 pub use output::{Destination, OutputError, check_output, write_whole};
 pub(crate) use stack::without_hash;
 pub use stack::{
-    NO_STACK, base_name, folded_path, frame_name, frame_with_place, is_plumbing, short_name, telling_frames,
+    base_name, folded_path, frame_name, frame_with_place, is_plumbing, short_name, stand_in, telling_frames,
 };
 pub use table::PlainTable;
 

@@ -6,7 +6,7 @@
 
 mod proto;
 
-use super::{Format, NO_STACK, clean, frame_name};
+use super::{Format, clean, frame_name, stand_in};
 use crate::snapshot::{Callsite, Frame, Snapshot, Socket};
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
@@ -147,7 +147,7 @@ impl Builder {
 
     /// The locations of a stack, leaf first. Functions that the compiler put into their caller share its location.
     fn stack(&mut self, site: &Callsite) -> Vec<u64> {
-        let missing = Frame { symbol: Some(NO_STACK.to_owned()), ..Frame::default() };
+        let missing = Frame { symbol: Some(stand_in(site).to_owned()), ..Frame::default() };
         let frames = if site.stack.is_empty() { std::slice::from_ref(&missing) } else { &site.stack };
         frames.split_inclusive(|frame| !frame.inlined).map(|group| self.location(group)).collect()
     }

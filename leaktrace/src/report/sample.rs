@@ -51,6 +51,7 @@ pub fn empty() -> Snapshot {
             stall_s: 10.0,
             idle_s: 60.0,
             interval_s: 1.0,
+            stack_sample: None,
             filters: Filters::default(),
         },
         health: Health {
@@ -141,6 +142,7 @@ pub fn run() -> Snapshot {
 pub fn degraded() -> Snapshot {
     let mut snapshot = rich();
     snapshot.health.hooks = "tracepoint".into();
+    snapshot.settings.stack_sample = Some(StackSample { one_in: 100, above_per_s: 1000 });
     snapshot.health.degraded = vec![
         Degradation {
             feature: "hooks".into(),

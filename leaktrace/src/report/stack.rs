@@ -3,11 +3,22 @@
 //! Works on resolved frames only; it never looks at a process or an ELF file.
 
 use super::clean;
-use crate::snapshot::{Callsite, Frame};
+use crate::snapshot::{Callsite, Frame, NOT_SAMPLED};
 use crate::units::Glyphs;
 
 /// What stands for a stack that is not known.
 pub const NO_STACK: &str = "[no stack]";
+
+/// What stands for stacks that were left out on purpose.
+const LEFT_OUT: &str = "[stack not sampled]";
+
+/// What stands for the stack of a call site that has none.
+pub fn stand_in(callsite: &Callsite) -> &'static str {
+    match &callsite.stack_reason {
+        Some(reason) if reason.starts_with(NOT_SAMPLED) => LEFT_OUT,
+        _ => NO_STACK,
+    }
+}
 
 /// The last part of a path.
 pub fn base_name(path: &str) -> &str {
@@ -156,7 +167,7 @@ pub fn short_name(callsite: &Callsite, width: usize, glyphs: Glyphs) -> String {
             break;
         }
     }
-    if line.is_empty() { NO_STACK.to_owned() } else { line }
+    if line.is_empty() { stand_in(callsite).to_owned() } else { line }
 }
 
 /// What stands between a function and its caller.
@@ -172,7 +183,7 @@ pub fn folded_path(callsite: &Callsite) -> Vec<String> {
     let comm = if callsite.comm.is_empty() { "[unknown process]" } else { &callsite.comm };
     let mut path = vec![unfold(&clean(comm))];
     if callsite.stack.is_empty() {
-        path.push(NO_STACK.to_owned());
+        path.push(stand_in(callsite).to_owned());
     }
     path.extend(callsite.stack.iter().rev().map(|frame| unfold(&frame_name(frame))));
     path
@@ -224,6 +235,14 @@ mod tests {
     fn runtimes_alone_are_better_than_nothing() {
         assert_eq!(short_name(&site(&["connect", "_start"]), 60, Glyphs::Unicode), "connect ← _start");
         assert_eq!(short_name(&site(&[]), 60, Glyphs::Unicode), NO_STACK);
+    }
+
+    #[test]
+    fn a_stack_that_was_left_out_is_told_from_one_that_is_unknown() {
+        let mut site = site(&[]);
+        site.stack_reason = Some(format!("{NOT_SAMPLED} (1 in 100)"));
+        assert_eq!(short_name(&site, 60, Glyphs::Unicode), "[stack not sampled]");
+        assert_eq!(folded_path(&site), ["[unknown process]", "[stack not sampled]"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{Format, clean, evidence_line, frame_with_place, layout, short_name, 
 use crate::snapshot::{Callsite, Snapshot, Socket};
 use crate::units::{Glyphs, format_counted, format_duration};
 use parts::{age, count, growth, lifetimes, opened_by, opener, verdict_words};
-pub(super) use parts::{callsite_table, filters, losses, totals_line};
+pub(super) use parts::{callsite_table, filters, losses, stack_sample, totals_line};
 use std::io::{self, Write};
 
 /// No line is wider.

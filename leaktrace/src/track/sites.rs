@@ -182,6 +182,10 @@ impl Sites {
         };
         let mut hasher = DefaultHasher::new();
         identity.hash(&mut hasher);
+        if let Some(stack) = stack.filter(|stack| stack.locations.is_empty()) {
+            // A stack that was left out on purpose is another than one that cannot be had.
+            stack.reason.hash(&mut hasher);
+        }
         // JSON readers keep integers exact up to 2^53.
         let id = hasher.finish() >> 11;
         let id = self.aliases.get(&id).copied().unwrap_or(id);
@@ -326,4 +330,34 @@ impl Sites {
 pub fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_common::{CallsiteKey, NOT_SAMPLED};
+    use zerocopy::FromZeros;
+
+    /// A kernel call site of process 7, and a stack of no frames.
+    fn without_stack(callsite: u32, stack_hash: u64, reason: &str) -> ((u32, CallsiteCounters), CallsiteStack) {
+        let key = CallsiteKey { stack_hash, tgid: 7, direction: Direction::Connect.raw().into() };
+        let counters = CallsiteCounters { key, opened: 5, ..CallsiteCounters::new_zeroed() };
+        let reason = Some(reason.to_owned());
+        let stack = CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason };
+        ((callsite, counters), stack)
+    }
+
+    #[test]
+    fn a_stack_left_out_on_purpose_is_another_call_site_than_one_that_cannot_be_had() {
+        let (callsites, stacks) =
+            [without_stack(1, 0, "no user stack"), without_stack(2, NOT_SAMPLED, "not sampled (1 in 100)")]
+                .into_iter()
+                .unzip();
+        let mut sites = Sites::default();
+        sites.ingest(&Sample { callsites, stacks, ..Sample::default() }, &HashMap::new());
+        let mut reasons: Vec<_> = sites.iter().filter_map(|site| site.reason.clone()).collect();
+        reasons.sort();
+        assert_eq!(reasons, ["no user stack", "not sampled (1 in 100)"]);
+        assert!(sites.iter().all(|site| sites.counts(site).opened == 5));
+    }
 }

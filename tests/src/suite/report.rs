@@ -90,6 +90,7 @@ pub struct Callsite {
     pub pids: Vec<u32>,
     pub stack: Vec<Frame>,
     pub stack_quality: String,
+    pub stack_reason: Option<String>,
     pub open: u64,
     pub opened: u64,
     pub closed: u64,

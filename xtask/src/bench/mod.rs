@@ -18,6 +18,7 @@ mod peers;
 mod process;
 mod scan;
 mod series;
+mod soak;
 mod start;
 mod symbols;
 mod tracer;
@@ -69,6 +70,8 @@ enum Figure {
     Scan(scan::Options),
     /// Resident memory and memory of kernel maps beside so many sockets
     Memory(memory::Options),
+    /// Memory over time, every open counted, and a slow leak found, at full churn for as long as asked
+    Soak(soak::Options),
     /// Time from exec to the first table, and resident memory then
     Start(start::Options),
     /// Time of one stack capture with frame pointers
@@ -159,6 +162,7 @@ pub fn bench(request: Request) -> Result<ExitCode> {
         Figure::Cpu(pairs) => ("cpu", cpu::measure(&subject, pairs)?),
         Figure::Scan(options) => ("scan", scan::measure(&subject, options)?),
         Figure::Memory(options) => ("memory", memory::measure(&subject, options)?),
+        Figure::Soak(options) => ("soak", soak::measure(&subject, options)?),
         Figure::Start(options) => ("start", start::measure(&subject, options)?),
         Figure::Capture(options) => ("capture", capture::measure(&subject, options)?),
         Figure::Frame(options) => ("frame", frame::measure(options)?),

@@ -5,7 +5,8 @@ use std::io;
 use std::ops::Sub;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -24,6 +25,32 @@ impl Running {
     /// Takes over a child; `name` is for messages.
     pub fn new(child: Child, name: &str) -> Self {
         Self { child, name: name.to_owned() }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, as ^C does.
+    pub fn interrupt(&self) -> Result<()> {
+        let id = libc::pid_t::try_from(self.child.id())?;
+        // SAFETY: the call has no conditions; the process is a child of ours that nobody has waited for, so the id is its own.
+        let outcome = unsafe { libc::kill(id, libc::SIGINT) };
+        ensure!(outcome == 0, "cannot interrupt {}: {}", self.name, io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// Waits for its end, for so long at most.
+    pub fn wait_for_end(&mut self, longest: Duration) -> Result<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.end()? {
+                return Ok(status);
+            }
+            ensure!(begun.elapsed() < longest, "{} has not ended within {} s", self.name, longest.as_secs());
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Processor time of all its threads since it started.

@@ -69,7 +69,8 @@ impl Subject {
         Ok(tracer)
     }
 
-    fn command(&self, subcommand: &str, options: &[&str]) -> Command {
+    /// The command line of a run.
+    pub fn command(&self, subcommand: &str, options: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(subcommand).args(options).args(&self.arguments);
         command

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::report::meaning;
-use crate::snapshot::{Filters, Group, VerdictCounts};
+use crate::snapshot::{Filters, Group, Settings, StackSample, VerdictCounts};
 use crate::units::{Age, format_age, format_count, format_rate, format_size, format_size_change};
 use leaktrace_common::{Severity, Verdict};
 
@@ -29,6 +29,7 @@ pub(super) fn header(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()>
         format!("idle from {}", format_duration(settings.idle_s)),
         format!("long-lived from {}", format_duration(settings.threshold_s)),
     ];
+    facts.extend(stack_sample(settings));
     facts.extend(filters(&settings.filters).map(|filters| format!("only {filters}")));
     paragraph(&facts.join("; "), 0, out)?;
     for degradation in &snapshot.health.degraded {
@@ -39,6 +40,13 @@ pub(super) fn header(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()>
         paragraph(&format!("lost: {lost}"), 0, out)?;
     }
     Ok(())
+}
+
+/// How stacks are sampled, in words; `None` when all are captured.
+pub(in crate::report) fn stack_sample(settings: &Settings) -> Option<String> {
+    let StackSample { one_in, above_per_s } = settings.stack_sample?;
+    let (one_in, above) = (format_count(one_in.into()), format_count(above_per_s.into()));
+    Some(format!("1 stack in {one_in} of processes that open more than {above} sockets/s"))
 }
 
 /// What was lost, in words; `None` when nothing was.

@@ -1,0 +1,163 @@
+//! What was opened, by the kernel's own count and by leaktrace's.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+/// The function of the load that leaks.
+const LEAK: &str = "leak_one";
+
+/// What the kernel counted in a network namespace since that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Connects that sent a SYN.
+    pub active: u64,
+    /// Connections that a listener completed.
+    pub passive: u64,
+}
+
+impl Kernel {
+    /// In the namespace of a process.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/net/snmp");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        Self::parse(&text).with_context(|| format!("no counts of TCP in {path}"))
+    }
+
+    /// Two lines begin with `Tcp:`, names and values.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
+        let (names, values) = (lines.next()?, lines.next()?);
+        let value = |wanted| {
+            let place = names.split_whitespace().position(|name| name == wanted)?;
+            values.split_whitespace().nth(place)?.parse().ok()
+        };
+        Some(Self { active: value("ActiveOpens")?, passive: value("PassiveOpens")? })
+    }
+
+    /// As in the JSON of the benchmark.
+    pub fn to_json(self) -> Value {
+        json!({ "active_opens": self.active, "passive_opens": self.passive })
+    }
+}
+
+/// What leaktrace says of one process's sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connects whose call site is known.
+    pub connects: u64,
+    /// The same for accepts.
+    pub accepts: u64,
+    /// Closed, of those; counted by the hooks as well.
+    pub closed: u64,
+    /// Open, of those: counted by the last pass over the kernel's sockets, not by the hooks.
+    pub open: u64,
+    /// Open sockets whose opening nobody saw.
+    pub open_unknown: u64,
+    /// Call sites that are said to grow and do not leak.
+    pub others_growing: u64,
+    /// Call sites of other programs: leaktrace sees the whole host, and names what it sees out of memory of its own.
+    pub foreign: u64,
+}
+
+impl Seen {
+    /// Sums over the call sites of a process.
+    pub fn of(report: &Value, pid: u32) -> Self {
+        let mut seen = Self::default();
+        for site in callsites(report) {
+            if !has_pid(site, pid) {
+                seen.foreign += 1;
+                continue;
+            }
+            let figure = |name: &str| site[name].as_u64().unwrap_or_default();
+            match site["direction"].as_str() {
+                Some("connect") => seen.connects += figure("opened"),
+                Some("accept") => seen.accepts += figure("opened"),
+                _ => {
+                    seen.open_unknown += figure("open");
+                    continue;
+                }
+            }
+            seen.closed += figure("closed");
+            seen.open += figure("open");
+            seen.others_growing += u64::from(site["growing"] == true && !leaks(site));
+        }
+        seen
+    }
+
+    /// Both directions.
+    pub fn opened(&self) -> u64 {
+        self.connects + self.accepts
+    }
+
+    /// By how much what was opened is more than what is accounted for.
+    pub fn imbalance(&self) -> i128 {
+        i128::from(self.opened()) - i128::from(self.closed) - i128::from(self.open)
+    }
+
+    /// As in the JSON of the benchmark.
+    pub fn to_json(self) -> Value {
+        json!({
+            "connects": self.connects, "accepts": self.accepts, "closed": self.closed, "open": self.open,
+            "open_unknown": self.open_unknown, "others_growing": self.others_growing, "foreign_callsites": self.foreign,
+        })
+    }
+}
+
+/// Whether the call site that leaks, of either direction, is said to grow.
+pub fn leak_is_growing(report: &Value) -> bool {
+    callsites(report).any(|site| site["growing"] == true && leaks(site))
+}
+
+fn callsites(report: &Value) -> impl Iterator<Item = &Value> {
+    report["callsites"].as_array().into_iter().flatten()
+}
+
+fn has_pid(site: &Value, pid: u32) -> bool {
+    site["pids"].as_array().into_iter().flatten().any(|one| one.as_u64() == Some(pid.into()))
+}
+
+fn leaks(site: &Value) -> bool {
+    let frames = site["stack"].as_array().into_iter().flatten();
+    frames.filter_map(|frame| frame["symbol"].as_str()).any(|symbol| symbol.contains(LEAK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Value {
+        let leak = json!([{ "symbol": "connect" }, { "symbol": "churn::leak_one" }]);
+        json!({ "callsites": [
+            { "direction": "connect", "pids": [7], "opened": 100, "closed": 99, "open": 1, "growing": false, "stack": [] },
+            { "direction": "accept", "pids": [7], "opened": 90, "closed": 88, "open": 1, "growing": null, "stack": [] },
+            { "direction": "connect", "pids": [7], "opened": 5, "closed": 0, "open": 5, "growing": true, "stack": leak },
+            { "direction": "unknown", "pids": [7], "opened": 0, "closed": 0, "open": 3, "growing": null, "stack": [] },
+            { "direction": "connect", "pids": [8], "opened": 50, "closed": 50, "open": 0, "growing": true, "stack": [] },
+        ]})
+    }
+
+    #[test]
+    fn counts_are_those_of_one_process_and_a_lost_close_shows() {
+        let seen = Seen::of(&report(), 7);
+        assert_eq!((seen.connects, seen.accepts, seen.closed, seen.open, seen.open_unknown), (105, 90, 187, 7, 3));
+        assert_eq!((seen.opened(), seen.imbalance(), seen.others_growing, seen.foreign), (195, 1, 0, 1));
+        assert_eq!(Seen::of(&report(), 8).others_growing, 1);
+    }
+
+    #[test]
+    fn the_leak_is_known_by_its_function() {
+        assert!(leak_is_growing(&report()));
+        let mut report = report();
+        report["callsites"][2]["growing"] = json!(false);
+        assert!(!leak_is_growing(&report));
+    }
+
+    #[test]
+    fn the_kernels_counts_are_found_by_name() {
+        let text = "Ip: Forwarding\nIp: 1\nTcp: RtoMin ActiveOpens PassiveOpens\nTcp: 200 12 11\nUdp: X\nUdp: 3\n";
+        assert_eq!(Kernel::parse(text), Some(Kernel { active: 12, passive: 11 }));
+        assert_eq!(Kernel::parse("Tcp: ActiveOpens\nTcp: 1\n"), None);
+    }
+}
