@@ -27,16 +27,36 @@ const SET_BPF: libc::c_ulong = 0x4004_2408;
 const CREATE: libc::c_uint = 6;
 const CLOSE_ON_EXEC: libc::c_uint = 1;
 
+/// Why the end of a system call cannot be heard.
+#[derive(Debug, thiserror::Error)]
+pub enum CallEventsError {
+    /// Without it the numbers of tracepoints are unknown.
+    #[error("tracefs is not mounted and cannot be opened ({0}): mount it at {mounted}, or run with CAP_SYS_ADMIN", mounted = MOUNTED[0])]
+    Tracefs(#[source] io::Error),
+    /// The tracepoint is not there, or may not be used.
+    #[error("cannot attach to the end of {call} ({error})")]
+    Call {
+        /// The system call.
+        call: String,
+        /// The kernel's answer.
+        #[source]
+        error: io::Error,
+    },
+}
+
 /// Programs attached to the ends of system calls; dropped, they are detached.
 #[derive(Debug)]
 pub struct CallEvents(#[expect(dead_code, reason = "open is all they must be")] Vec<OwnedFd>);
 
 impl CallEvents {
     /// Runs a program of type `tracepoint`, already loaded, at the end of each of the system calls.
-    pub fn attach(program: BorrowedFd<'_>, calls: &[&str]) -> io::Result<Self> {
-        let tracefs = Tracefs::open()?;
-        let attach = |call: &&str| attach_to(tracefs.number_of(call)?, program);
-        calls.iter().map(attach).collect::<io::Result<_>>().map(Self)
+    pub fn attach(program: BorrowedFd<'_>, calls: &[&str]) -> Result<Self, CallEventsError> {
+        let tracefs = Tracefs::open().map_err(CallEventsError::Tracefs)?;
+        let attach = |call: &&str| {
+            let event = tracefs.number_of(call).and_then(|number| attach_to(number, program));
+            event.map_err(|error| CallEventsError::Call { call: (*call).to_owned(), error })
+        };
+        calls.iter().map(attach).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -208,7 +208,7 @@ fn accept_calls(ebpf: &mut Ebpf) -> Result<CallEvents, String> {
     program.load().map_err(|error| refused("load", "accept", &error))?;
     let descriptor = program.fd().map_err(|error| refused("load", "accept", &error))?;
     let calls = CallEvents::attach(descriptor.as_fd(), &["accept", "accept4"]);
-    calls.map_err(|error| refused("attach", "the end of accept", &error)).inspect_err(|_| unload(ebpf, "tp_accepted"))
+    calls.map_err(|error| error.to_string()).inspect_err(|_| unload(ebpf, "tp_accepted"))
 }
 
 fn attach_kprobe(ebpf: &mut Ebpf, facts: &KernelFacts, notes: &mut Vec<Degradation>) -> Result<(), String> {
