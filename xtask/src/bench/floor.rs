@@ -120,7 +120,14 @@ impl Walk {
         let mut sockets = File::from(own(bpf(ITER_CREATE, &mut attribute.0).context("cannot begin a walk")?));
         let (begun, cpu_before) = (Instant::now(), thread_cpu());
         let mut buffer = [0; 4096];
-        while sockets.read(&mut buffer).context("a walk failed")? > 0 {}
+        loop {
+            match sockets.read(&mut buffer) {
+                Ok(0) => break,
+                // The kernel interrupts a read after a million objects of which none was written.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => drop(read.context("a walk failed")?),
+            }
+        }
         Ok((begun.elapsed(), thread_cpu().saturating_sub(cpu_before)))
     }
 }
