@@ -62,8 +62,8 @@ impl Window {
         let words: *mut u8 = self.words.as_mut_ptr().cast();
         // SAFETY: the words are that many bytes, and any bytes are words.
         let bytes = unsafe { core::slice::from_raw_parts_mut(words, WINDOW_WORDS * 8) };
-        // SAFETY: the helper checks the user address itself.
         let mut reach = Self::REACH;
+        // SAFETY: the helper checks the user address itself.
         if unsafe { bpf_probe_read_user_buf(start as *const u8, bytes) }.is_err() {
             // SAFETY: as above.
             let Ok(record) = (unsafe { bpf_probe_read_user(start as *const [u64; 2]) }) else {
