@@ -25,8 +25,8 @@ pub use callsite::{
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};
-pub use row::{HolderRow, HoldersProgress, ProcessRow, SocketRow, row_flags, row_kind};
-pub use settings::{Losses, PassSettings, PassTotals, Setup, emit, setup_flags};
+pub use row::{HolderRow, HoldersProgress, PauseRow, ProcessRow, SocketRow, row_flags, row_kind};
+pub use settings::{Losses, PassSettings, PassTotals, RDONLY_CAST_CALL, Setup, emit, setup_flags};
 pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};

@@ -132,6 +132,8 @@ offsets! {
     socket_sk: "socket" "sk";
     /// First subflow of an MPTCP socket; absent without CONFIG_MPTCP (5.6).
     mptcp_first: "mptcp_sock" "first" optional;
+    /// Bytes that wait in a file of records.
+    seq_count: "seq_file" "count";
     /// User instruction pointer.
     regs_ip: "pt_regs" "ip";
     /// User stack pointer.

@@ -1,4 +1,4 @@
-//! What the iterators hand to user space: three kinds of rows, each starting with its kind.
+//! What the iterators hand to user space: rows, each starting with its kind.
 
 use crate::Ticks;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -11,6 +11,8 @@ pub mod row_kind {
     pub const HOLDER: u32 = 2;
     /// [`crate::ProcessRow`]
     pub const PROCESS: u32 = 3;
+    /// [`crate::PauseRow`]
+    pub const PAUSE: u32 = 4;
 }
 
 /// Bits of [`SocketRow::flags`].
@@ -168,3 +170,13 @@ pub struct HoldersProgress {
 }
 
 const _: () = assert!(size_of::<HoldersProgress>() == 128);
+
+/// Nothing: the pass lets others run, and goes on with the next read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct PauseRow {
+    /// [`row_kind::PAUSE`]
+    pub kind: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
+}

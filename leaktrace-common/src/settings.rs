@@ -53,7 +53,12 @@ pub mod setup_flags {
     pub const TREE: u32 = 32;
     /// Of processes that open fast, one stack in so many is captured.
     pub const STACK_SAMPLE: u32 = 64;
+    /// `bpf_rdonly_cast` is there (6.2).
+    pub const RDONLY_CAST: u32 = 128;
 }
+
+/// Number of a helper that does not exist: a call of it stands for one of `bpf_rdonly_cast` in the object as built.
+pub const RDONLY_CAST_CALL: i32 = 0x6c74_0001;
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded:
 /// read-only data, so that the verifier removes what they switch off.
@@ -74,8 +79,8 @@ pub struct Setup {
     pub sample_one_in: u32,
     /// With [`setup_flags::STACK_SAMPLE`], of processes that open more sockets than this within a second.
     pub sample_above: u32,
-    #[doc(hidden)]
-    pub _pad: u32,
+    /// Type id of `struct tcp_sock`; with [`setup_flags::RDONLY_CAST`].
+    pub tcp_sock_type: u32,
     /// Start value of the stack hash.
     pub seed: u64,
 }
@@ -107,11 +112,13 @@ pub struct PassTotals {
     /// Number after that of the socket shown last: the kernel shows a socket again whose row did not fit. User
     /// space zeroes it before each namespace.
     pub shown: u64,
+    /// Sockets since a pass over records has last paused.
+    pub since_pause: u64,
     /// Open sockets by verdict, indexed by [`Verdict`].
     pub verdicts: [u64; Verdict::COUNT],
 }
 
-const _: () = assert!(size_of::<PassTotals>() == 160);
+const _: () = assert!(size_of::<PassTotals>() == 168);
 
 /// What was lost or could not be kept, counted since the start.
 #[repr(C)]

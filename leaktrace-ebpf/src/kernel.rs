@@ -5,7 +5,8 @@ use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
     generated::bpf_task_pt_regs,
 };
-use leaktrace_common::setup_flags;
+use core::arch::asm;
+use leaktrace_common::{RDONLY_CAST_CALL, setup_flags};
 
 /// The ways to read fields of one kernel object.
 pub trait Fields: Copy {
@@ -35,6 +36,30 @@ impl Fields for Typed {
         // SAFETY: as above; the load is volatile so that it keeps the field's own width.
         unsafe { field.read_volatile() }
     }
+}
+
+/// Types an address that is just a number, by the kernel function of that name (6.2): reads through it are loads that give 0
+/// at a bad address, where a probe read is a call. `type_id` must be the one of a structure.
+///
+/// aya relocates no calls of kernel functions, so this is a call of a helper that does not exist, and user space puts the
+/// real one there before loading ([`leaktrace_common::RDONLY_CAST_CALL`]).
+#[inline(always)]
+pub fn rdonly_cast(address: u64, type_id: u32) -> Typed {
+    let typed: *const u8;
+    // SAFETY: a call takes its arguments in r1 and r2 and changes r0 to r5.
+    unsafe {
+        asm!(
+            "call {call}",
+            call = const RDONLY_CAST_CALL,
+            inlateout("r1") address => _,
+            inlateout("r2") u64::from(type_id) => _,
+            lateout("r0") typed,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+        );
+    }
+    Typed(typed)
 }
 
 /// An address that is just a number: every read is checked at run time and gives zero if it fails.

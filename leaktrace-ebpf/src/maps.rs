@@ -1,6 +1,10 @@
 //! All maps, and the read-only data that user space fills in before loading.
 
-use crate::{sampling::OpenRate, stack::Scratch};
+use crate::{
+    passes::{Batch, READ_BYTES},
+    sampling::OpenRate,
+    stack::Scratch,
+};
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
@@ -58,6 +62,14 @@ pub static CAPTURES: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 /// through a pass merge again. On the stack it would follow each combination of conditions to the end.
 #[map]
 pub static ROW: Array<SocketRow> = Array::with_max_entries(1, 0);
+
+/// The sockets that the running pass over records has at hand.
+#[map]
+pub static BATCH: Array<Batch> = Array::with_max_entries(1, 0);
+
+/// More than the kernel has room for in one read of an iterator; nothing is ever written to it.
+#[map]
+pub static TOO_MUCH: Array<[u8; READ_BYTES]> = Array::with_max_entries(1, 0);
 
 /// What the passes go by.
 #[map]

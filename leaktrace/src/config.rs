@@ -12,7 +12,8 @@ use crate::{
     snapshot::{Settings, StackSample},
     track::Filter,
 };
-use std::{path::PathBuf, time::Duration};
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Everything that commands which watch sockets have in common.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub struct WatchConfig {
     pub symbol_cache: usize,
     /// How many sockets are attributed at once.
     pub max_sockets: u32,
+    /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
+    pub walk_every: Option<NonZeroU32>,
     /// A recording to read in place of the kernel.
     pub replay: Option<ReplayConfig>,
     /// Level of kernel-side diagnostics.

@@ -79,13 +79,26 @@ pub struct CallsiteStack {
     pub reason: Option<String>,
 }
 
+/// Walks among passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walks {
+    /// One pass in so many is a walk.
+    pub one_in: u32,
+    /// This one was.
+    pub now: bool,
+}
+
 /// What a sample cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The sampling pass over all namespaces, as it was waited for.
+    /// The last pass over the sockets that have records, as it was waited for; the walk where every pass is one.
     pub sockets: Duration,
     /// Processor time of that pass.
     pub sockets_cpu: Duration,
+    /// Processor time of the last walk over the kernel's tables.
+    pub walk_cpu: Duration,
+    /// One pass in so many is a walk, and whether this one was; `None` where every one is.
+    pub walks: Option<Walks>,
     /// Processor time of the holders pass; zero if there was none.
     pub holders: Duration,
     /// Processor time of leaktrace since its start.

@@ -143,10 +143,13 @@ pub struct Health {
     pub cpu_s: Option<f64>,
     /// Resident memory of leaktrace.
     pub rss_bytes: Option<u64>,
-    /// How long the last sampling pass took, over all network namespaces.
+    /// How long the last sampling pass took, over all network namespaces: of those over known sockets, where not every pass
+    /// walks the kernel's tables.
     pub pass_s: Option<f64>,
     /// Processor time of that pass.
     pub pass_cpu_s: Option<f64>,
+    /// Processor time of the last walk over the kernel's tables; that of every pass where each is one.
+    pub walk_cpu_s: Option<f64>,
     /// Processor time of the last holders pass.
     pub holders_pass_cpu_s: Option<f64>,
     /// Kernel memory of TCP on the whole host (`/proc/net/sockstat`), in this network namespace's view.

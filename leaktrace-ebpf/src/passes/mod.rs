@@ -4,12 +4,17 @@
 //! out what it writes. aya has no macros for iterators, so each is a plain function in the section `iter/…`; the
 //! structures below are the iterators' contexts as the kernel's BTF describes them (`struct bpf_iter__tcp` and so on).
 
+mod batch;
 mod holders;
+mod judge;
+mod pause;
+mod records;
 pub mod row;
 mod sockets;
 mod sweep;
 
 use aya_ebpf::{bindings::seq_file, helpers::generated::bpf_seq_write};
+pub use batch::Batch;
 
 /// `struct bpf_iter_meta` (include/linux/bpf.h, 5.8), as far as it is used.
 #[repr(C)]
@@ -21,6 +26,9 @@ pub struct Meta {
     /// Number of the object shown; the same again when its rows did not fit and it is shown once more.
     pub number: u64,
 }
+
+/// The kernel's room for what is written in one read of an iterator (`bpf_seq_read`, kernel/bpf/bpf_iter.c).
+pub const READ_BYTES: usize = 32 << 10;
 
 /// The number after that of the object shown now: never 0.
 #[inline(always)]

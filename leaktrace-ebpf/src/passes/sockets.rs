@@ -1,20 +1,20 @@
 //! The sampling pass: every hashed TCP socket of one network namespace, joined with its record.
 
-use super::{Meta, row, shown, write_row};
+use super::{
+    Meta,
+    judge::{Sighting, judge},
+    row, shown,
+};
 use crate::{
     callsites::UNKNOWN,
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
     maps::{CALLSITES, ROW, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
     memory::{clear, cleared},
-    tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
-use leaktrace_common::{
-    CallsiteCounters, PassSettings, PassTotals, SocketRecord, SocketRow, TcpState, Verdicts, emit, record_flags,
-    row_flags, setup_flags, ticks_from_ns,
-};
+use leaktrace_common::{PassSettings, PassTotals, SocketRecord, TcpState, record_flags, row_flags, setup_flags};
 
 /// `struct bpf_iter__tcp` (net/ipv4/tcp_ipv4.c, 5.9).
 #[repr(C)]
@@ -56,7 +56,6 @@ pub fn pass_sockets(ctx: *mut Context) -> i32 {
 fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
     let again = totals.shown == shown(meta);
     totals.shown = shown(meta);
-    let now = ticks_from_ns(settings.now_ns);
     let Some(row) = ROW.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is a live map value; one pass runs at a time.
     let row = unsafe { &mut *row };
@@ -76,23 +75,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
     // Kernels show a socket twice when its bucket changes between two reads.
     let again = again || record.seen_pass == settings.pass;
-    record.observe(&seen, now);
-    record.seen_pass = settings.pass;
-    row::join(row, record, settings);
-    row::look_for_a_guard(sk, row, settings);
-    let verdicts = Verdicts::of(row, settings);
-    row.verdicts = verdicts.0;
-    if !again {
-        sum_totals(totals, row);
-        if let Some(site) = CALLSITES.get_ptr_mut(row.callsite) {
-            // SAFETY: the pointer is a live map value; only the pass writes its sums, and one pass runs at a time.
-            sum_callsite(unsafe { &mut *site }, row, record, settings);
-        }
-    }
-    if (settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0) && tree::shows(record) {
-        row::describe(sk, row);
-        write_row(meta, row);
-    }
+    judge(Sighting { sk, seen, record, row, again }, meta, settings, totals);
 }
 
 #[inline(always)]
@@ -144,51 +127,5 @@ fn record_of<'a>(
         // SAFETY: the pointer is a live map value.
         Some(record) => unsafe { &mut *record },
         None => unkept,
-    }
-}
-
-#[inline(always)]
-fn sum_totals(totals: &mut PassTotals, row: &SocketRow) {
-    totals.open += 1;
-    totals.rx_queue_bytes += u64::from(row.rx_queue_bytes);
-    totals.memory_bytes += u64::from(row.memory_bytes);
-    if row.flags & row_flags::IN_ACCEPT_QUEUE != 0 {
-        totals.in_accept_queue += 1;
-    }
-    if row.verdicts != 0 {
-        totals.flagged += 1;
-        for (bit, count) in totals.verdicts.iter_mut().enumerate() {
-            *count += u64::from(row.verdicts >> bit & 1);
-        }
-    }
-}
-
-#[inline(always)]
-fn sum_callsite(site: &mut CallsiteCounters, row: &SocketRow, record: &SocketRecord, settings: &PassSettings) {
-    let sums = &mut site.sums;
-    if sums.pass != u32::from(settings.pass) {
-        sums.pass = u32::from(settings.pass);
-        sums.open = 0;
-        sums.flagged = 0;
-        sums.oldest_ns = u64::MAX;
-        sums.oldest_adopted = 0;
-        sums.rx_queue_bytes = 0;
-        sums.memory_bytes = 0;
-        for count in &mut sums.verdicts {
-            *count = 0;
-        }
-    }
-    sums.open += 1;
-    sums.rx_queue_bytes += u64::from(row.rx_queue_bytes);
-    sums.memory_bytes += u64::from(row.memory_bytes);
-    if record.opened_ns < sums.oldest_ns {
-        sums.oldest_ns = record.opened_ns;
-        sums.oldest_adopted = u32::from(record.flags & record_flags::ADOPTED);
-    }
-    if row.verdicts != 0 {
-        sums.flagged += 1;
-        for (bit, count) in sums.verdicts.iter_mut().enumerate() {
-            *count += row.verdicts >> bit & 1;
-        }
     }
 }

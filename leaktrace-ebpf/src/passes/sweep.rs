@@ -1,21 +1,11 @@
 //! The sweep: drops records whose socket neither a sampling pass nor a holders pass has seen for a while. Hooks hear
 //! every end; this mends what a hook missed, such as closes while another hook of ours was running.
 
-use super::Meta;
+use super::records::Context;
 use crate::{
     lifecycle::count_closed,
     maps::{SETTINGS, SOCKETS, count_lost},
 };
-use leaktrace_common::SocketRecord;
-
-/// `struct bpf_iter__bpf_map_elem` (kernel/bpf/map_iter.c, 5.8).
-#[repr(C)]
-pub struct Context {
-    meta: *mut Meta,
-    map: *mut u8,
-    key: *const u64,
-    value: *mut SocketRecord,
-}
 
 /// How many passes a record outlives its last sight.
 const GRACE_PASSES: u16 = 2;

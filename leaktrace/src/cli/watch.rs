@@ -72,6 +72,10 @@ pub struct WatchArgs {
     /// Memory for symbols
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
     symbol_cache: Option<u64>,
+    /// Look for sockets that no hook has heard of in one sample of N only, such as those that nobody has accepted; 1 always does
+    /// [default: 1, or 10 where that takes more than 10ms]
+    #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=10_000), env = "LEAKTRACE_WALK_EVERY")]
+    walk_every: Option<u32>,
     /// How many sockets are attributed at once [default: 1048576]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=1 << 26), env = "LEAKTRACE_MAX_SOCKETS")]
     max_sockets: Option<u32>,
@@ -204,6 +208,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
             symbol_cache: args
                 .symbol_cache
                 .map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            walk_every: args.walk_every.and_then(NonZeroU32::new).or(file.walk_every),
             max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
             // What a recording was judged by holds unless other thresholds are asked for here; defaults are not.
             replay: args.replay.map(|path| ReplayConfig {

@@ -50,6 +50,8 @@ pub struct ConfigFile {
     pub hooks: Option<String>,
     /// See `--max-sockets`.
     pub max_sockets: Option<u32>,
+    /// See `--walk-every`.
+    pub walk_every: Option<NonZeroU32>,
     /// See `--no-stacks`.
     pub no_stacks: Option<bool>,
     /// See `--stack-sample`.

@@ -5,7 +5,7 @@ use crate::{
     host::{KernelRelease, Lockdown},
     kernel::{
         HoldersPass, HookChoice, HookKind, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
-        btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces,
+        Walk, btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces,
     },
     privilege::{self, Capability},
     symbols::{Images, Modules},
@@ -132,6 +132,7 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
         stacks: Stacks::Capture,
         unwind: Unwind::Auto,
         max_sockets: TRIAL_SOCKETS,
+        walk_every: None,
         log_level: 0,
     };
     let mut tracer = Tracer::start(&options, Modules::default(), Images::default())?;
@@ -141,6 +142,7 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
         stall: minute,
         idle: minute,
         rows: RowChoice::With(leaktrace_common::Verdicts::NONE),
+        walk: Walk::Now,
         holders: HoldersPass::Run,
     };
     let sample = tracer.sample(&request)?;

@@ -138,9 +138,19 @@ impl KernelTypes {
         })
     }
 
+    /// Type id of a function.
+    pub fn function(&self, name: &'static str) -> Option<u32> {
+        self.named.get(&(name, KIND_FUNC)).copied()
+    }
+
+    /// Type id of a structure.
+    pub fn structure(&self, name: &'static str) -> Option<u32> {
+        self.named.get(&(name, KIND_STRUCT)).copied()
+    }
+
     /// Whether the kernel has a function of that name.
     pub fn has_function(&self, name: &'static str) -> bool {
-        self.named.contains_key(&(name, KIND_FUNC))
+        self.function(name).is_some()
     }
 
     /// Whether the kernel has a type definition of that name.

@@ -20,6 +20,7 @@ const NAMES: &[&str] = &[
     "fdtable",
     "file",
     "inode",
+    "seq_file",
     "pt_regs",
     "signal_struct",
     "sock_flags",
@@ -27,6 +28,7 @@ const NAMES: &[&str] = &[
     "tcp_connect",
     "security_sock_graft",
     "bpf_task_pt_regs",
+    "bpf_rdonly_cast",
     "bpf_get_socket_ptr_cookie",
     "bpf_iter_tcp",
     "bpf_iter_task_file",
@@ -43,6 +45,8 @@ const THREAD_SIZE: u32 = 16 << 10;
 pub struct KernelFacts {
     /// Where the fields are.
     pub offsets: Offsets,
+    /// Type id of the function that types an address, where there is one (6.2).
+    pub rdonly_cast: Option<u32>,
     /// Bits and helpers; [`Setup::flags`] holds what the kernel can do, before the user's choices.
     pub setup: Setup,
     /// Parameters of `inet_csk_accept`: 4 before 6.10, 2 since.
@@ -84,6 +88,10 @@ impl KernelFacts {
         if types.has_function("bpf_get_socket_ptr_cookie") {
             flags |= setup_flags::SOCKET_COOKIE;
         }
+        let rdonly_cast = types.function("bpf_rdonly_cast");
+        if rdonly_cast.is_some() {
+            flags |= setup_flags::RDONLY_CAST;
+        }
         let setup = Setup {
             flags,
             regs_from_stack: THREAD_SIZE - types.size("pt_regs").unwrap_or(0),
@@ -92,11 +100,12 @@ impl KernelFacts {
             sock_keepopen: bit("SOCK_KEEPOPEN")?,
             sample_one_in: 0,
             sample_above: 0,
-            _pad: 0,
+            tcp_sock_type: types.structure("tcp_sock").unwrap_or(0),
             seed: 0,
         };
         Ok(Self {
             offsets,
+            rdonly_cast,
             setup,
             accept_parameters: types.parameter_count("inet_csk_accept").unwrap_or(0),
             has_sock_graft: types.has_function("security_sock_graft"),

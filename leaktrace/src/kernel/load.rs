@@ -7,7 +7,7 @@ use super::{
     preemption::Preemption,
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, Setup, setup_flags};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, RDONLY_CAST_CALL, Setup, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::num::NonZeroU32;
 
@@ -97,6 +97,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);
         add_map_flags(&mut object, "COPY_RATES", NO_PREALLOC);
     }
+    put_casts(&mut object, facts.rdonly_cast);
     raise_memlock();
     EbpfLoader::new()
         .btf(Some(btf))
@@ -131,6 +132,34 @@ fn add_map_flags(object: &mut [u8], map: &str, flags: u32) {
         && let Ok(current) = <[u8; 4]>::try_from(&*bytes)
     {
         bytes.copy_from_slice(&(u32::from_ne_bytes(current) | flags).to_ne_bytes());
+    }
+}
+
+/// Puts calls of `bpf_rdonly_cast` where the object calls [`RDONLY_CAST_CALL`]; without one, what such a call would do to its argument,
+/// in code that the verifier finds dead and kernels before 5.13 nevertheless look at.
+fn put_casts(object: &mut [u8], function: Option<u32>) {
+    /// `struct bpf_insn`: operation, registers, offset, immediate value.
+    const INSTRUCTION: usize = 8;
+    const CALL: u8 = 0x85;
+    /// `BPF_PSEUDO_KFUNC_CALL` as source register.
+    const OF_KERNEL: u8 = 0x20;
+    /// `r0 = r1`
+    const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
+    let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;
+    let Ok(file) = object::File::parse(&*object) else { return };
+    let ranges: Vec<_> = file.sections().filter(is_code).filter_map(|section| section.file_range()).collect();
+    let mut placeholder = [CALL, 0, 0, 0, 0, 0, 0, 0];
+    placeholder[4..].copy_from_slice(&RDONLY_CAST_CALL.to_le_bytes());
+    let mut call = [CALL, OF_KERNEL, 0, 0, 0, 0, 0, 0];
+    call[4..].copy_from_slice(&function.unwrap_or(0).to_le_bytes());
+    let replacement = if function.is_some() { call } else { PASS_ON };
+    for (start, len) in ranges {
+        let Some(code) = object.get_mut(start as usize..(start + len) as usize) else { continue };
+        for instruction in code.chunks_exact_mut(INSTRUCTION) {
+            if instruction == placeholder {
+                instruction.copy_from_slice(&replacement);
+            }
+        }
     }
 }
 

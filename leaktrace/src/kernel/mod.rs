@@ -23,12 +23,13 @@ mod sampler;
 mod stacks;
 mod sweep;
 mod tree;
+mod walks;
 
 pub use error::StartError;
 use hooks::Attached;
 pub use hooks::{HookChoice, HookKind};
 pub use load::{StackSample, Stacks};
-pub use request::{HoldersPass, RowChoice, SampleRequest};
+pub use request::{HoldersPass, RowChoice, SampleRequest, Walk};
 pub use sampler::Adoption;
 pub use stacks::Unwind;
 
@@ -51,7 +52,7 @@ use mapped::take_map_data;
 use processes::ToldProcesses;
 use sampler::Sampler;
 use stacks::StackReader;
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 use tree::TreeReader;
 
 /// What to start with.
@@ -65,6 +66,8 @@ pub struct TracerOptions {
     pub unwind: Unwind,
     /// How many sockets are attributed at once.
     pub max_sockets: u32,
+    /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
+    pub walk_every: Option<NonZeroU32>,
     /// Level of kernel-side diagnostics: 0 for none, 5 for all.
     pub log_level: u8,
     /// The process whose tree is followed, and nothing else; `None` follows the host.
@@ -131,12 +134,15 @@ impl Tracer {
         };
         let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         drop(btf);
+        // Reading sockets by their address alone is dear without it, and walks are better.
+        let walk_every =
+            if facts.rdonly_cast.is_some() { options.walk_every } else { options.walk_every.or(Some(NonZeroU32::MIN)) };
         give_memory_back();
         Ok(Self {
             attached,
             callsites,
             stacks: StackReader::new(options.unwind, captures, modules, images),
-            sampler: Sampler::new(&mut ebpf)?,
+            sampler: Sampler::new(&mut ebpf, walk_every)?,
             told: ToldProcesses::default(),
             tree,
             log: log::KernelLog::new(&mut ebpf, options.log_level),
@@ -172,7 +178,7 @@ impl Tracer {
         self.tree.as_ref().map_or(0, TreeReader::running)
     }
 
-    /// Takes one sample. Blocks for as long as the passes take: about a microsecond a socket.
+    /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
         self.log.flush();
         let clock = Clock::now();

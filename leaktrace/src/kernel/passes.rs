@@ -6,7 +6,7 @@ use super::{
 };
 use aya::{Btf, Ebpf, programs::Iter};
 use bytes::{Buf, Bytes, BytesMut};
-use leaktrace_common::{HolderRow, ProcessRow, SocketRow, row_kind};
+use leaktrace_common::{HolderRow, PauseRow, ProcessRow, SocketRow, row_kind};
 use std::{fs::File, io, io::Read, os::fd::AsFd as _};
 use zerocopy::FromBytes;
 
@@ -34,6 +34,7 @@ impl Rows {
                 Some(row_kind::SOCKET) => take(&mut bytes, &mut self.sockets),
                 Some(row_kind::HOLDER) => take(&mut bytes, &mut self.holders),
                 Some(row_kind::PROCESS) => take(&mut bytes, &mut self.processes),
+                Some(row_kind::PAUSE) => take::<PauseRow>(&mut bytes, &mut Vec::new()),
                 _ => false,
             };
             if !understood {
@@ -79,8 +80,14 @@ pub fn run(ebpf: &mut Ebpf, program: &str, buffer: &mut BytesMut, rows: &mut Row
     read_rows(file, buffer, rows).map_err(|error| StartError::Sample { reason: error.to_string() })
 }
 
-/// Runs an iterator over the entries of a map to its end; it writes no rows.
-pub fn run_over_map(ebpf: &mut Ebpf, program: &str, map: &str, buffer: &mut BytesMut) -> Result<(), StartError> {
+/// Runs an iterator over the entries of a map to its end and decodes its rows.
+pub fn run_over_map(
+    ebpf: &mut Ebpf,
+    program: &str,
+    map: &str,
+    buffer: &mut BytesMut,
+    rows: &mut Rows,
+) -> Result<(), StartError> {
     let sample = |error: &dyn std::error::Error| StartError::Sample { reason: chain(error) };
     let map = match ebpf.map(map) {
         Some(aya::maps::Map::HashMap(data)) => {
@@ -90,7 +97,7 @@ pub fn run_over_map(ebpf: &mut Ebpf, program: &str, map: &str, buffer: &mut Byte
     };
     let program = iter_program(ebpf, program)?.fd().map_err(|error| sample(&error))?.as_fd();
     let file = sweep::open(program, map.as_fd()).map_err(|error| sample(&error))?;
-    read_rows(file, buffer, &mut Rows::default()).map_err(|error| sample(&error))
+    read_rows(file, buffer, rows).map_err(|error| sample(&error))
 }
 
 /// Reads rows to the end. An iterator gives whole rows only, so each read is decoded by itself.

@@ -14,6 +14,8 @@ pub struct SampleRequest {
     pub idle: Duration,
     /// Which sockets to show.
     pub rows: RowChoice,
+    /// Whether to look for sockets that nothing is known of.
+    pub walk: Walk,
     /// Whether to look at every descriptor as well.
     pub holders: HoldersPass,
 }
@@ -34,4 +36,14 @@ pub enum HoldersPass {
     Run,
     /// No: what the last one found still stands.
     Skip,
+}
+
+/// Whether a sample walks the kernel's own tables of sockets, or may go by the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// It does: no socket is missing.
+    Now,
+    /// It does every now and then: a socket that no hook has heard of may be missing until then, such as one that nobody has
+    /// accepted yet.
+    WhenDue,
 }

@@ -5,11 +5,12 @@ use super::{
     mapped::{MappedArray, take_map_data},
     namespaces::Namespaces,
     passes::{self, Rows},
-    request::{HoldersPass, RowChoice, SampleRequest},
+    request::{HoldersPass, RowChoice, SampleRequest, Walk},
+    walks::Walks,
 };
 use crate::{
     host,
-    sample::{Holders, Sample},
+    sample::{self, Holders, Sample},
     snapshot::Degradation,
 };
 use aya::{Btf, Ebpf};
@@ -17,6 +18,7 @@ use bytes::BytesMut;
 use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit, span_from_ns};
 use std::{
     io,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -51,8 +53,30 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the kernel refuses one.
 pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
-    let programs = [("pass_sockets", "tcp"), ("pass_holders", "task_file"), ("pass_sweep", "bpf_map_elem")];
+    let programs = [
+        ("pass_sockets", "tcp"),
+        ("pass_records", "bpf_map_elem"),
+        ("pass_holders", "task_file"),
+        ("pass_sweep", "bpf_map_elem"),
+    ];
     programs.into_iter().try_for_each(|(program, target)| passes::load(ebpf, btf, program, target))
+}
+
+/// What a pass over sockets took.
+#[derive(Clone, Copy, Default)]
+struct PassTime {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// What only a walk over the kernel's tables finds out, and what holds until the next.
+#[derive(Clone, Copy, Default)]
+struct Walked {
+    took: PassTime,
+    orphans: u64,
+    orphan_memory_bytes: u64,
+    namespaces: u32,
+    refused: u32,
 }
 
 /// What the passes keep from one sample to the next.
@@ -63,6 +87,11 @@ pub struct Sampler {
     losses: MappedArray<Losses>,
     namespaces: Namespaces,
     next_search: Instant,
+    walks: Walks,
+    /// What the last walk found.
+    walked: Walked,
+    /// What the last pass over records took.
+    by_records: PassTime,
     buffer: BytesMut,
     pass: u16,
     held_pass: u16,
@@ -74,7 +103,7 @@ impl Sampler {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+    pub fn new(ebpf: &mut Ebpf, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
         Ok(Self {
             settings: map_array(ebpf, "SETTINGS")?,
             totals: Arc::new(map_array(ebpf, "TOTALS")?),
@@ -82,6 +111,9 @@ impl Sampler {
             losses: map_array(ebpf, "LOSSES")?,
             namespaces: Namespaces::default(),
             next_search: Instant::now(),
+            walks: Walks::new(walk_every),
+            walked: Walked::default(),
+            by_records: PassTime::default(),
             buffer: BytesMut::new(),
             pass: 0,
             held_pass: 0,
@@ -106,23 +138,30 @@ impl Sampler {
         }
         let is_first = self.pass == 0;
         self.begin_pass(request, sample.boot_ns);
+        let walk = request.walk == Walk::Now || self.walks.is_due();
         if is_first && request.holders == HoldersPass::Run {
             // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
             self.pass_holders(ebpf, &mut rows, sample)?;
-            self.pass_sockets(ebpf, &mut rows, sample)?;
-        } else {
-            self.pass_sockets(ebpf, &mut rows, sample)?;
+            self.walk(ebpf, &mut rows, sample)?;
+        } else if walk {
+            self.walk(ebpf, &mut rows, sample)?;
             if request.holders == HoldersPass::Run {
                 self.pass_holders(ebpf, &mut rows, sample)?;
                 if sample.totals.adopted > 0 {
                     // The holders pass has just placed adopted sockets: sum them where they belong now.
                     let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
                     self.begin_pass(request, sample.boot_ns);
-                    self.pass_sockets(ebpf, &mut rows, sample)?;
+                    self.walk(ebpf, &mut rows, sample)?;
                     rows.sockets.extend(dead);
                 }
             }
+        } else {
+            self.pass_records(ebpf, &mut rows, sample)?;
+            if request.holders == HoldersPass::Run {
+                self.pass_holders(ebpf, &mut rows, sample)?;
+            }
         }
+        self.tell_of_walks(walk, sample);
         rows.sockets.sort_unstable_by_key(|row| row.sk);
         rows.sockets.dedup_by_key(|row| row.sk);
         self.damaged += rows.damaged;
@@ -168,7 +207,8 @@ impl Sampler {
         self.totals.set(0, PassTotals::default());
     }
 
-    fn pass_sockets(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+    /// The pass over every socket that the kernel has in its tables, namespace by namespace.
+    fn walk(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         let (buffer, shared) = (&mut self.buffer, &self.totals);
         let visited = self.namespaces.visit_each(|_| {
@@ -180,20 +220,52 @@ impl Sampler {
         let adopted = sample.totals.adopted;
         sample.totals = shared.get(0).unwrap_or_default();
         sample.totals.adopted += adopted;
-        sample.cost.sockets += started.elapsed();
-        sample.cost.sockets_cpu += host::thread_cpu() - cpu_before;
-        sample.cost.namespaces = visited.entered;
-        if visited.refused > 0 {
+        let took = PassTime { wall: started.elapsed(), cpu: host::thread_cpu() - cpu_before };
+        self.walks.walked(took.cpu, sample.totals.unattributed);
+        self.walked = Walked {
+            took,
+            orphans: sample.totals.orphans,
+            orphan_memory_bytes: sample.totals.orphan_memory_bytes,
+            namespaces: visited.entered,
+            refused: visited.refused,
+        };
+        Ok(())
+    }
+
+    /// The pass over every socket that has a record.
+    fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+        passes::run_over_map(ebpf, "pass_records", "SOCKETS", &mut self.buffer, rows)?;
+        sample.totals = PassTotals {
+            orphans: self.walked.orphans,
+            orphan_memory_bytes: self.walked.orphan_memory_bytes,
+            ..self.totals.get(0).unwrap_or_default()
+        };
+        self.walks.went_by_records();
+        self.by_records = PassTime { wall: started.elapsed(), cpu: host::thread_cpu() - cpu_before };
+        Ok(())
+    }
+
+    /// Costs, and what the last walk found.
+    fn tell_of_walks(&self, now: bool, sample: &mut Sample) {
+        let one_in = self.walks.every();
+        let walks = (one_in > 1).then_some(sample::Walks { one_in, now });
+        let usual = if walks.is_some() && !self.by_records.cpu.is_zero() { self.by_records } else { self.walked.took };
+        sample.cost.sockets = usual.wall;
+        sample.cost.sockets_cpu = usual.cpu;
+        sample.cost.walk_cpu = self.walked.took.cpu;
+        sample.cost.walks = walks;
+        sample.cost.namespaces = self.walked.namespaces;
+        if self.walked.refused > 0 {
             sample.degraded.push(Degradation {
                 feature: "namespaces".to_owned(),
                 reason: format!(
                     "{} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
                      for that",
-                    visited.refused
+                    self.walked.refused
                 ),
             });
         }
-        Ok(())
     }
 
     fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
@@ -204,7 +276,7 @@ impl Sampler {
         sample.holders = Some(Holders { descriptors, ..Holders::default() });
         sample.cost.holders = host::thread_cpu() - before;
         if self.held_pass.is_multiple_of(SWEEP_EVERY) {
-            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer)?;
+            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer, rows)?;
         }
         Ok(())
     }

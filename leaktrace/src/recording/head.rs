@@ -121,6 +121,7 @@ impl Head {
                 orphan_memory_bytes,
                 shown,
                 verdicts: self.verdicts,
+                ..PassTotals::default()
             },
             losses: Losses { sockets_unattributed, stacks, stale_records, captures },
             damaged: self.damaged,
@@ -132,6 +133,7 @@ impl Head {
                 cpu: Duration::from_nanos(cpu),
                 rss_bytes,
                 namespaces: namespaces as u32,
+                ..Cost::default()
             },
             ..Sample::default()
         }

@@ -202,6 +202,7 @@ impl Host {
                 cpu: Duration::from_nanos(12_000_000 * u64::from(self.samples) + self.random(1_000_000)),
                 rss_bytes: (30 << 20) + 4096 * self.random(64),
                 namespaces: 1,
+                ..Cost::default()
             },
             ..Sample::default()
         }

@@ -1,7 +1,7 @@
 //! How far samples are apart: as asked for, or further where a sample costs more than leaktrace may take of a core. Pure: costs come
 //! in, an interval comes out.
 
-use crate::{config::CpuBudget, snapshot::Degradation, units::format_duration};
+use crate::{config::CpuBudget, sample::Walks, snapshot::Degradation, units::format_duration};
 use std::{collections::VecDeque, time::Duration};
 
 /// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.
@@ -16,6 +16,8 @@ pub struct Pace {
     asked: Duration,
     budget: CpuBudget,
     costs: VecDeque<Duration>,
+    /// What walks over the kernel's tables add to each sample, where only some samples make one.
+    walks: Duration,
     first: bool,
     planned: Duration,
 }
@@ -23,13 +25,22 @@ pub struct Pace {
 impl Pace {
     /// Nothing sampled yet.
     pub fn new(asked: Duration, budget: CpuBudget) -> Self {
-        Self { asked, budget, costs: VecDeque::new(), first: true, planned: asked }
+        Self { asked, budget, costs: VecDeque::new(), walks: Duration::ZERO, first: true, planned: asked }
     }
 
-    /// Takes in the processor time of one sample. The first one does what none does again: it adopts the sockets there are.
-    pub fn took(&mut self, cost: Duration) {
+    /// Takes in the processor time of one sample. The first one does what none does again: it adopts the sockets there are. Where
+    /// only some samples walk the kernel's tables, such a one counts with its part of each.
+    pub fn took(&mut self, cost: Duration, walks: Option<Walks>) {
         if std::mem::take(&mut self.first) {
             return;
+        }
+        match walks {
+            Some(Walks { one_in, now: true }) => {
+                self.walks = cost / one_in;
+                return;
+            }
+            Some(_) => {}
+            None => self.walks = Duration::ZERO,
         }
         if self.costs.len() == REMEMBERED {
             self.costs.pop_front();
@@ -67,11 +78,11 @@ impl Pace {
         })
     }
 
-    /// The median of the last few; zero as long as there is none.
+    /// The median of the last few, zero as long as there is none, and the part of a walk.
     fn usual_cost(&self) -> Duration {
         let mut costs: Vec<Duration> = self.costs.iter().copied().collect();
         costs.sort_unstable();
-        costs.get(costs.len() / 2).copied().unwrap_or_default()
+        costs.get(costs.len() / 2).copied().unwrap_or_default() + self.walks
     }
 }
 
@@ -89,7 +100,7 @@ mod tests {
 
     fn take(pace: &mut Pace, costs_ms: &[u64]) {
         for cost in costs_ms {
-            pace.took(Duration::from_millis(*cost));
+            pace.took(Duration::from_millis(*cost), None);
             pace.plan();
         }
     }
@@ -127,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_counts_with_its_part_of_every_sample() {
+        let mut pace = pace("1", &[0]);
+        let ms = Duration::from_millis;
+        for _ in 0..3 {
+            pace.took(ms(200), Some(Walks { one_in: 10, now: true }));
+            pace.took(ms(60), Some(Walks { one_in: 10, now: false }));
+        }
+        pace.plan();
+        assert_eq!(pace.interval(), 8 * SECOND, "60 ms and a tenth of 200 ms");
+    }
+
+    #[test]
     fn no_budget_is_no_bound_and_none_stretches_beyond_a_minute() {
         assert_eq!(pace("0", &[0, 100_000]).interval(), SECOND);
         assert_eq!(pace("0.01", &[0, 100_000]).interval(), LONGEST);
@@ -142,7 +165,7 @@ mod tests {
     #[test]
     fn a_sample_that_none_follows_changes_nothing() {
         let mut pace = pace("1", &[0]);
-        pace.took(100 * SECOND);
+        pace.took(100 * SECOND, None);
         assert_eq!((pace.interval(), pace.degradation()), (SECOND, None));
     }
 }

@@ -4,7 +4,7 @@ use super::{Limits, Namer, pace::Pace};
 use crate::{
     config::WatchConfig,
     host::{self, Clock, HostFacts},
-    kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions},
+    kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk},
     recording::{Progress, Recorder, WriteError, wire::Start},
     sample::Sample,
     snapshot::Snapshot,
@@ -123,6 +123,7 @@ impl Session {
             stacks: config.stacks,
             unwind: config.unwind,
             max_sockets: config.max_sockets,
+            walk_every: config.walk_every,
             log_level: config.log_level,
             tree: config.tree,
         };
@@ -234,6 +235,7 @@ impl Session {
             stall: self.config.stall,
             idle: self.config.idle,
             rows,
+            walk: if is_last { Walk::Now } else { Walk::WhenDue },
             holders,
         })?;
         if holders == HoldersPass::Run {
@@ -243,14 +245,14 @@ impl Session {
             self.next_holders = now + self.config.cpu_budget.interval_for(sample.cost.holders).clamp(least, most);
         }
         // Holders passes have a beat of their own.
-        let holders_cpu = sample.cost.holders;
+        let (holders_cpu, walks) = (sample.cost.holders, sample.cost.walks);
         // How far this sample is from the last one was planned then.
         sample.degraded.extend(self.pace.degradation());
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&sample, self.namer.names_mut())?;
         }
         self.namer.ingest(&mut self.tracker, sample);
-        self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu));
+        self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu), walks);
         if !is_last {
             self.pace.plan();
         }

@@ -1,6 +1,7 @@
 //! `bench scan`: a sampling pass over so many sockets beside `ss` over the same, and the pass over their holders.
 //!
-//! leaktrace's figures are what its report says of its last pass; `ss` is measured from start to end, writing to /dev/null. Once no
+//! leaktrace's figures are what its report says of its last pass over known sockets and of its last walk over the kernel's tables,
+//! which is one pass in ten; `ss` is measured from start to end, writing to /dev/null. Once no
 //! socket has a verdict, once every one has: the first is the rule, the second the worst. A busy machine lengthens both, and leaves
 //! their processor time nearly as it is. Beside them what the kernel takes to walk over its sockets with a program that does nothing,
 //! and with one that only looks each of them up in a table: no pass that keeps something about sockets can be faster.
@@ -30,8 +31,16 @@ pub struct Options {
 /// The forms of `ss` that show what leaktrace looks at: sockets, and sockets with what TCP knows of each.
 const SS: [&str; 2] = ["-tn", "-tni"];
 
-/// From the first pass, which adopts the sockets, to the one that is measured.
-const WATCH: [&str; 4] = ["--duration", "500ms", "--interval", "1h"];
+/// One pass in so many is a walk, as by default where a walk takes more than 10 ms.
+const WALK_EVERY: u32 = 10;
+
+/// The first look, which adopts the sockets, is followed by a pass, and the last look is a walk.
+fn watch(sockets: u64) -> Vec<String> {
+    let milliseconds = 1500 + sockets / 200;
+    let words = ["--interval", "1s", "--cpu-budget", "0"].map(String::from);
+    let given = [format!("--duration={milliseconds}ms"), format!("--walk-every={WALK_EVERY}")];
+    [&words[..], &given].concat()
+}
 
 /// What was measured, in milliseconds.
 #[derive(Default)]
@@ -61,6 +70,7 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     walks[1].walk()?;
     let mut floors: [Times; 2] = Default::default();
     let mut passes: [Times; 2] = Default::default();
+    let (mut walks_cpu, mut mean_cpu) = (Series::default(), Series::default());
     let mut ss: [Times; 2] = Default::default();
     let mut holders_cpu = Series::default();
     let mut times_as_fast = Times::default();
@@ -72,10 +82,15 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         }
         for place in turns::order(round, MOODS.len() + SS.len()) {
             if let Some((mood, times)) = MOODS.iter().zip(&mut passes).nth(place) {
-                let (time, holders) = run_pass(subject, mood.options, crowd.sockets)?;
+                let Passes { pass: time, walk_cpu, holders_cpu: holders } =
+                    run_passes(subject, mood.options, crowd.sockets)?;
                 times.push(time);
                 holders_cpu.push(holders);
-                pass = if place == 0 { time } else { pass };
+                if place == 0 {
+                    pass = time;
+                    walks_cpu.push(walk_cpu);
+                    mean_cpu.push(time.cpu + (walk_cpu - time.cpu) / f64::from(WALK_EVERY));
+                }
             } else {
                 let form = place - MOODS.len();
                 let time = run_ss(SS[form])?;
@@ -94,6 +109,8 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         println!("  {name:<20} {:.1} ms, {:.1} ms of processor time", times.wall.median()?, times.cpu.median()?);
         ways.push(json!({ "way": name, "ms": times.wall.to_json()?, "cpu_ms": times.cpu.to_json()? }));
     }
+    println!("  {:<20} {:.1} ms of processor time", "walk", walks_cpu.median()?);
+    println!("  {:<20} {:.1} ms of processor time, one in {WALK_EVERY} a walk", "mean of passes", mean_cpu.median()?);
     println!("  {:<20} {:.1} ms of processor time", "holders pass", holders_cpu.median()?);
     let Times { wall, cpu } = times_as_fast;
     println!(
@@ -103,7 +120,8 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         cpu.median()?
     );
     Ok(json!({
-        "sockets": crowd.sockets, "ways": ways, "holders_pass_cpu_ms": holders_cpu.to_json()?,
+        "sockets": crowd.sockets, "ways": ways, "walk_cpu_ms": walks_cpu.to_json()?,
+        "mean_pass_cpu_ms": mean_cpu.to_json()?, "holders_pass_cpu_ms": holders_cpu.to_json()?,
         "times_as_fast_as_ss_tn": wall.to_json()?, "times_as_fast_as_ss_tn_by_cpu": cpu.to_json()?,
     }))
 }
@@ -115,9 +133,18 @@ impl Times {
     }
 }
 
-/// What leaktrace says of its last sampling pass, and the processor time of its last holders pass in milliseconds.
-fn run_pass(subject: &Subject, options: &[&str], sockets: u64) -> Result<(Time, f64)> {
-    let report = subject.report(&[&WATCH, options].concat())?;
+/// What leaktrace's passes took, processor times in milliseconds.
+struct Passes {
+    pass: Time,
+    walk_cpu: f64,
+    holders_cpu: f64,
+}
+
+/// What leaktrace says of its last passes.
+fn run_passes(subject: &Subject, options: &[&str], sockets: u64) -> Result<Passes> {
+    let watch = watch(sockets);
+    let words: Vec<&str> = watch.iter().map(String::as_str).chain(options.iter().copied()).collect();
+    let report = subject.report(&words)?;
     let open = report["totals"]["open"].as_u64().unwrap_or_default();
     ensure!(open >= sockets, "leaktrace sees {open} sockets, and {sockets} are open: give it no filters");
     let milliseconds = |name: &str| {
@@ -126,8 +153,11 @@ fn run_pass(subject: &Subject, options: &[&str], sockets: u64) -> Result<(Time, 
             seconds.with_context(|| format!("the report has no {name}: this leaktrace is too old"))? * 1e3,
         )
     };
-    let time = Time { wall: milliseconds("pass_s")?, cpu: milliseconds("pass_cpu_s")? };
-    Ok((time, milliseconds("holders_pass_cpu_s")?))
+    Ok(Passes {
+        pass: Time { wall: milliseconds("pass_s")?, cpu: milliseconds("pass_cpu_s")? },
+        walk_cpu: milliseconds("walk_cpu_s")?,
+        holders_cpu: milliseconds("holders_pass_cpu_s")?,
+    })
 }
 
 fn run_ss(form: &str) -> Result<Time> {

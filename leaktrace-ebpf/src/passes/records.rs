@@ -1,0 +1,120 @@
+//! The pass over records: every socket that has one, in whatever network namespace, without the kernel's own tables.
+//!
+//! The walk over those ([`super::sockets`]) locks each bucket and each socket and must then find the record, a look at cold
+//! memory. From a record to its socket it is only a pointer. What that leads to may be gone, or another socket: it is read with
+//! checks, and believed only if it has the record's cookie. Sockets without a record wait for the next walk, and records without
+//! a socket for the sweep.
+
+use super::{
+    Batch, Meta, batch,
+    judge::{Sighting, judge},
+    pause, row, shown,
+};
+use crate::{
+    kernel::{Address, Fields, rdonly_cast},
+    lifecycle::closed,
+    maps::{BATCH, ROW, SETTINGS, SOCKETS, TOTALS, enabled, offset, setup},
+    memory::clear,
+};
+use leaktrace_common::{PassSettings, PassTotals, SocketRecord, TcpState, row_flags, setup_flags};
+
+/// `struct bpf_iter__bpf_map_elem` (kernel/bpf/map_iter.c, 5.8).
+#[repr(C)]
+pub struct Context {
+    pub meta: *mut Meta,
+    map: *mut u8,
+    pub key: *const u64,
+    pub value: *mut SocketRecord,
+}
+
+/// `iter/bpf_map_elem`, since 5.8.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_map_elem")]
+pub fn pass_records(ctx: *mut Context) -> i32 {
+    // SAFETY: the verifier knows the context, here and in the blocks below.
+    let key = unsafe { (*ctx).key };
+    // SAFETY: see above.
+    let meta = unsafe { (*ctx).meta };
+    let (Some(settings), Some(totals), Some(batch)) = (SETTINGS.get(0), TOTALS.get_ptr_mut(0), BATCH.get_ptr_mut(0))
+    else {
+        return 0;
+    };
+    // SAFETY: the pointers are live map values, here and below; one pass runs at a time.
+    let totals = unsafe { &mut *totals };
+    // SAFETY: see above.
+    let batch = unsafe { &mut *batch };
+    let is_end = key.is_null();
+    // Its rows, or those of its batch, did not fit.
+    let again = totals.shown == shown(meta);
+    if !is_end && !again {
+        if pause::is_due(meta, totals) {
+            pause::begin(meta);
+            return 0;
+        }
+        if totals.shown == 0 {
+            // What the last pass left there.
+            batch.clear();
+        }
+        totals.shown = shown(meta);
+    }
+    if !enabled(setup_flags::RDONLY_CAST) {
+        if !is_end {
+            // SAFETY: it is live for the time of this call.
+            let sk = unsafe { *key };
+            visit(Address(sk), sk, meta, settings, totals);
+        }
+        return 0;
+    }
+    let is_ready = if is_end {
+        totals.shown != 0 && batch.is_partly_full()
+    } else {
+        // SAFETY: it is live for the time of this call.
+        again || batch.add(unsafe { *key })
+    };
+    if is_ready {
+        batch.fetch();
+        for place in 0..batch::SOCKETS {
+            if let Some(sk) = batch.get(place) {
+                visit(rdonly_cast(sk, setup!(tcp_sock_type)), sk, meta, settings, totals);
+            }
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
+    let Some(record) = SOCKETS.get_ptr_mut(address) else { return };
+    // SAFETY: the pointer is a live map value.
+    let record = unsafe { &mut *record };
+    let cookie: u64 = sk.read(offset!(skc_cookie));
+    if !is_connection(sk) || (record.cookie_low != 0 && record.cookie_low != cookie as u32) {
+        return;
+    }
+    record.cookie_low = cookie as u32;
+    let Some(row) = ROW.get_ptr_mut(0) else { return };
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
+    let row = unsafe { &mut *row };
+    clear(row);
+    let seen = row::read(sk, address, row);
+    if row.flags & row_flags::ORPHAN != 0 {
+        // The application has closed it, see the walk.
+        closed(address);
+        return;
+    }
+    row.cookie = cookie;
+    // A map shows an entry twice when another takes its place meanwhile.
+    let again = record.seen_pass == settings.pass;
+    judge(Sighting { sk, seen, record, row, again }, meta, settings, totals);
+}
+
+/// Whether this can be a connection that TCP knows: one that it has finished with is for the holders pass.
+#[inline(always)]
+fn is_connection(sk: impl Fields) -> bool {
+    const AF_INET: u16 = 2;
+    const AF_INET6: u16 = 10;
+    let family: u16 = sk.read(offset!(skc_family));
+    let state = TcpState::from_raw(sk.read(offset!(skc_state)));
+    let is_done = state.is_minisock() || matches!(state, TcpState::Listen | TcpState::Closed);
+    (family == AF_INET || family == AF_INET6) && !is_done
+}

@@ -1,0 +1,102 @@
+//! When a pass over sockets walks the kernel's own tables, and when it goes by the records. Pure: costs come in, a choice comes out.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// A walk that takes less is made at every pass: what nobody notices need not be saved.
+const CHEAP: Duration = Duration::from_millis(10);
+
+/// A walk that takes more is made at every so many passes.
+const EVERY: u32 = 10;
+
+/// What walks have cost, and what follows for the next pass.
+#[derive(Debug)]
+pub struct Walks {
+    asked: Option<NonZeroU32>,
+    cost: Duration,
+    /// Passes over records since the last walk; `None` before the first.
+    passes: Option<u32>,
+    left_out: bool,
+}
+
+impl Walks {
+    /// Nothing walked yet. With `every`, one walk in so many passes, whatever it costs.
+    pub fn new(every: Option<NonZeroU32>) -> Self {
+        Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false }
+    }
+
+    /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose records
+    /// there was no room.
+    pub fn is_due(&self) -> bool {
+        self.left_out || self.passes.is_none_or(|passes| passes + 1 >= self.every())
+    }
+
+    /// A walk has taken that much processor time and found so many sockets without a record.
+    pub fn walked(&mut self, cost: Duration, unattributed: u64) {
+        (self.cost, self.passes, self.left_out) = (cost, Some(0), unattributed > 0);
+    }
+
+    /// A pass went by the records.
+    pub fn went_by_records(&mut self) {
+        self.passes = self.passes.map(|passes| passes.saturating_add(1));
+    }
+
+    /// One pass in so many is a walk.
+    pub fn every(&self) -> u32 {
+        self.asked.map_or(if self.cost < CHEAP { 1 } else { EVERY }, NonZeroU32::get)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Which of so many passes are walks, when each of those costs as much as said.
+    fn plays(walks: &mut Walks, passes: usize, cost: Duration) -> String {
+        let mut played = String::new();
+        for _ in 0..passes {
+            if walks.is_due() {
+                walks.walked(cost, 0);
+                played.push('w');
+            } else {
+                walks.went_by_records();
+                played.push('.');
+            }
+        }
+        played
+    }
+
+    #[test]
+    fn cheap_walks_are_made_every_time() {
+        assert_eq!(plays(&mut Walks::new(None), 5, MS), "wwwww");
+    }
+
+    #[test]
+    fn dear_walks_are_made_one_time_in_ten() {
+        assert_eq!(plays(&mut Walks::new(None), 22, 50 * MS), "w.........w.........w.");
+    }
+
+    #[test]
+    fn walks_that_get_dear_become_rare_and_often_again_when_they_get_cheap() {
+        let mut walks = Walks::new(None);
+        assert_eq!(plays(&mut walks, 3, MS), "www");
+        assert_eq!(plays(&mut walks, 11, 50 * MS), "w.........w");
+        assert_eq!(plays(&mut walks, 12, MS), ".........www");
+    }
+
+    #[test]
+    fn what_was_asked_for_holds_whatever_it_costs() {
+        assert_eq!(plays(&mut Walks::new(NonZeroU32::new(3)), 7, MS), "w..w..w");
+        assert_eq!(plays(&mut Walks::new(NonZeroU32::new(1)), 3, 50 * MS), "www");
+    }
+
+    #[test]
+    fn sockets_that_found_no_room_are_seen_by_every_pass() {
+        let mut walks = Walks::new(None);
+        walks.walked(50 * MS, 1);
+        assert!(walks.is_due());
+        walks.walked(50 * MS, 0);
+        assert!(!walks.is_due());
+    }
+}
