@@ -93,6 +93,20 @@ fn elsewhere(program: &str) -> Option<ZooChild> {
     Some(ZooChild::start(program, command.args(["--net", "sh", "-c", &script])).unwrap())
 }
 
+/// A walk sees this socket before its verdict is due, and no other comes until the report: what is found between is found by way
+/// of its record, whose namespace the tracer need not enter.
+#[test]
+fn a_pass_over_records_finds_sockets_of_other_namespaces() {
+    let Some(leaktrace) = leaktrace() else { return };
+    let Some(mut leak) = elsewhere("close-wait") else { return };
+    let pid = pid_of(&mut leak);
+    let words = ["report", "--until", "close-wait", "--duration", "10m", "--stall", "2s", "--format", "json"];
+    let begin = Instant::now();
+    let report = reported(&run(&leaktrace, &[&words[..], &["--walk-every", "10000", "--pid", &pid]].concat()));
+    assert!(begin.elapsed() < Duration::from_secs(300), "it was not ended early");
+    assert!(report["sockets"].as_array().unwrap().iter().any(|socket| socket["verdicts"][0] == "close-wait"));
+}
+
 /// What `kill` says of a socket before what happened to it.
 fn name(line: &str) -> &str {
     line.rsplit_once(": ").map_or(line, |(name, _)| name)

@@ -213,6 +213,8 @@ impl Suite {
         let words = [
             "report", "--duration", "10m", "--format", "json", "--all", "--hooks", hook, "--threshold", threshold,
             "--stall", stall, "--idle", idle, "--interval", every,
+            // So that both kinds of passes take part.
+            "--walk-every", "3",
         ];
         let mut tracer = Tracer::start(&self.leaktrace, &words)?;
         if !tracer.wait_until_attached()? {
