@@ -119,6 +119,15 @@ pub fn own_rss_bytes() -> u64 {
         .map_or(0, |pages| pages * PAGE)
 }
 
+/// Gives back to the kernel what is free, which the allocator would keep.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call has no conditions.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Kernel memory of TCP on the whole host: the pages in `/proc/net/sockstat`, which count for all namespaces.
 pub fn tcp_memory_bytes() -> Option<u64> {
     const PAGE: u64 = 4096;

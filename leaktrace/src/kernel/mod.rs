@@ -137,7 +137,8 @@ impl Tracer {
         // Reading sockets by their address alone is dear without it, and walks are better.
         let walk_every =
             if facts.rdonly_cast.is_some() { options.walk_every } else { options.walk_every.or(Some(NonZeroU32::MIN)) };
-        give_memory_back();
+        // The kernel's types take tens of megabytes while they are read.
+        host::give_memory_back();
         Ok(Self {
             attached,
             callsites,
@@ -166,6 +167,11 @@ impl Tracer {
             tree.receive();
         }
         self.callsites.place_new(&mut self.stacks)
+    }
+
+    /// Drops what placing stacks has not needed since the last call; says whether there was anything.
+    pub fn forget_unused(&mut self) -> bool {
+        self.stacks.forget_unused()
     }
 
     /// How far the first sample is.
@@ -207,13 +213,4 @@ impl Tracer {
         sample.cost.rss_bytes = host::own_rss_bytes();
         Ok(sample)
     }
-}
-
-/// The kernel's types take tens of megabytes while they are read, which the allocator would keep.
-fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: the call has no conditions.
-    unsafe {
-        libc::malloc_trim(0)
-    };
 }

@@ -60,6 +60,13 @@ impl StackReader {
         Self { unwind, captures, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
     }
 
+    /// Drops what placing has not needed since the last call; says whether there was anything.
+    pub fn forget_unused(&mut self) -> bool {
+        let count = self.recent.len();
+        self.recent.retain(|_, (seen, _)| seen.elapsed() < RECENT);
+        self.stacks.forget_unused() || self.recent.len() < count
+    }
+
     /// Rests until the hooks have copied something, or `longest` is over.
     pub fn wait(&self, longest: Duration) {
         self.captures.wait(longest);

@@ -109,6 +109,12 @@ impl Bytes {
         Some(buffer)
     }
 
+    /// Drops the pages that are kept; says whether there were any.
+    pub fn forget_pages(&self) -> bool {
+        let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
+        !pages.is_empty()
+    }
+
     fn page(&self, file: &File, number: u64) -> Option<Arc<[u8]>> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = pages.get(&number) {

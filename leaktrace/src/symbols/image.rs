@@ -158,6 +158,8 @@ pub struct Images(Arc<Mutex<Open>>);
 struct Open {
     images: HashMap<Content, (Arc<Image>, u64)>,
     clock: u64,
+    /// The clock when [`Images::forget_unused_pages`] was called last.
+    mark: u64,
 }
 
 impl Images {
@@ -230,6 +232,16 @@ impl Images {
         Some(image)
     }
 
+    /// Drops the pages kept of files that nobody has asked for since the last call; says whether there were any. The files
+    /// stay open.
+    pub fn forget_unused_pages(&self) -> bool {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = open.mark;
+        open.mark = open.clock;
+        let unused = open.images.values().filter(|(_, used)| *used <= mark);
+        unused.map(|(image, _)| image.bytes.forget_pages()).fold(false, |any, had| any | had)
+    }
+
     /// How many files are open, debug files not counted.
     pub fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).images.len()
@@ -264,6 +276,18 @@ mod tests {
         assert_eq!(images.count(), MAX_OPEN);
         assert!(images.held(&key(0)).is_some());
         assert!(images.held(&key(1)).is_none());
+    }
+
+    #[test]
+    fn pages_go_when_nobody_asks_for_the_file() {
+        let images = Images::default();
+        let key = Content::File(1, 2, 3, 4);
+        images.keep(key.clone(), own());
+        assert!(!images.forget_unused_pages(), "asked for since the last call, which was never");
+        assert!(images.forget_unused_pages(), "its headers were read");
+        assert!(!images.forget_unused_pages(), "they are gone");
+        let image = images.held(&key).unwrap();
+        assert_eq!(image.bytes.array(0), Some(*b"\x7fELF"), "the file stays open");
     }
 
     #[test]

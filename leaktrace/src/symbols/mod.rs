@@ -22,6 +22,7 @@
 //! process's user.
 
 pub mod bench;
+mod blaze;
 mod bytes;
 mod cache;
 mod code_at;

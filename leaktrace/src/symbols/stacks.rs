@@ -46,6 +46,11 @@ impl Stacks {
         self.locator.images()
     }
 
+    /// Drops the tables that no stack has needed since the last call; says whether there were any.
+    pub fn forget_unused(&mut self) -> bool {
+        self.unwinder.forget_unused()
+    }
+
     /// How far the frame-pointer walk of a process can be believed. Reads files not seen before: ask once a process.
     pub fn trust(&mut self, maps: &mut ProcessMaps) -> Trust {
         self.trust.of_process(&mut self.locator, maps, &mut self.unwinder)

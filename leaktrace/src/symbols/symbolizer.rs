@@ -1,8 +1,10 @@
 //! Gives places their names: function, file, line, and the functions that the compiler merged into their callers.
 //!
-//! blazesym reads ELF symbols and DWARF; this module decides which file to ask, keeps what was found, and bounds memory.
+//! blazesym reads ELF symbols and DWARF; this module decides which file to ask, keeps what was found, and bounds memory:
+//! the tables of a file go when they are large or nobody has asked for a while, the names that came from them stay.
 //! Where nothing is certain the answer is module and offset, never a name.
 
+use super::blaze::{Blaze, Within, give_pages_back};
 use super::cache::FrameCache;
 use super::demangle::readable;
 use super::gopclntab::{Named, Place};
@@ -12,14 +14,16 @@ use super::perf_map;
 use super::process::Role;
 use super::resolve::Resolve;
 use crate::snapshot::Frame;
-use blazesym::symbolize::source::{Elf as ElfSource, Source};
-use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer as Blaze, evict};
+use blazesym::symbolize::{CodeInfo, Sym};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Default of `--symbol-cache`, in bytes.
-pub const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+pub const DEFAULT_CACHE_BYTES: usize = 32 << 20;
+
+/// Most that may have been read of mapped files before their pages are given back, in bytes, about.
+const MOST_READ: u64 = 32 << 20;
 
 /// Names frames. Not `Send`: the tables of blazesym are not. Make it where it is used.
 pub struct Symbolizer {
@@ -33,16 +37,11 @@ pub struct Symbolizer {
     /// Files whose symbols blazesym has read: what they are guessed to cost, and when they were used.
     parsed: HashMap<PathBuf, Parsed>,
     clock: u64,
+    /// The clock when [`Self::forget_unused`] was called last.
+    mark: u64,
+    /// Read of mapped files since their pages were given back, in bytes, about.
+    read: u64,
     limit: usize,
-}
-
-/// What to ask a file for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// Debug information, and symbols where there is none.
-    Everything,
-    /// Symbols only: the debug information was in another file.
-    Symbols,
 }
 
 struct Parsed {
@@ -64,9 +63,11 @@ impl Symbolizer {
             frames: FrameCache::new(limit / 4),
             by_content: HashMap::new(),
             representatives: HashMap::new(),
-            blaze: blaze(),
+            blaze: Blaze::new(),
             parsed: HashMap::new(),
             clock: 0,
+            mark: 0,
+            read: 0,
             limit,
         }
     }
@@ -77,7 +78,28 @@ impl Symbolizer {
         let frames =
             stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
         self.shrink();
+        if self.read > MOST_READ {
+            self.settle();
+        }
         frames
+    }
+
+    /// To be called when a round of naming is over: gives back the pages of files that were read. Costs nothing when none was.
+    pub fn settle(&mut self) {
+        if std::mem::take(&mut self.read) > 0 {
+            give_pages_back();
+        }
+    }
+
+    /// Drops the tables and pages of files that nobody has asked for since the last call; says whether there were any.
+    pub fn forget_unused(&mut self) -> bool {
+        let mark = std::mem::replace(&mut self.mark, self.clock);
+        let unused: Vec<PathBuf> =
+            self.parsed.iter().filter(|(_, parsed)| parsed.used <= mark).map(|(path, _)| path.clone()).collect();
+        for path in &unused {
+            self.forget(path);
+        }
+        self.images.forget_unused_pages() || !unused.is_empty()
     }
 
     /// Names one location.
@@ -135,37 +157,34 @@ impl Symbolizer {
             return Some(go_frames(place, vaddr));
         }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
-        let own = if debug.is_some() { Wanted::Symbols } else { Wanted::Everything };
+        let own = if debug.is_some() { Within::Symbols } else { Within::Everything };
         let found = debug
-            .and_then(|debug| self.ask(&debug, "", vaddr, Wanted::Everything))
+            .and_then(|debug| self.ask(&debug, "", vaddr, Within::Everything))
             .or_else(|| self.ask(&image, &module.path, vaddr, own))
             .unwrap_or_else(|| vec![unknown(vaddr)]);
         Some(found)
     }
 
     /// Asks blazesym for an address of a file.
-    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64, wanted: Wanted) -> Option<Vec<Frame>> {
+    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
         let path = image.path(shown)?;
         self.clock += 1;
-        let parsed = self.parsed.entry(path.clone()).or_insert_with(|| Parsed::new(image));
+        let read = &mut self.read;
+        let parsed = self.parsed.entry(path.clone()).or_insert_with(|| {
+            let parsed = Parsed::new(image);
+            *read = read.saturating_add(parsed.most);
+            parsed
+        });
         parsed.used = self.clock;
         parsed.lookups += 1;
-        let find = |debug_syms| {
-            let mut source = ElfSource::new(&path);
-            source.debug_syms = debug_syms;
-            // An error in debug information, such as a debug link that leads to the file of another build, must not
-            // hide the symbols.
-            match self.blaze.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
-                Ok(Symbolized::Sym(sym)) if is_certain(&sym, image, vaddr) => Some(sym),
-                _ => None,
-            }
-        };
-        let first = if wanted == Wanted::Everything { find(true) } else { None };
-        let Some(sym) = first else { return find(false).map(|sym| frames_of(&sym)) };
+        *read = read.saturating_add(LOOKUP_BYTES);
+        let find = |within| self.blaze.find(&path, vaddr, within).filter(|sym| is_certain(sym, image, vaddr));
+        let first = if within == Within::Everything { find(within) } else { None };
+        let Some(sym) = first else { return find(Within::Symbols).map(|sym| frames_of(&sym)) };
         let mut frames = frames_of(&sym);
         if is_in_pieces(&sym) {
             // Where the function starts is in the symbol table, if the piece is not one that has a symbol of its own.
-            let whole = find(false).filter(|whole| whole.name == sym.name);
+            let whole = find(Within::Symbols).filter(|whole| whole.name == sym.name);
             let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
             frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
         }
@@ -179,13 +198,18 @@ impl Symbolizer {
         while bytes > room && !self.parsed.is_empty() {
             let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(path, _)| path.clone());
             let Some(path) = oldest else { return };
-            if self.blaze.evict(&evict::Evict::Elf(evict::Elf::new(&path))).is_err() {
-                self.blaze = blaze();
-                self.parsed.clear();
-                return;
-            }
-            bytes = bytes.saturating_sub(self.parsed.remove(&path).map_or(0, |parsed| parsed.bytes()));
+            bytes = bytes.saturating_sub(self.forget(&path));
         }
+    }
+
+    /// Drops the tables of a file; says how much that was.
+    fn forget(&mut self, path: &Path) -> usize {
+        // The descriptor that a path may lead through is closed after the tables have gone.
+        let before = self.parsed.remove(path);
+        if !self.blaze.forget(path) {
+            self.parsed.clear();
+        }
+        before.map_or(0, |parsed| parsed.bytes())
     }
 }
 
@@ -195,10 +219,6 @@ impl Resolve for Symbolizer {
     }
 }
 
-fn blaze() -> Blaze {
-    Blaze::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(false).build()
-}
-
 /// What blazesym was measured to allocate, about: an index of symbols and one of units, and copies of compressed sections;
 /// files themselves are mapped. Of what lookups read, see [`LOOKUP_BYTES`].
 fn fixed_cost(image: &Image) -> u64 {
@@ -206,7 +226,7 @@ fn fixed_cost(image: &Image) -> u64 {
     let unpacked = image.elf.sections.iter().filter(|section| section.name.starts_with(".debug_"));
     let unpacked: u64 = unpacked.map(|section| section.unpacked).fold(0, u64::saturating_add);
     let symbols = (size(".symtab") / 3).saturating_add(size(".dynsym") / 3);
-    symbols.saturating_add(size(".debug_info") / 64).saturating_add(unpacked).saturating_add(4096)
+    symbols.saturating_add(size(".debug_info") / 16).saturating_add(unpacked).saturating_add(4096)
 }
 
 /// Memory that a lookup in a unit not read before takes, on average.

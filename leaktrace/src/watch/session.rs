@@ -51,6 +51,11 @@ pub trait Source {
     /// When sampling is no longer possible.
     fn attend(&mut self, longest: Duration) -> Result<(), StartError>;
 
+    /// Drops what it has not needed since the last call; says whether there was anything.
+    fn forget_unused(&mut self) -> bool {
+        false
+    }
+
     /// How far the first sample is, for sources that may take long over it.
     fn adoption(&self) -> Option<Adoption> {
         None
@@ -70,6 +75,10 @@ impl Source for Tracer {
     fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
         self.wait_for_new(longest);
         self.place_new()
+    }
+
+    fn forget_unused(&mut self) -> bool {
+        Self::forget_unused(self)
     }
 
     fn adoption(&self) -> Option<Adoption> {
@@ -98,6 +107,11 @@ const FEW_SOCKETS: u64 = 20_000;
 /// Holders passes keep to the budget by themselves, within these bounds.
 const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
+/// Tables of files that nothing was asked of for so long, or twice as long, are dropped: programs come and go, and what was
+/// found is remembered without them. One that is asked again is read again, which takes a few hundred milliseconds for the
+/// largest.
+const UNUSED: Duration = Duration::from_secs(15);
+
 /// One watch.
 pub struct Session {
     source: Box<dyn Source>,
@@ -106,6 +120,7 @@ pub struct Session {
     config: WatchConfig,
     started: Moment,
     next_holders: Instant,
+    next_forgetting: Instant,
     pace: Pace,
     hooks: HookKind,
     recorder: Option<Recorder>,
@@ -149,7 +164,8 @@ impl Session {
         let namer = Namer::new(names);
         let pace = Pace::new(config.interval, config.cpu_budget);
         let next_holders = Instant::now();
-        Self { source, tracker, namer, config, started, next_holders, pace, hooks, recorder: None }
+        let next_forgetting = next_holders + UNUSED;
+        Self { source, tracker, namer, config, started, next_holders, next_forgetting, pace, hooks, recorder: None }
     }
 
     /// Writes every sample from now on into a recording.
@@ -252,6 +268,11 @@ impl Session {
             recorder.write(&sample, self.namer.names_mut())?;
         }
         self.namer.ingest(&mut self.tracker, sample);
+        self.namer.names_mut().settle();
+        if now >= self.next_forgetting {
+            self.next_forgetting = now + UNUSED;
+            self.forget_unused();
+        }
         self.pace.took((host::thread_cpu() - cpu_before).saturating_sub(holders_cpu), walks);
         if !is_last {
             self.pace.plan();
@@ -261,6 +282,16 @@ impl Session {
 
     /// What is known now, with names.
     pub fn snapshot(&mut self) -> Snapshot {
-        self.namer.snapshot(&self.tracker)
+        let snapshot = self.namer.snapshot(&self.tracker);
+        self.namer.names_mut().settle();
+        snapshot
+    }
+
+    fn forget_unused(&mut self) {
+        let placing = self.source.forget_unused();
+        let naming = self.namer.names_mut().forget_unused();
+        if placing || naming {
+            host::give_memory_back();
+        }
     }
 }

@@ -264,6 +264,53 @@ fn memory_stays_within_the_limit() {
     }
 }
 
+/// A symbolizer that has named a function of a program, and where that is.
+fn after_one_name(scratch: &Scratch) -> Option<(Symbolizer, Location)> {
+    scratch.write("a.c", C);
+    scratch.run("cc -g -o a a.c")?;
+    let (address, ..) = functions(scratch, "a")?.into_iter().find(|f| f.2 == "leak")?;
+    let locator = Locator::default();
+    let location = place(&locator, &scratch.path("a"), address);
+    let mut symbolizer = symbolizer(&locator);
+    let frames = symbolizer.resolve(std::slice::from_ref(&location));
+    assert_eq!(frames[0][0].symbol.as_deref(), Some("leak"));
+    Some((symbolizer, location))
+}
+
+#[test]
+fn tables_go_when_nobody_asks_for_them_and_names_stay() {
+    let scratch = Scratch::new();
+    let Some((mut symbolizer, location)) = after_one_name(&scratch) else { return };
+    symbolizer.forget_unused();
+    assert_eq!(symbolizer.parsed.len(), 1, "asked for since the last call, which was never");
+    assert!(symbolizer.forget_unused());
+    assert_eq!(symbolizer.parsed.len(), 0);
+    let names = symbolizer.frames.bytes();
+    assert_eq!(symbolizer.bytes(), names);
+    assert!(!symbolizer.forget_unused(), "nothing is left to drop");
+    let frames = symbolizer.resolve(std::slice::from_ref(&location));
+    assert_eq!(frames[0][0].symbol.as_deref(), Some("leak"));
+    assert_eq!(symbolizer.parsed.len(), 0, "the name is remembered without the file");
+    // Another place in the file has it read again.
+    let frames = symbolizer.resolve(&[Location { offset: location.offset + 1, ..location }]);
+    assert_eq!((frames[0][0].symbol.as_deref(), symbolizer.parsed.len()), (Some("leak"), 1));
+}
+
+#[test]
+fn a_file_that_was_read_takes_no_resident_memory_when_the_round_is_over() {
+    let scratch = Scratch::new();
+    let Some((mut symbolizer, location)) = after_one_name(&scratch) else { return };
+    symbolizer.settle();
+    let name = scratch.path("a").to_str().unwrap().to_owned();
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = smaps.lines().skip_while(|line| !line.ends_with(&name));
+    assert!(lines.next().is_some_and(|line| line.contains(" r--s ")), "it stays mapped");
+    let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    assert_eq!(resident.trim(), "0 kB");
+    let frames = symbolizer.resolve(&[Location { offset: location.offset + 1, ..location }]);
+    assert_eq!(frames[0][0].symbol.as_deref(), Some("leak"), "and is read again where it must be");
+}
+
 #[test]
 fn damaged_files_never_panic_and_never_name_what_is_not_there() {
     let scratch = Scratch::new();

@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Memory for unwind tables, in bytes. The table in use may exceed it.
-pub const DEFAULT_TABLE_BYTES: usize = 64 << 20;
+pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
 /// Why a walk ended before the thread's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -118,6 +118,8 @@ pub struct Walk {
 pub struct Unwinder {
     tables: HashMap<Content, Kept>,
     clock: u64,
+    /// The clock when [`Self::forget_unused`] was called last.
+    mark: u64,
     limit: usize,
     context: UnwindContext<usize>,
 }
@@ -137,7 +139,7 @@ impl Default for Unwinder {
 impl Unwinder {
     /// An unwinder that keeps about `limit` bytes of tables.
     pub fn new(limit: usize) -> Self {
-        Self { tables: HashMap::new(), clock: 0, limit, context: UnwindContext::new() }
+        Self { tables: HashMap::new(), clock: 0, mark: 0, limit, context: UnwindContext::new() }
     }
 
     /// Walks what a hook captured.
@@ -185,6 +187,13 @@ impl Unwinder {
     /// Memory that tables take, in bytes.
     pub fn bytes(&self) -> usize {
         self.tables.values().filter_map(|kept| kept.table.as_ref()).map(|table| table.bytes()).sum()
+    }
+
+    /// Drops the tables that nobody has needed since the last call; says whether there were any.
+    pub fn forget_unused(&mut self) -> bool {
+        let (mark, count) = (std::mem::replace(&mut self.mark, self.clock), self.tables.len());
+        self.tables.retain(|_, kept| kept.used > mark);
+        self.tables.len() < count
     }
 
     fn step(

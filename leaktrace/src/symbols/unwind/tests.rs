@@ -213,6 +213,29 @@ fn tables_stay_within_their_limit() {
     }
 }
 
+#[test]
+fn a_table_goes_when_no_stack_needs_it() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    let mut images = Vec::new();
+    for name in ["a", "b"] {
+        let id = name.repeat(40);
+        if scratch.run(&format!("cc -O2 -Wl,--build-id=0x{id} -o {name} a.c -lpthread")).is_none() {
+            return;
+        }
+        images.push(Image::new(crate::symbols::open::regular(&scratch.path(name)).unwrap()).unwrap());
+    }
+    let mut unwinder = Unwinder::default();
+    images.iter().for_each(|image| assert!(unwinder.table(image).is_some()));
+    assert!(!unwinder.forget_unused(), "both were needed since the last call, which was never");
+    let both = unwinder.bytes();
+    assert!(unwinder.table(&images[0]).is_some());
+    assert!(unwinder.forget_unused());
+    assert!(unwinder.bytes() > 0 && unwinder.bytes() < both, "{} of {both}", unwinder.bytes());
+    assert!(unwinder.forget_unused() && unwinder.bytes() == 0);
+    assert!(unwinder.table(&images[1]).is_some(), "it is read again when it is needed again");
+}
+
 /// Compiles, runs and compares with gdb; the names must hold `wanted`, in this order.
 fn language(files: &[(&str, &str)], build: &str, wanted: &[&str]) {
     let scratch = Scratch::new();
