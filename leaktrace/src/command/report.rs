@@ -21,9 +21,10 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     let destination = Destination::from_option(config.output.as_deref());
     // Half a minute of watching must not be lost to a typo.
     check_output(&destination)?;
-    let mut snapshot = match &config.watch.replay {
-        Some(recording) => replay::report(recording, &config).await?,
-        None => watch(&config).await?,
+    // Detaching the hooks takes longer than writing; whoever reads need not wait for it. The end of this function does.
+    let (mut snapshot, _detaching) = match &config.watch.replay {
+        Some(recording) => (replay::report(recording, &config).await?, None),
+        None => watch(&config).await.map(|(snapshot, watch)| (snapshot, Some(watch)))?,
     };
     let found = found(&snapshot, config.fail_on);
     if !config.all {
@@ -33,7 +34,8 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     Ok(if found { Outcome::Found } else { Outcome::Done })
 }
 
-async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
+/// What was seen, and the watch, which is over and has only to detach.
+async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
     // Looks are shown only where somebody waits for what they show.
     let each = match config.on_leak.is_some() || !config.until.is_empty() {
         true if config.until.contains(Verdict::LongLived) => Each::Show(Picture::Flagged),
@@ -63,7 +65,7 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<Snapshot> {
                     if let Some(on_leak) = &mut on_leak {
                         on_leak.look(&snapshot);
                     }
-                    return Ok(*snapshot);
+                    return Ok((*snapshot, watch));
                 }
                 Some(Update::Failed(error)) => return Err(error.into()),
                 Some(Update::Started(hooks)) => {

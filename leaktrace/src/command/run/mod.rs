@@ -45,8 +45,9 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     }
     let mut events = signals.pass_on(pid)?;
     let (ended, snapshot) = accompany(&config, &mut watch, &mut events).await?;
-    drop(watch);
     let told = snapshot.and_then(|snapshot| tell(&config, &destination, ended, snapshot));
+    // After the words: detaching the hooks takes longer.
+    drop(watch);
     Ok(match told {
         Ok(Judgement::Leaked) => Outcome::Found,
         Ok(Judgement::AsItEnded) => Outcome::Status(ended.status()),
