@@ -63,7 +63,7 @@ enum Figure {
     /// Connections a second kept while leaktrace watches, with and without stacks, and while others do
     Churn(churn::Options),
     /// Throughput of one connection kept while leaktrace watches
-    Bulk(Pairs),
+    Bulk(bulk::Options),
     /// Processor time of a socket's life in the kernel, and of leaktrace for 1,000 connections
     Cpu(Pairs),
     /// Duration of the passes over so many sockets, beside ss
@@ -158,7 +158,7 @@ pub fn bench(request: Request) -> Result<ExitCode> {
     println!();
     let (name, figures) = match &request.figure {
         Figure::Churn(options) => ("churn", churn::measure(&subject, options)?),
-        Figure::Bulk(pairs) => ("bulk", bulk::measure(&subject, pairs)?),
+        Figure::Bulk(options) => ("bulk", bulk::measure(&subject, options)?),
         Figure::Cpu(pairs) => ("cpu", cpu::measure(&subject, pairs)?),
         Figure::Scan(options) => ("scan", scan::measure(&subject, options)?),
         Figure::Memory(options) => ("memory", memory::measure(&subject, options)?),
