@@ -7,9 +7,11 @@ mod oracle;
 use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::child::ZooChild;
 use leaktrace_tests::suite::skips::program_may_be_missing;
-use leaktrace_tests::truth::{Expect, Truth};
+use leaktrace_tests::truth::{Expect, SocketTruth, Truth};
 use leaktrace_tests::zoo::{CATALOGUE, Kind};
 use oracle::{Line, Oracle, own_namespace};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,6 +81,54 @@ fn process_contradiction(truth: &Truth, oracle: &Oracle) -> Option<String> {
     (open != process.fds_open).then(|| format!("{} has {open} descriptors, not {}", process.pid, process.fds_open))
 }
 
+/// Whether it is a connection of the listener that the class names, where it does: another program's listener or client may
+/// have the same port at another address.
+fn is_at_listener(line: &Line, class: &Expect) -> bool {
+    let at = |(address, port)| SocketAddr::new(address, port).to_string();
+    let mut named = class.sockets.iter();
+    class.sockets.is_empty()
+        || match class.remote_port {
+            Some(_) => named.any(|socket| socket.remote == at(line.remote)),
+            None => named.any(|socket| socket.local == at(line.local)),
+        }
+}
+
+#[test]
+fn a_connection_of_another_program_at_the_same_port_does_not_count() {
+    let line = |local: &str, remote: &str, inode| {
+        let address = |text: &str| text.parse::<SocketAddr>().map(|at| (at.ip(), at.port())).unwrap();
+        let (local, remote) = (address(local), address(remote));
+        Line { netns: own_namespace(), local, remote, state: "ESTABLISHED", tx_queue: 0, rx_queue: 0, inode }
+    };
+    let own = line("127.0.0.1:40000", "127.0.0.1:9999", 1);
+    let others = [line("127.3.0.1:9999", "127.0.0.1:9999", 2), line("127.0.0.1:40001", "127.3.0.1:9999", 3)];
+    let other_family = line("[::1]:40000", "[::1]:9999", 4);
+    let name = |local: &str, remote: &str| SocketTruth {
+        local: local.to_owned(),
+        remote: remote.to_owned(),
+        ..SocketTruth::default()
+    };
+    let connected = Expect {
+        remote_port: Some(9999),
+        count: Some(1),
+        sockets: vec![name("127.0.0.1:40000", "127.0.0.1:9999")],
+        ..Expect::default()
+    };
+    let accepted = Expect {
+        local_port: Some(9999),
+        count: Some(1),
+        sockets: vec![name("127.3.0.1:9999", "127.0.0.1:9999")],
+        ..Expect::default()
+    };
+    let oracle = |lines: Vec<Line>| Oracle { lines, holders: BTreeMap::new(), descriptors: BTreeMap::new() };
+    let strangers = oracle(vec![own.clone(), others[1].clone(), other_family]);
+    assert_eq!(contradiction(&connected, &strangers), None);
+    let at_home = oracle(vec![own.clone(), others[0].clone()]);
+    assert_eq!(contradiction(&accepted, &at_home), None);
+    let twice = oracle(vec![own, line("127.0.0.1:40002", "127.0.0.1:9999", 5)]);
+    assert!(contradiction(&connected, &twice).is_some(), "one more at the listener is one too many");
+}
+
 fn contradiction(class: &Expect, oracle: &Oracle) -> Option<String> {
     let netns = class.netns.unwrap_or_else(own_namespace);
     let found: Vec<&Line> = oracle
@@ -87,6 +137,8 @@ fn contradiction(class: &Expect, oracle: &Oracle) -> Option<String> {
         .filter(|line| line.netns == netns && line.state != "LISTEN")
         .filter(|line| class.local_port.is_none_or(|port| line.local.1 == port))
         .filter(|line| class.remote_port.is_none_or(|port| line.remote.1 == port))
+        .filter(|line| line.local.0.is_ipv6() == (class.family.as_deref() == Some("ipv6")))
+        .filter(|line| is_at_listener(line, class))
         .filter(|line| class.only_state.as_deref().is_none_or(|state| line.state == state))
         // What a process has closed lives on without an inode for a while; so do the unaccepted.
         .filter(|line| line.inode != 0 || class.holders.as_ref().is_some_and(Vec::is_empty))
