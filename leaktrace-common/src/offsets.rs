@@ -94,6 +94,8 @@ offsets! {
     bytes_acked: "tcp_sock" "bytes_acked";
     /// Open files of a task.
     task_files: "task_struct" "files";
+    /// Thread id of a task.
+    task_pid: "task_struct" "pid";
     /// Process of a task.
     task_tgid: "task_struct" "tgid";
     /// Name of a task.

@@ -2,41 +2,42 @@
 
 use crate::{
     copies,
-    kernel::user_registers,
+    kernel::Task,
     lifecycle::Twin,
     maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
-    sampling, stack,
+    sampling,
+    stack::{self, MIX},
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
-use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, capture, setup_flags};
+use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, capture, opaque, setup_flags};
 
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
 
 /// The call site of an open that happens now in the context of process `tgid`. [`UNKNOWN`] where no index is left.
 #[inline(always)]
-pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 {
+pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 {
     let mut key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(direction.raw()) };
     let left_out = sampling::leaves_out(tgid, now_ns);
     if left_out {
         key.stack_hash = NOT_SAMPLED;
-    }
-    if left_out || !enabled(setup_flags::STACKS) {
-        return lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + 3 * twin as u32) else {
         return UNKNOWN;
     };
     // SAFETY: the scratch entry belongs to this processor and to this program, which does not nest.
     let scratch = unsafe { &mut *scratch };
-    let registers = user_registers();
+    if left_out || !enabled(setup_flags::STACKS) {
+        return scratch.recent.find(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
+    }
+    let registers = task.user_registers();
     let mut coarse = 0;
     match &registers {
         Some(registers) => {
-            let hashes = stack::walk(registers, tgid, scratch);
+            let hashes = stack::walk(task, registers, tgid, scratch);
             key.stack_hash = hashes.fine;
             coarse = hashes.coarse;
         }
@@ -46,7 +47,7 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
             scratch.stack.ended = capture::NO_USER;
         }
     }
-    if let Some(index) = lookup(&key) {
+    if let Some(index) = scratch.recent.find(&key) {
         if enabled(setup_flags::STACK_COPIES) {
             copies::take_if_wanted(index, tgid, registers, now_ns);
         }
@@ -74,6 +75,32 @@ pub fn current(tgid: u32, direction: Direction, twin: Twin, now_ns: u64) -> u32 
 pub fn of_holder(tgid: u32, now_ns: u64, comm: [u8; 16]) -> u32 {
     let key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(Direction::Unknown.raw()) };
     lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm))
+}
+
+/// Places in [`Recent`], a power of two.
+const RECENT: usize = 64;
+
+/// Indexes of the call sites that one program on one processor has found of late, each at a place that its key gives: what
+/// the call site itself says tells whether it is the one, without a look into the hash table.
+#[repr(C)]
+pub struct Recent([u32; RECENT]);
+
+impl Recent {
+    #[inline(always)]
+    fn find(&mut self, key: &CallsiteKey) -> Option<u32> {
+        let hash = (key.stack_hash ^ u64::from(key.tgid)).wrapping_mul(MIX);
+        let place = &mut self.0[opaque(hash >> 58) as usize & (RECENT - 1)];
+        let found = *place;
+        if let Some(site) = CALLSITES.get_ptr(found)
+            // SAFETY: the pointer is a live map value. What was given back has no process, which no key is without.
+            && unsafe { (*site).key } == *key
+        {
+            return Some(found);
+        }
+        let index = lookup(key)?;
+        *place = index;
+        Some(index)
+    }
 }
 
 #[inline(always)]

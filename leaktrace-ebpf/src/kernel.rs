@@ -1,6 +1,7 @@
 //! Reading kernel memory: direct loads where the verifier knows the type, probe reads where it does not.
 
 use crate::maps::{enabled, offset, setup};
+use aya_ebpf::bindings::task_struct;
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
     generated::bpf_task_pt_regs,
@@ -96,26 +97,86 @@ pub struct UserRegisters {
 /// `PF_IO_WORKER | PF_USER_WORKER | PF_KTHREAD` (include/linux/sched.h): threads that never ran in user mode.
 const NO_USER_MODE: u32 = 0x0000_0010 | 0x0000_4000 | 0x0020_0000;
 
-/// The caller's user registers, or `None` in a thread without any.
-#[inline(always)]
-pub fn user_registers() -> Option<UserRegisters> {
-    if enabled(setup_flags::TASK_PT_REGS) {
+/// An object that is reached from [`Task`]: read by loads where its type is known, else by probe reads.
+#[derive(Clone, Copy)]
+pub struct Reached(Pointer);
+
+impl Fields for Reached {
+    #[inline(always)]
+    fn read<T: Copy + Default>(self, offset: usize) -> T {
+        let Pointer(object) = self.0;
+        if enabled(setup_flags::TASK_PT_REGS) {
+            Typed(object).read(offset)
+        } else {
+            Address(object as u64).read(offset)
+        }
+    }
+}
+
+impl Reached {
+    /// What a pointer field leads to; `None` where it is null.
+    #[inline(always)]
+    pub fn follow(self, offset: usize) -> Option<Self> {
+        let pointer: Pointer = self.read(offset);
+        (!pointer.0.is_null()).then_some(Self(pointer))
+    }
+}
+
+/// The task that runs. Each call of a helper costs as much as dozens of loads: it is asked for once, and has the answers of
+/// other helpers.
+#[derive(Clone, Copy)]
+pub struct Task(*mut task_struct);
+
+impl Task {
+    /// Asks the kernel.
+    #[inline(always)]
+    pub fn current() -> Self {
+        if enabled(setup_flags::TASK_PT_REGS) {
+            // SAFETY: the helper takes nothing.
+            return Self(unsafe { bpf_get_current_task_btf() });
+        }
         // SAFETY: the helper takes nothing.
-        let task = unsafe { bpf_get_current_task_btf() };
-        if Typed(task.cast()).read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
+        Self(unsafe { bpf_get_current_task() } as *mut task_struct)
+    }
+
+    /// Its fields.
+    #[inline(always)]
+    pub fn fields(self) -> Reached {
+        Reached(Pointer(self.0.cast()))
+    }
+
+    /// Process and thread.
+    #[inline(always)]
+    pub fn ids(self) -> (u32, u32) {
+        if enabled(setup_flags::TASK_PT_REGS) {
+            return (self.fields().read(offset!(task_tgid)), self.fields().read(offset!(task_pid)));
+        }
+        current_ids()
+    }
+
+    /// Its user registers, or `None` in a thread without any.
+    #[inline(always)]
+    pub fn user_registers(self) -> Option<UserRegisters> {
+        if self.fields().read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
             return None;
         }
-        // SAFETY: the verifier knows the task pointer.
-        let regs = unsafe { bpf_task_pt_regs(task) };
-        return Some(registers_at(Typed(regs as *const u8)));
+        if enabled(setup_flags::TASK_PT_REGS) {
+            // SAFETY: the verifier knows the task pointer.
+            let regs = unsafe { bpf_task_pt_regs(self.0) };
+            return Some(registers_at(Typed(regs as *const u8)));
+        }
+        let stack: u64 = self.fields().read(offset!(task_stack));
+        Some(registers_at(Address(stack + u64::from(setup!(regs_from_stack)))))
     }
-    // SAFETY: the helper takes nothing.
-    let task = Address(unsafe { bpf_get_current_task() });
-    if task.read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
-        return None;
+
+    /// Start and end of the code of its executable.
+    #[inline(always)]
+    pub fn executable_code(self) -> (u64, u64) {
+        let Some(memory) = self.fields().follow(offset!(task_mm)) else {
+            return (0, 0);
+        };
+        (memory.read(offset!(mm_start_code)), memory.read(offset!(mm_end_code)))
     }
-    let stack: u64 = task.read(offset!(task_stack));
-    Some(registers_at(Address(stack + u64::from(setup!(regs_from_stack)))))
 }
 
 #[inline(always)]
@@ -137,13 +198,4 @@ pub fn system_call() -> u64 {
     let task = Address(unsafe { bpf_get_current_task() });
     let stack: u64 = task.read(offset!(task_stack));
     Address(stack + u64::from(setup!(regs_from_stack))).read(offset!(regs_nr))
-}
-
-/// Start and end of the code of the caller's executable.
-#[inline(always)]
-pub fn executable_code() -> (u64, u64) {
-    // SAFETY: the helper takes nothing.
-    let task = Address(unsafe { bpf_get_current_task() });
-    let memory = Address(task.read(offset!(task_mm)));
-    (memory.read(offset!(mm_start_code)), memory.read(offset!(mm_end_code)))
 }

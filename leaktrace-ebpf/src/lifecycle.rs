@@ -2,7 +2,7 @@
 
 use crate::{
     callsites,
-    kernel::current_ids,
+    kernel::Task,
     maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
     memory::cleared,
     tree,
@@ -27,7 +27,13 @@ pub enum Twin {
 /// A process has opened `sk`, and the hook runs in that process's own context.
 #[inline(always)]
 pub fn opened(sk: u64, direction: Direction, twin: Twin) {
-    let (tgid, tid) = current_ids();
+    opened_by(Task::current(), sk, direction, twin);
+}
+
+/// See [`opened`], of a hook that has asked for the task already.
+#[inline(always)]
+pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
+    let (tgid, tid) = task.ids();
     if tree::leaves_out(tgid) {
         return;
     }
@@ -37,7 +43,7 @@ pub fn opened(sk: u64, direction: Direction, twin: Twin) {
     if enabled(setup_flags::TWINS) && is_recorded(sk, tid, by_twin) {
         return;
     }
-    let callsite = callsites::current(tgid, direction, twin, now_ns);
+    let callsite = callsites::current(task, tgid, direction, twin, now_ns);
     let connected = if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 };
     let in_tree = if enabled(setup_flags::TREE) { record_flags::IN_TREE } else { 0 };
     let mut record: SocketRecord = cleared();

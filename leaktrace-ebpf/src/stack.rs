@@ -1,10 +1,12 @@
 //! Walking the caller's user stack by frame pointers, and hashing what was found.
 
 use crate::{
-    kernel::{UserRegisters, executable_code},
+    callsites::Recent,
+    kernel::{Task, UserRegisters},
     maps::setup,
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
+use core::arch::asm;
 use leaktrace_common::{MAX_FRAMES, StackEntry, capture, opaque};
 
 /// Where one program on one processor puts a stack together.
@@ -14,6 +16,9 @@ pub struct Scratch {
     pub stack: StackEntry,
     /// The piece of the stack being looked at.
     window: Window,
+    growing: Growing,
+    /// Call sites that were found of late: see [`crate::callsites`].
+    pub recent: Recent,
     /// Return addresses of leaves that were looked at before.
     leaves: [Leaf; LEAVES],
 }
@@ -117,7 +122,7 @@ impl Window {
 }
 
 /// Odd constant of the multiplicative mix (2^64 / golden ratio).
-const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+pub const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
 #[inline(always)]
 fn mix(hash: u64, word: u64) -> u64 {
@@ -134,13 +139,13 @@ pub struct StackHashes {
     pub fine: u64,
 }
 
-/// Walks the stack of the caller, of process `tgid`, into the scratch and gives hashes of its content.
+/// Walks the stack of `task`, the caller, of process `tgid`, into the scratch and gives hashes of its content.
 ///
 /// Costs a checked read for each [`Window`] that the frames lie in, and one of code for the leaf. The chain must lead
 /// upwards, so a hostile stack ends the walk at the latest after [`MAX_FRAMES`] steps.
 #[inline(always)]
-pub fn walk(regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHashes {
-    let Scratch { stack: entry, window, leaves } = scratch;
+pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHashes {
+    let Scratch { stack: entry, window, growing, leaves, .. } = scratch;
     let bottom = regs.sp & !7;
     entry.frames[0] = regs.ip;
     entry.leaf_return = 0;
@@ -182,7 +187,7 @@ pub fn walk(regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHash
     entry.ended = ended;
     let mut fine = hash;
     if ended == capture::BROKEN && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
-        fine = mix_return_addresses(hash, window);
+        fine = mix_return_addresses(hash, task.executable_code(), window, growing);
     }
     StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
@@ -190,24 +195,69 @@ pub fn walk(regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHash
 /// How many words of the stack count, from the leaf on: the more, the more often a stale one among them makes one call site two.
 const MOST_RETURN_ADDRESSES: u64 = 24;
 
-/// Mixes in what looks like return addresses: words that point into the executable's code. Stale ones among them make
-/// one call site into a few, which user space puts together again.
-#[inline(always)]
-fn mix_return_addresses(mut hash: u64, window: &Window) -> u64 {
-    let (start, end) = executable_code();
-    let length = end.wrapping_sub(start);
-    let (mut at, mut counted) = (0, 0_u64);
-    while at < WINDOW_WORDS {
-        let word = window.words[at];
-        at += 1;
-        // Without branches: the verifier follows every path. The distance of a word below the start wraps around.
-        let distance = word.wrapping_sub(start);
-        let inside = opaque((distance.wrapping_sub(length) & !distance) >> 63);
-        counted += inside;
-        let wanted = inside & opaque(counted.wrapping_sub(MOST_RETURN_ADDRESSES + 1) >> 63);
-        hash = mix(hash, word & wanted.wrapping_neg());
+/// A hash as it grows. It lies in a map for the reason that [`Window`] gives.
+#[repr(C)]
+struct Growing {
+    hash: u64,
+    /// How many words more may count.
+    left: u64,
+}
+
+impl Growing {
+    #[inline(always)]
+    fn begin(&mut self, hash: u64) {
+        // SAFETY: both are fields of a live map value, here and below; volatile, so that they are stored there.
+        unsafe { (&raw mut self.hash).write_volatile(hash) };
+        // SAFETY: as above.
+        unsafe { (&raw mut self.left).write_volatile(MOST_RETURN_ADDRESSES) };
     }
-    hash
+
+    /// Mixes a word in; whether another may follow.
+    #[inline(always)]
+    fn take(&mut self, word: u64) -> bool {
+        let hash = mix(self.hash(), word);
+        // SAFETY: as in `begin`.
+        unsafe { (&raw mut self.hash).write_volatile(hash) };
+        // SAFETY: as in `begin`.
+        let left = unsafe { (&raw const self.left).read_volatile() }.wrapping_sub(1);
+        // SAFETY: as in `begin`.
+        unsafe { (&raw mut self.left).write_volatile(left) };
+        left != 0
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        // SAFETY: as in `begin`.
+        unsafe { (&raw const self.hash).read_volatile() }
+    }
+}
+
+/// Mixes in what looks like return addresses: words that point into the executable's code, from `start` to `end`. Stale ones among them make
+/// one call site into a few, which user space puts together again.
+///
+/// Few words are: the others cost three instructions each, and a branch that is always foreseen.
+#[inline(always)]
+fn mix_return_addresses(hash: u64, (start, end): (u64, u64), window: &Window, growing: &mut Growing) -> u64 {
+    let length = end.wrapping_sub(start);
+    growing.begin(hash);
+    let mut at = 0_usize;
+    loop {
+        // SAFETY: the index is below the number of words.
+        let word = unsafe { *window.words.get_unchecked(at) };
+        // The distance of a word below the start wraps around.
+        if word.wrapping_sub(start) < length && !growing.take(word) {
+            break;
+        }
+        // The end of the round stays here: without something that the compiler cannot move it makes a loop whose last
+        // instruction falls through to its first, which 5.10 and 6.1 refuse (`check_cfg`, "back-edge").
+        // SAFETY: it moves a register to itself.
+        unsafe { asm!("{0} = {0}", inout(reg) at, options(nostack)) };
+        at += 1;
+        if at == WINDOW_WORDS {
+            break;
+        }
+    }
+    growing.hash()
 }
 
 /// The word at the stack pointer, if the bytes before what it points to can be a call instruction.

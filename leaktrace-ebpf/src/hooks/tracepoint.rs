@@ -2,14 +2,13 @@
 
 use super::{is_tcp, tcp_behind};
 use crate::{
-    kernel::{Address, Fields, Typed, system_call},
-    lifecycle::{Twin, closed, closed_by_caller, opened},
+    kernel::{Address, Fields, Task, Typed, system_call},
+    lifecycle::{Twin, closed, closed_by_caller, opened, opened_by},
     maps::{enabled, offset},
     tree,
 };
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::bpf_get_current_task,
     macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
@@ -124,20 +123,19 @@ fn call_returned(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
 /// accept(2) or accept4(2) has returned `descriptor` to the caller, or an error.
 #[inline(always)]
 fn accepted(descriptor: i64, twin: Twin) {
-    if let Some(sk) = socket_of(descriptor).and_then(tcp_behind) {
-        opened(sk, Direction::Accept, twin);
+    if descriptor < 0 {
+        return;
+    }
+    let task = Task::current();
+    if let Some(sk) = socket_of(task, descriptor).and_then(tcp_behind) {
+        opened_by(task, sk, Direction::Accept, twin);
     }
 }
 
-/// The `struct sock` behind a descriptor of the caller that is known to be a socket.
+/// The `struct sock` behind a descriptor of the caller, which `task` is, that is known to be a socket.
 #[inline(always)]
-fn socket_of(descriptor: i64) -> Option<u64> {
-    if descriptor < 0 {
-        return None;
-    }
-    // SAFETY: the helper takes nothing.
-    let task = Address(unsafe { bpf_get_current_task() });
-    let table = Address(Address(task.read(offset!(task_files))).read(offset!(files_fdt)));
+fn socket_of(task: Task, descriptor: i64) -> Option<u64> {
+    let table = task.fields().follow(offset!(task_files))?.follow(offset!(files_fdt))?;
     if descriptor >= i64::from(table.read::<u32>(offset!(fdt_max_fds))) {
         return None;
     }
