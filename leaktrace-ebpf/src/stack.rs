@@ -241,18 +241,22 @@ fn mix_return_addresses(hash: u64, (start, end): (u64, u64), window: &Window, gr
     let length = end.wrapping_sub(start);
     growing.begin(hash);
     let mut at = 0_usize;
-    loop {
-        // SAFETY: the index is below the number of words.
-        let word = unsafe { *window.words.get_unchecked(at) };
-        // The distance of a word below the start wraps around.
-        if word.wrapping_sub(start) < length && !growing.take(word) {
-            break;
+    'scan: loop {
+        let mut ahead = 0;
+        while ahead < 8 {
+            // SAFETY: the index is below the number of words, which is divisible by eight.
+            let word = unsafe { *window.words.get_unchecked(at + ahead) };
+            // The distance of a word below the start wraps around.
+            if word.wrapping_sub(start) < length && !growing.take(word) {
+                break 'scan;
+            }
+            ahead += 1;
         }
         // The end of the round stays here: without something that the compiler cannot move it makes a loop whose last
         // instruction falls through to its first, which 5.10 and 6.1 refuse (`check_cfg`, "back-edge").
         // SAFETY: it moves a register to itself.
         unsafe { asm!("{0} = {0}", inout(reg) at, options(nostack)) };
-        at += 1;
+        at += 8;
         if at == WINDOW_WORDS {
             break;
         }
