@@ -2,6 +2,7 @@
 //!
 //! Beside it the processor time that a connection takes of the load, hooks included: other programs' work hardly shows in that.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -24,6 +25,10 @@ pub struct Options {
     /// Beside so many open sockets that do nothing, which makes leaktrace's passes dear; also tells what the passes take
     #[arg(long, value_name = "N", default_value_t = 0)]
     crowd: u64,
+    /// Rest so many seconds after leaktrace's first table: beside a crowd, what comes then is what goes on for days, passes as far
+    /// apart as the budget wants
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    settle: u16,
     /// leaktrace only, none of what people use today
     #[arg(long)]
     no_peers: bool,
@@ -42,6 +47,8 @@ enum Watcher {
 
 const STACKS: Watcher = Watcher::Leaktrace { name: "stacks", options: &[] };
 const NO_STACKS: Watcher = Watcher::Leaktrace { name: "no stacks", options: &["--no-stacks"] };
+/// As it comes.
+const DEFAULT: Watcher = Watcher::Leaktrace { name: "default passes", options: &[] };
 /// However dear it is: with a budget, most runs would see none.
 const A_PASS_A_SECOND: Watcher = Watcher::Leaktrace { name: "a pass a second", options: &["--cpu-budget", "0"] };
 /// No pass after the first within any run.
@@ -79,9 +86,13 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     let (peers, absent) = if options.no_peers { (Vec::new(), Vec::new()) } else { peers()? };
     let crowd = Crowd::open(options.crowd)?;
     // The first two are compared with each other.
-    let mut watchers = if crowd.is_some() { vec![A_PASS_A_SECOND, NO_PASSES] } else { Vec::new() };
-    watchers.extend([STACKS, NO_STACKS]);
-    if subject.identity()?.hooks == "tracepoint" {
+    let settled = Duration::from_secs(options.settle.into());
+    let mut watchers = match (&crowd, settled.is_zero()) {
+        (None, _) => vec![STACKS, NO_STACKS],
+        (Some(_), true) => vec![A_PASS_A_SECOND, NO_PASSES, STACKS, NO_STACKS],
+        (Some(_), false) => vec![DEFAULT, NO_PASSES],
+    };
+    if subject.identity()?.hooks == "tracepoint" && settled.is_zero() {
         watchers.push(Watcher::EmptyHooks);
     }
     watchers.extend(peers.into_iter().map(Watcher::Peer));
@@ -94,7 +105,8 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     for round in 0..options.pairs.count() {
         let mut kept = Vec::new();
         for (watcher, figures) in watchers.iter().zip(&mut figures) {
-            let (untraced, (traced, cpu)) = turns::pair(round, || load(span), || watcher.run_beside(subject, span))?;
+            let (untraced, (traced, cpu)) =
+                turns::pair(round, || load(span), || watcher.run_beside(subject, settled, span))?;
             println!("{:<16} {:>4}  {}", watcher.name(), round + 1, figures.add(untraced, traced, cpu));
             kept.push(traced.per_second / untraced.per_second);
         }
@@ -112,11 +124,15 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
         println!("{name:<16} not measured: {reason}");
     }
     let mut result = json!({
-        "seconds_per_run": span.as_secs_f64(), "ways": ways, "crowd": crowd.as_ref().map_or(0, |crowd| crowd.sockets),
+        "seconds_per_run": span.as_secs_f64(), "seconds_settled": settled.as_secs(), "ways": ways, "crowd": crowd.as_ref().map_or(0, |crowd| crowd.sockets),
         "not_measured": absent.iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect::<Vec<_>>(),
     });
     if crowd.is_some() {
-        println!("a pass a second takes {:.1} % of the churn that is kept without passes", lost_to_passes.median()?);
+        println!(
+            "{}: passes take {:.1} % of the churn that is kept without",
+            watchers[0].name(),
+            lost_to_passes.median()?
+        );
         result["lost_to_passes_percent"] = lost_to_passes.to_json()?;
     }
     Ok(result)
@@ -147,13 +163,17 @@ impl Watcher {
         }
     }
 
-    fn run_beside(&self, subject: &Subject, span: Duration) -> Result<(Run, CpuShare)> {
+    fn run_beside(&self, subject: &Subject, settled: Duration, span: Duration) -> Result<(Run, CpuShare)> {
         match self {
             Self::EmptyHooks => {
                 let _attached = EmptyHooks::attach()?;
                 Ok((load(span)?, CpuShare { user: 0.0, system: 0.0 }))
             }
-            Self::Leaktrace { options, .. } => run_beside(subject.start("top", options)?.running, span),
+            Self::Leaktrace { options, .. } => {
+                let watcher = subject.start("top", options)?.running;
+                thread::sleep(settled);
+                run_beside(watcher, span)
+            }
             Self::Peer(peer) => {
                 let running = peer.start()?.map_err(|reason| anyhow::anyhow!("{}: {reason}", peer.name))?;
                 run_beside(running, span)
