@@ -3,10 +3,12 @@
 use crate::{Ticks, Verdict};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Which rows a pass writes besides those with a verdict in [`PassSettings::emit_verdicts`].
+/// Which rows a pass writes besides those with a verdict in [`PassSettings::emit_verdicts`], and what else it does.
 pub mod emit {
     /// Every open socket.
     pub const ALL: u32 = 1;
+    /// No row: the table is full, and records of closed sockets are to be taken away at once.
+    pub const TABLE_FULL: u32 = 2;
 }
 
 /// Written by user space before each pass, read by the iterators for each socket.

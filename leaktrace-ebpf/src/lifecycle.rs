@@ -5,9 +5,9 @@ use crate::{
     kernel::Task,
     maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
     memory::cleared,
-    tree,
+    records, tree,
 };
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
 
 /// Which of the programs on one hook is running.
@@ -52,8 +52,18 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     record.tid = tid;
     record.direction = direction.raw();
     record.flags = connected | in_tree | by_twin;
-    // Nearly always there is none yet: asking first would be one look more for every socket.
-    if SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_err() && !replace(sk, record, now_ns) {
+    let has_room = match records::at(sk) {
+        Some(place) => {
+            if !records::is_vacant(place) {
+                // An earlier life of this socket.
+                count_closed(place, now_ns);
+            }
+            records::move_in(place, &record);
+            true
+        }
+        None => SOCKETS.insert(sk, record, 0).is_ok(),
+    };
+    if !has_room {
         count_lost!(sockets_unattributed);
         return;
     }
@@ -66,22 +76,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
 /// Whether the other twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
 #[inline(always)]
 fn is_recorded(sk: u64, tid: u32, by_twin: u8) -> bool {
-    SOCKETS.get_ptr(sk).is_some_and(|record| {
-        // SAFETY: the pointer is a live map value.
-        let SocketRecord { tid: opener, flags, .. } = unsafe { *record };
-        opener == tid && flags & record_flags::BY_SECOND_TWIN != by_twin
-    })
-}
-
-/// Puts a record in the place of one that belongs to an earlier life of this socket; false where the table is full.
-#[inline(always)]
-fn replace(sk: u64, record: SocketRecord, now_ns: u64) -> bool {
-    let Some(earlier) = SOCKETS.get_ptr(sk) else {
-        return false;
-    };
-    // SAFETY: the pointer is a live map value.
-    count_closed(unsafe { &*earlier }, now_ns);
-    SOCKETS.insert(sk, record, 0).is_ok()
+    records::of(sk).is_some_and(|record| record.tid == tid && record.flags & record_flags::BY_SECOND_TWIN != by_twin)
 }
 
 /// The caller closes `sk`, on purpose or because it exits.
@@ -96,14 +91,13 @@ pub fn closed_by_caller(sk: u64) {
 /// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
 #[inline(always)]
 pub fn closed(sk: u64) {
-    let Some(record) = SOCKETS.get_ptr(sk) else {
+    let Some(record) = records::of(sk) else {
         return;
     };
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    // SAFETY: the pointer is a live map value.
-    count_closed(unsafe { &*record }, now_ns);
-    let _ = SOCKETS.remove(sk);
+    count_closed(record, now_ns);
+    records::vacate(record);
 }
 
 /// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.

@@ -12,6 +12,7 @@ mod lifecycle;
 mod maps;
 mod memory;
 mod passes;
+mod records;
 mod sampling;
 mod stack;
 mod tree;

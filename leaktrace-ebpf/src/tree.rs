@@ -3,9 +3,10 @@
 
 use crate::{
     kernel::{Address, Fields, current_ids},
-    maps::{LEFT, SETTINGS, SOCKETS, TREE, add, enabled, offset},
+    maps::{LEFT, SETTINGS, TREE, add, enabled, offset},
     memory::clear,
     passes::row,
+    records,
 };
 use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_ktime_get_boot_ns};
 use leaktrace_common::{
@@ -60,18 +61,15 @@ pub fn is_exiting() -> bool {
 /// Remembers that the application has shut a socket down without closing it.
 #[inline(always)]
 pub fn half_closed(sk: u64) {
-    if let Some(record) = SOCKETS.get_ptr_mut(sk) {
-        // SAFETY: the pointer is a live map value.
-        unsafe { (*record).flags |= record_flags::HALF_CLOSED };
+    if let Some(record) = records::of(sk) {
+        record.flags |= record_flags::HALF_CLOSED;
     }
 }
 
 /// Tells user space of a socket that is being closed, if nothing but the exit of the caller closes it; whether that is so.
 #[inline(always)]
 pub fn closing(sk: u64) -> bool {
-    let Some(record) = SOCKETS.get_ptr_mut(sk) else { return false };
-    // SAFETY: the pointer is a live map value.
-    let record = unsafe { &mut *record };
+    let Some(record) = records::of(sk) else { return false };
     let is_ours = record.flags & record_flags::IN_TREE != 0;
     // Half closed, it may long be orphaned and end now because its peer does.
     if !is_ours || record.flags & record_flags::HALF_CLOSED != 0 || !is_exiting() {

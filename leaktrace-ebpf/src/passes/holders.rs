@@ -6,9 +6,9 @@ use crate::{
     callsites::{UNKNOWN, of_holder},
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
-    maps::{CALLSITES, HOLDING, ROW, SETTINGS, SOCKETS, add, enabled, offset},
+    maps::{CALLSITES, HOLDING, ROW, SETTINGS, add, enabled, offset},
     memory::{clear, cleared},
-    tree,
+    records, tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
@@ -24,9 +24,6 @@ pub struct Context {
     fd: u32,
     file: *mut u8,
 }
-
-/// Only where there is no entry yet: a hook may just have made one.
-const BPF_NOEXIST: u64 = 1;
 
 const S_IFMT: u16 = 0o170000;
 const S_IFSOCK: u16 = 0o140000;
@@ -134,15 +131,13 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     if matches!(state, TcpState::Listen) {
         return;
     }
-    if SOCKETS.get_ptr_mut(sk).is_none() && adopt(sk, state, &seen, settings) {
+    if records::of(sk).is_none() && adopt(sk, state, &seen, settings) {
         progress.adopted += 1;
     }
-    let Some(record) = SOCKETS.get_ptr_mut(sk) else {
+    let Some(record) = records::of(sk) else {
         return;
     };
     let holding = &mut progress.current;
-    // SAFETY: the pointer is a live map value.
-    let record = unsafe { &mut *record };
     if !again {
         holding.sockets += 1;
         holding.memory_bytes += u64::from(row.memory_bytes);
@@ -204,7 +199,8 @@ fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> 
         record.flags |= record_flags::CONNECTED;
     }
     record.observe(seen, ticks_from_ns(settings.now_ns));
-    if SOCKETS.insert(sk, record, BPF_NOEXIST).is_err() {
+    // A hook may just have made one.
+    if records::of(sk).is_some() || !records::put(sk, &record) {
         return false;
     }
     if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {

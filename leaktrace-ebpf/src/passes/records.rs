@@ -13,8 +13,9 @@ use super::{
 use crate::{
     kernel::{Address, Fields, rdonly_cast},
     lifecycle::closed,
-    maps::{BATCH, ROW, SETTINGS, SOCKETS, TOTALS, enabled, offset, setup},
+    maps::{BATCH, ROW, SETTINGS, TOTALS, enabled, offset, setup},
     memory::clear,
+    records,
 };
 use leaktrace_common::{PassSettings, PassTotals, SocketRecord, TcpState, row_flags, setup_flags};
 
@@ -84,9 +85,11 @@ pub fn pass_records(ctx: *mut Context) -> i32 {
 
 #[inline(always)]
 fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
-    let Some(record) = SOCKETS.get_ptr_mut(address) else { return };
-    // SAFETY: the pointer is a live map value.
-    let record = unsafe { &mut *record };
+    let Some(record) = records::at(address) else { return };
+    if records::is_vacant(record) {
+        records::tidy(address, record, settings);
+        return;
+    }
     let cookie: u64 = sk.read(offset!(skc_cookie));
     if !is_connection(sk) || (record.cookie_low != 0 && record.cookie_low != cookie as u32) {
         return;

@@ -9,8 +9,9 @@ use crate::{
     callsites::UNKNOWN,
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
-    maps::{CALLSITES, ROW, SETTINGS, SOCKETS, TOTALS, add, enabled, offset},
+    maps::{CALLSITES, ROW, SETTINGS, TOTALS, add, enabled, offset},
     memory::{clear, cleared},
+    records,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
@@ -97,9 +98,7 @@ fn record_of<'a>(
     totals: &mut PassTotals,
     unkept: &'a mut MaybeUninit<SocketRecord>,
 ) -> &'a mut SocketRecord {
-    if let Some(record) = SOCKETS.get_ptr_mut(address) {
-        // SAFETY: the pointer is a live map value.
-        let record = unsafe { &mut *record };
+    if let Some(record) = records::of(address) {
         if record.cookie_low == 0 {
             record.cookie_low = cookie_low;
         }
@@ -114,7 +113,7 @@ fn record_of<'a>(
     unkept.cookie_low = cookie_low;
     unkept.callsite = UNKNOWN;
     unkept.flags = record_flags::ADOPTED;
-    if SOCKETS.insert(address, &*unkept, 0).is_err() {
+    if !records::put(address, unkept) {
         totals.unattributed += 1;
         return unkept;
     }
@@ -123,9 +122,8 @@ fn record_of<'a>(
         // SAFETY: the pointer is a live map value.
         add(unsafe { &raw mut (*site).opened }, 1);
     }
-    match SOCKETS.get_ptr_mut(address) {
-        // SAFETY: the pointer is a live map value.
-        Some(record) => unsafe { &mut *record },
+    match records::at(address) {
+        Some(record) => record,
         None => unkept,
     }
 }

@@ -1,10 +1,11 @@
-//! The sweep: drops records whose socket neither a sampling pass nor a holders pass has seen for a while. Hooks hear
+//! The sweep: drops vacant records, and those whose socket neither a sampling pass nor a holders pass has seen for a while. Hooks hear
 //! every end; this mends what a hook missed, such as closes while another hook of ours was running.
 
 use super::records::Context;
 use crate::{
     lifecycle::count_closed,
     maps::{SETTINGS, SOCKETS, count_lost},
+    records,
 };
 
 /// How many passes a record outlives its last sight.
@@ -25,7 +26,11 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
         return 0;
     };
     // SAFETY: both are live for the time of this call.
-    let (sk, record) = unsafe { (*key, &*value) };
+    let (sk, record) = unsafe { (*key, &mut *value) };
+    if records::is_vacant(record) {
+        records::tidy(sk, record, settings);
+        return 0;
+    }
     let unseen = settings.pass.wrapping_sub(record.seen_pass) > GRACE_PASSES;
     let unheld = settings.held_pass.wrapping_sub(record.held_pass) > GRACE_PASSES;
     if unseen && unheld && record.opened_ns < settings.sweep_before_ns {

@@ -161,6 +161,10 @@ impl Sampler {
                 self.pass_holders(ebpf, &mut rows, sample)?;
             }
         }
+        let is_time = request.holders == HoldersPass::Run && self.held_pass.is_multiple_of(SWEEP_EVERY);
+        if is_time || self.walks.left_some_out() {
+            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer, &mut rows)?;
+        }
         self.tell_of_walks(walk, sample);
         rows.sockets.sort_unstable_by_key(|row| row.sk);
         rows.sockets.dedup_by_key(|row| row.sk);
@@ -189,6 +193,7 @@ impl Sampler {
             RowChoice::With(verdicts) => (verdicts.0, 0),
             RowChoice::All => (0, emit::ALL),
         };
+        let table = if self.walks.left_some_out() { emit::TABLE_FULL } else { 0 };
         self.settings.set(
             0,
             PassSettings {
@@ -198,7 +203,7 @@ impl Sampler {
                 stall: span_from_ns(nanoseconds(request.stall)),
                 idle: span_from_ns(nanoseconds(request.idle)),
                 emit_verdicts,
-                emit,
+                emit: emit | table,
                 pass: self.pass,
                 held_pass: self.held_pass,
                 _pad: 0,
@@ -275,9 +280,6 @@ impl Sampler {
         let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
         sample.holders = Some(Holders { descriptors, ..Holders::default() });
         sample.cost.holders = host::thread_cpu() - before;
-        if self.held_pass.is_multiple_of(SWEEP_EVERY) {
-            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer, rows)?;
-        }
         Ok(())
     }
 }

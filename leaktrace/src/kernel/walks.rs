@@ -30,6 +30,11 @@ impl Walks {
         self.left_out || self.passes.is_none_or(|passes| passes + 1 >= self.every())
     }
 
+    /// Whether the last walk found sockets for whose records there was no room.
+    pub fn left_some_out(&self) -> bool {
+        self.left_out
+    }
+
     /// A walk has taken that much processor time and found so many sockets without a record.
     pub fn walked(&mut self, cost: Duration, unattributed: u64) {
         (self.cost, self.passes, self.left_out) = (cost, Some(0), unattributed > 0);
