@@ -81,13 +81,17 @@ pub struct Setup {
     pub sample_one_in: u32,
     /// With [`setup_flags::STACK_SAMPLE`], of processes that open more sockets than this within a second.
     pub sample_above: u32,
-    /// Type id of `struct tcp_sock`; with [`setup_flags::RDONLY_CAST`].
+    /// Type id of `struct tcp_sock`, here and below only with [`setup_flags::RDONLY_CAST`].
     pub tcp_sock_type: u32,
+    /// Of `struct file`.
+    pub file_type: u32,
+    /// Of `struct socket`.
+    pub socket_type: u32,
     /// Start value of the stack hash.
     pub seed: u64,
 }
 
-const _: () = assert!(size_of::<Setup>() == 40);
+const _: () = assert!(size_of::<Setup>() == 48);
 
 /// What one sampling pass found on its way, summed over namespaces. User space zeroes it before a pass.
 #[repr(C)]

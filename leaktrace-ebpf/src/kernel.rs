@@ -63,6 +63,32 @@ pub fn rdonly_cast(address: u64, type_id: u32) -> Typed {
     Typed(typed)
 }
 
+/// A structure at an address that is just a number: read by loads where [`rdonly_cast`] can be called, else by probe reads.
+#[derive(Clone, Copy)]
+pub struct Structure {
+    address: u64,
+    type_id: u32,
+}
+
+impl Structure {
+    /// The structure of that type id at an address.
+    #[inline(always)]
+    pub fn at(address: u64, type_id: u32) -> Self {
+        Self { address, type_id }
+    }
+}
+
+impl Fields for Structure {
+    #[inline(always)]
+    fn read<T: Copy + Default>(self, offset: usize) -> T {
+        if enabled(setup_flags::RDONLY_CAST) {
+            rdonly_cast(self.address, self.type_id).read(offset)
+        } else {
+            Address(self.address).read(offset)
+        }
+    }
+}
+
 /// An address that is just a number: every read is checked at run time and gives zero if it fails.
 #[derive(Clone, Copy)]
 pub struct Address(pub u64);

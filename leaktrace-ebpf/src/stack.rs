@@ -232,8 +232,8 @@ impl Growing {
     }
 }
 
-/// Mixes in what looks like return addresses: words that point into the executable's code, from `start` to `end`. Stale ones among them make
-/// one call site into a few, which user space puts together again.
+/// Mixes in what looks like return addresses: words that point into the executable's code, from `start` to `end`. Stale ones
+/// among them make one call site into a few, which user space puts together again.
 ///
 /// Few words are: the others cost three instructions each, and a branch that is always foreseen.
 #[inline(always)]

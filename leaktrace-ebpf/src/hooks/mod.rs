@@ -7,8 +7,8 @@ mod tracepoint;
 mod tree;
 
 use crate::{
-    kernel::{Address, Fields},
-    maps::offset,
+    kernel::{Address, Fields, Structure},
+    maps::{offset, setup},
 };
 use leaktrace_common::Offsets;
 
@@ -29,7 +29,7 @@ pub fn tcp_behind(sk: u64) -> Option<u64> {
     if sk == 0 {
         return None;
     }
-    match protocol(Address(sk)) {
+    match protocol(Structure::at(sk, setup!(tcp_sock_type))) {
         IPPROTO_TCP => Some(sk),
         IPPROTO_MPTCP if offset!(mptcp_first) != Offsets::ABSENT as usize => {
             let first: u64 = Address(sk).read(offset!(mptcp_first));

@@ -2,9 +2,9 @@
 
 use super::{is_tcp, tcp_behind};
 use crate::{
-    kernel::{Address, Fields, Task, Typed, system_call},
+    kernel::{Address, Fields, Structure, Task, Typed, rdonly_cast, system_call},
     lifecycle::{Twin, closed, closed_by_caller, opened, opened_by},
-    maps::{enabled, offset},
+    maps::{enabled, offset, setup},
     tree,
 };
 use aya_ebpf::{
@@ -96,8 +96,8 @@ pub fn tp_accepted(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// `void sys_exit(struct pt_regs *regs, long ret)`, where single system calls cannot be heard, raised for every system call: what is none of ours leaves after two
-/// loads. It needs no tracefs, unlike the tracepoints of single system calls.
+/// `void sys_exit(struct pt_regs *regs, long ret)`, where single system calls cannot be heard, raised for every system call:
+/// what is none of ours leaves after two loads. It needs no tracefs, unlike the tracepoints of single system calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
     call_returned(&ctx, Twin::First)
@@ -128,6 +128,8 @@ fn accepted(descriptor: i64, twin: Twin) {
     }
     let task = Task::current();
     if let Some(sk) = socket_of(task, descriptor).and_then(tcp_behind) {
+        // Of one type on both ways out of there, or the verifier follows each to the end.
+        let sk = if enabled(setup_flags::RDONLY_CAST) { rdonly_cast(sk, setup!(tcp_sock_type)).0 as u64 } else { sk };
         opened_by(task, sk, Direction::Accept, twin);
     }
 }
@@ -140,8 +142,8 @@ fn socket_of(task: Task, descriptor: i64) -> Option<u64> {
         return None;
     }
     let files: u64 = table.read(offset!(fdt_fd));
-    let file = Address(Address(files).read(descriptor as usize * 8));
-    let socket = Address(file.read(offset!(file_private)));
+    let file = Structure::at(Address(files).read(descriptor as usize * 8), setup!(file_type));
+    let socket = Structure::at(file.read(offset!(file_private)), setup!(socket_type));
     let sk: u64 = socket.read(offset!(socket_sk));
     (sk != 0).then_some(sk)
 }

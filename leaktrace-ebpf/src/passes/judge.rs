@@ -1,5 +1,5 @@
-//! What every pass over sockets does with a socket once its fields and its record are at hand: move its history on, judge it, count
-//! it, and write its row if it is worth a look.
+//! What every pass over sockets does with a socket once its fields and its record are at hand: move its history on, judge it,
+//! count it, and write its row if it is worth a look.
 
 use super::{Meta, row, write_row};
 use crate::{kernel::Fields, maps::CALLSITES, tree};

@@ -16,12 +16,14 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.kind = row_kind::SOCKET;
     row.sk = address;
     row.state = sk.read(offset!(skc_state));
+    // Before the flags: a close sets the one that says so, then takes the socket away (`sock_orphan`, include/net/sock.h), and a
+    // pass over records holds no lock.
+    let socket: u64 = sk.read(offset!(sk_socket));
     let flags: u64 = sk.read(offset!(sk_flags));
     let bit = |bit: u32| (flags >> (bit & 63) & 1) as u32;
     let (orphan, fin) = (bit(setup!(sock_dead)), bit(setup!(sock_done)));
     // Products, not branches: see `Verdicts::of`.
     row.flags = orphan * row_flags::ORPHAN + bit(setup!(sock_keepopen)) * row_flags::KEEPALIVE;
-    let socket: u64 = sk.read(offset!(sk_socket));
     if socket == 0 && orphan == 0 {
         row.flags |= row_flags::IN_ACCEPT_QUEUE;
     }

@@ -1,5 +1,5 @@
-//! The sweep: drops vacant records, and those whose socket neither a sampling pass nor a holders pass has seen for a while. Hooks hear
-//! every end; this mends what a hook missed, such as closes while another hook of ours was running.
+//! The sweep: drops vacant records, and those whose socket neither a sampling pass nor a holders pass has seen for a while.
+//! Hooks hear every end; this mends what a hook missed, such as closes while another hook of ours was running.
 
 use super::records::Context;
 use crate::{

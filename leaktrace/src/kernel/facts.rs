@@ -101,6 +101,8 @@ impl KernelFacts {
             sample_one_in: 0,
             sample_above: 0,
             tcp_sock_type: types.structure("tcp_sock").unwrap_or(0),
+            file_type: types.structure("file").unwrap_or(0),
+            socket_type: types.structure("socket").unwrap_or(0),
             seed: 0,
         };
         Ok(Self {

@@ -1,4 +1,5 @@
-//! When a pass over sockets walks the kernel's own tables, and when it goes by the records. Pure: costs come in, a choice comes out.
+//! When a pass over sockets walks the kernel's own tables, and when it goes by the records. Pure: costs come in, a choice comes
+//! out.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -24,8 +25,8 @@ impl Walks {
         Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false }
     }
 
-    /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose records
-    /// there was no room.
+    /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
+    /// records there was no room.
     pub fn is_due(&self) -> bool {
         self.left_out || self.passes.is_none_or(|passes| passes + 1 >= self.every())
     }
