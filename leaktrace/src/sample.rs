@@ -95,8 +95,6 @@ pub struct Cost {
     pub sockets: Duration,
     /// Processor time of that pass.
     pub sockets_cpu: Duration,
-    /// Processor time of the last walk over the kernel's tables.
-    pub walk_cpu: Duration,
     /// One pass in so many is a walk, and whether this one was; `None` where every one is.
     pub walks: Option<Walks>,
     /// Processor time of the holders pass; zero if there was none.

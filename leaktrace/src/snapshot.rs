@@ -148,8 +148,6 @@ pub struct Health {
     pub pass_s: Option<f64>,
     /// Processor time of that pass.
     pub pass_cpu_s: Option<f64>,
-    /// Processor time of the last walk over the kernel's tables; that of every pass where each is one.
-    pub walk_cpu_s: Option<f64>,
     /// Processor time of the last holders pass.
     pub holders_pass_cpu_s: Option<f64>,
     /// Kernel memory of TCP on the whole host (`/proc/net/sockstat`), in this network namespace's view.

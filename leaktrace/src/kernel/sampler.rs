@@ -258,7 +258,6 @@ impl Sampler {
         let usual = if walks.is_some() && !self.by_records.cpu.is_zero() { self.by_records } else { self.walked.took };
         sample.cost.sockets = usual.wall;
         sample.cost.sockets_cpu = usual.cpu;
-        sample.cost.walk_cpu = self.walked.took.cpu;
         sample.cost.walks = walks;
         sample.cost.namespaces = self.walked.namespaces;
         if self.walked.refused > 0 {

@@ -60,7 +60,6 @@ pub fn empty() -> Snapshot {
             rss_bytes: Some(12 << 20),
             pass_s: Some(0.0015),
             pass_cpu_s: Some(0.001),
-            walk_cpu_s: Some(0.002),
             holders_pass_cpu_s: Some(0.004),
             ..Health::default()
         },

@@ -120,7 +120,6 @@ impl Tracker {
             rss_bytes: Some(self.cost.rss_bytes),
             pass_s: Some(self.cost.sockets.as_secs_f64()),
             pass_cpu_s: Some(self.cost.sockets_cpu.as_secs_f64()),
-            walk_cpu_s: (!self.cost.walk_cpu.is_zero()).then_some(self.cost.walk_cpu.as_secs_f64()),
             holders_pass_cpu_s: (!self.cost.holders.is_zero()).then_some(self.cost.holders.as_secs_f64()),
             tcp_memory_bytes: self.tcp_memory_bytes,
             tcp_memory_gap_bytes: self.tcp_memory_bytes.map(|all| all as i64 - accounted as i64),

@@ -95,7 +95,6 @@ pub fn snapshot(size: Size, tick: u64) -> Snapshot {
             rss_bytes: Some(43_000_000),
             pass_s: Some(0.012),
             pass_cpu_s: Some(0.011),
-            walk_cpu_s: Some(0.011),
             holders_pass_cpu_s: Some(0.04),
             tcp_memory_bytes: Some(312_000_000),
             tcp_memory_gap_bytes: Some(4096),

@@ -1,7 +1,7 @@
 //! `bench scan`: a sampling pass over so many sockets beside `ss` over the same, and the pass over their holders.
 //!
-//! leaktrace's figures are what its report says of its last pass over known sockets and of its last walk over the kernel's tables,
-//! which is one pass in ten; `ss` is measured from start to end, writing to /dev/null. Once no
+//! leaktrace's figures are what its report says of its last pass over known sockets, and of its last walk over the kernel's
+//! tables, which is one pass in ten; `ss` is measured from start to end, writing to /dev/null. Once no
 //! socket has a verdict, once every one has: the first is the rule, the second the worst. A busy machine lengthens both, and leaves
 //! their processor time nearly as it is. Beside them what the kernel takes to walk over its sockets with a program that does nothing,
 //! and with one that only looks each of them up in a table: no pass that keeps something about sockets can be faster.
@@ -32,13 +32,14 @@ pub struct Options {
 const SS: [&str; 2] = ["-tn", "-tni"];
 
 /// One pass in so many is a walk, as by default where a walk takes more than 10 ms.
-const WALK_EVERY: u32 = 10;
+const ONE_IN: u32 = 10;
 
-/// The first look, which adopts the sockets, is followed by a pass, and the last look is a walk.
-fn watch(sockets: u64) -> Vec<String> {
+/// The first look, which adopts the sockets, is followed by a pass, and the last look is a walk: a report tells of passes over
+/// known sockets unless every one is a walk.
+fn watch(sockets: u64, one_in: u32) -> Vec<String> {
     let milliseconds = 1500 + sockets / 200;
     let words = ["--interval", "1s", "--cpu-budget", "0"].map(String::from);
-    let given = [format!("--duration={milliseconds}ms"), format!("--walk-every={WALK_EVERY}")];
+    let given = [format!("--duration={milliseconds}ms"), format!("--walk-every={one_in}")];
     [&words[..], &given].concat()
 }
 
@@ -70,7 +71,7 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     walks[1].walk()?;
     let mut floors: [Times; 2] = Default::default();
     let mut passes: [Times; 2] = Default::default();
-    let (mut walks_cpu, mut mean_cpu) = (Series::default(), Series::default());
+    let (mut own_walks, mut mean_cpu) = (Times::default(), Series::default());
     let mut ss: [Times; 2] = Default::default();
     let mut holders_cpu = Series::default();
     let mut times_as_fast = Times::default();
@@ -82,14 +83,14 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         }
         for place in turns::order(round, MOODS.len() + SS.len()) {
             if let Some((mood, times)) = MOODS.iter().zip(&mut passes).nth(place) {
-                let Passes { pass: time, walk_cpu, holders_cpu: holders } =
-                    run_passes(subject, mood.options, crowd.sockets)?;
+                let (time, holders) = run_passes(subject, mood.options, crowd.sockets, ONE_IN)?;
                 times.push(time);
                 holders_cpu.push(holders);
                 if place == 0 {
                     pass = time;
-                    walks_cpu.push(walk_cpu);
-                    mean_cpu.push(time.cpu + (walk_cpu - time.cpu) / f64::from(WALK_EVERY));
+                    let (walk, _) = run_passes(subject, mood.options, crowd.sockets, 1)?;
+                    mean_cpu.push(time.cpu + (walk.cpu - time.cpu) / f64::from(ONE_IN));
+                    own_walks.push(walk);
                 }
             } else {
                 let form = place - MOODS.len();
@@ -103,14 +104,13 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     println!("{} sockets", crowd.sockets);
     let names = MOODS.iter().map(|mood| format!("pass, {}", mood.name));
     let names = names.chain(SS.iter().map(|form| format!("ss {form}")));
-    let names = names.chain(["empty walk".to_owned(), "walk with look-up".to_owned()]);
+    let names = names.chain(["empty walk", "walk with look-up", "leaktrace's walk"].map(str::to_owned));
     let mut ways = Vec::new();
-    for (name, times) in names.zip(passes.iter().chain(&ss).chain(&floors)) {
+    for (name, times) in names.zip(passes.iter().chain(&ss).chain(&floors).chain([&own_walks])) {
         println!("  {name:<20} {:.1} ms, {:.1} ms of processor time", times.wall.median()?, times.cpu.median()?);
         ways.push(json!({ "way": name, "ms": times.wall.to_json()?, "cpu_ms": times.cpu.to_json()? }));
     }
-    println!("  {:<20} {:.1} ms of processor time", "walk", walks_cpu.median()?);
-    println!("  {:<20} {:.1} ms of processor time, one in {WALK_EVERY} a walk", "mean of passes", mean_cpu.median()?);
+    println!("  {:<20} {:.1} ms of processor time, one in {ONE_IN} a walk", "mean of passes", mean_cpu.median()?);
     println!("  {:<20} {:.1} ms of processor time", "holders pass", holders_cpu.median()?);
     let Times { wall, cpu } = times_as_fast;
     println!(
@@ -120,7 +120,7 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
         cpu.median()?
     );
     Ok(json!({
-        "sockets": crowd.sockets, "ways": ways, "walk_cpu_ms": walks_cpu.to_json()?,
+        "sockets": crowd.sockets, "ways": ways,
         "mean_pass_cpu_ms": mean_cpu.to_json()?, "holders_pass_cpu_ms": holders_cpu.to_json()?,
         "times_as_fast_as_ss_tn": wall.to_json()?, "times_as_fast_as_ss_tn_by_cpu": cpu.to_json()?,
     }))
@@ -133,16 +133,10 @@ impl Times {
     }
 }
 
-/// What leaktrace's passes took, processor times in milliseconds.
-struct Passes {
-    pass: Time,
-    walk_cpu: f64,
-    holders_cpu: f64,
-}
-
-/// What leaktrace says of its last passes.
-fn run_passes(subject: &Subject, options: &[&str], sockets: u64) -> Result<Passes> {
-    let watch = watch(sockets);
+/// What leaktrace says of its last pass where one in so many is a walk, and the processor time of its last holders pass in
+/// milliseconds.
+fn run_passes(subject: &Subject, options: &[&str], sockets: u64, one_in: u32) -> Result<(Time, f64)> {
+    let watch = watch(sockets, one_in);
     let words: Vec<&str> = watch.iter().map(String::as_str).chain(options.iter().copied()).collect();
     let report = subject.report(&words)?;
     let open = report["totals"]["open"].as_u64().unwrap_or_default();
@@ -153,11 +147,8 @@ fn run_passes(subject: &Subject, options: &[&str], sockets: u64) -> Result<Passe
             seconds.with_context(|| format!("the report has no {name}: this leaktrace is too old"))? * 1e3,
         )
     };
-    Ok(Passes {
-        pass: Time { wall: milliseconds("pass_s")?, cpu: milliseconds("pass_cpu_s")? },
-        walk_cpu: milliseconds("walk_cpu_s")?,
-        holders_cpu: milliseconds("holders_pass_cpu_s")?,
-    })
+    let time = Time { wall: milliseconds("pass_s")?, cpu: milliseconds("pass_cpu_s")? };
+    Ok((time, milliseconds("holders_pass_cpu_s")?))
 }
 
 fn run_ss(form: &str) -> Result<Time> {

@@ -42,16 +42,7 @@ fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
             Role::Text,
         ),
         (
-            format!(
-                "last pass     {}{}, of holders {}",
-                span(health.pass_cpu_s),
-                // Where every pass is a walk, that is all there is to say.
-                health
-                    .walk_cpu_s
-                    .filter(|walk| Some(*walk) != health.pass_cpu_s)
-                    .map_or_else(String::new, |walk| format!(", walk {}", format_duration(walk))),
-                span(health.holders_pass_cpu_s)
-            ),
+            format!("last pass     {}, of holders {}", span(health.pass_cpu_s), span(health.holders_pass_cpu_s)),
             Role::Text,
         ),
         (format!("memory        {}", health.rss_bytes.map_or_else(absent, format_size)), Role::Text),
