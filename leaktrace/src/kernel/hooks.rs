@@ -9,9 +9,9 @@ use super::{
 use crate::{host::KernelRelease, snapshot::Degradation};
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, KProbe, TracePoint},
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, TracePoint},
 };
-use std::os::fd::AsFd as _;
+use std::{os::fd::AsFd as _, thread};
 
 /// A kind of hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -182,7 +182,25 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, program: &str, function: &str) -> Result<(
     Ok(())
 }
 
+/// Loads the two programs that the kernel verifies for tens of milliseconds, at once. Whoever attaches them loads them if this
+/// could not, and says why it cannot.
+fn load_together(ebpf: &mut Ebpf, btf: &Btf) {
+    let skips = Preemption::of_running_kernel().skips(HookKind::Tracepoint, &KernelRelease::running());
+    let wanted = ["tp_state", if skips { "tp_state_twin" } else { "tp_accepted" }];
+    let programs = ebpf.programs_mut().filter(|(name, _)| wanted.contains(name));
+    thread::scope(|scope| {
+        for (_, program) in programs {
+            scope.spawn(|| match program {
+                Program::BtfTracePoint(program) => program.load("inet_sock_set_state", btf),
+                Program::TracePoint(program) => program.load(),
+                _ => Ok(()),
+            });
+        }
+    });
+}
+
 fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf, notes: &mut Vec<Degradation>) -> Result<Option<CallEvents>, String> {
+    load_together(ebpf, btf);
     for program in needed(HookKind::Tracepoint, ["tp_state", "tp_state_twin"]) {
         tracepoint(ebpf, btf, program, "inet_sock_set_state")?;
     }
@@ -209,7 +227,9 @@ fn accept_calls(ebpf: &mut Ebpf) -> Result<CallEvents, String> {
         return Err("this kernel preempts programs at the end of accept, and would miss some".to_owned());
     }
     let program: &mut TracePoint = typed(ebpf, "tp_accepted")?;
-    program.load().map_err(|error| refused("load", "accept", &error))?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| refused("load", "accept", &error))?;
+    }
     let descriptor = program.fd().map_err(|error| refused("load", "accept", &error))?;
     let calls = CallEvents::attach(descriptor.as_fd(), &["accept", "accept4"]);
     calls.map_err(|error| error.to_string()).inspect_err(|_| unload(ebpf, "tp_accepted"))
@@ -244,7 +264,9 @@ fn kprobe(ebpf: &mut Ebpf, program: &str, function: &str) -> Result<(), String> 
 
 fn tracepoint(ebpf: &mut Ebpf, btf: &Btf, program: &str, tracepoint: &str) -> Result<(), String> {
     let program: &mut BtfTracePoint = typed(ebpf, program)?;
-    program.load(tracepoint, btf).map_err(|error| refused("load", tracepoint, &error))?;
+    if program.fd().is_err() {
+        program.load(tracepoint, btf).map_err(|error| refused("load", tracepoint, &error))?;
+    }
     program.attach().map_err(|error| refused("attach", tracepoint, &error))?;
     Ok(())
 }
@@ -272,7 +294,6 @@ fn refused(what: &str, hook: &str, error: &dyn std::error::Error) -> String {
 
 /// Takes a program of a kind that failed halfway out of the kernel again.
 fn unload(ebpf: &mut Ebpf, name: &str) {
-    use aya::programs::Program;
     let outcome = match ebpf.program_mut(name) {
         Some(Program::FEntry(program)) => program.unload(),
         Some(Program::FExit(program)) => program.unload(),

@@ -233,33 +233,6 @@ pub type Callsites = MappedArray<CallsiteCounters>;
 mod tests {
     use super::*;
 
-    fn count(object: &[u8], instruction: [u8; 8]) -> usize {
-        object.windows(8).filter(|window| *window == instruction).count()
-    }
-
-    fn call(registers: u8, number: i32) -> [u8; 8] {
-        let [a, b, c, d] = number.to_le_bytes();
-        [0x85, registers, 0, 0, a, b, c, d]
-    }
-
-    #[test]
-    fn every_cast_becomes_a_call_of_the_kernel_or_a_move() {
-        if OBJECT.is_empty() {
-            return leaktrace_skip::skip(leaktrace_skip::Lack::Machine("this build is without the kernel side"));
-        }
-        let casts = count(OBJECT, call(0, RDONLY_CAST_CALL));
-        assert!(casts > 0, "the kernel side casts nothing");
-        let mut object = OBJECT.to_vec();
-        put_casts(&mut object, Some(0x1234));
-        assert_eq!((count(&object, call(0, RDONLY_CAST_CALL)), count(&object, call(0x20, 0x1234))), (0, casts));
-        let mut object = OBJECT.to_vec();
-        let moves = count(&object, [0xbf, 0x10, 0, 0, 0, 0, 0, 0]);
-        put_casts(&mut object, None);
-        assert_eq!(count(&object, call(0, RDONLY_CAST_CALL)), 0);
-        assert_eq!(count(&object, [0xbf, 0x10, 0, 0, 0, 0, 0, 0]), moves + casts);
-        assert_eq!(object.len(), OBJECT.len());
-    }
-
     #[test]
     fn what_is_no_object_is_left_alone() {
         let mut bytes = vec![0x85; 64];

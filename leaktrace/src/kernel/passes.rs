@@ -4,10 +4,13 @@ use super::{
     error::{StartError, chain},
     sweep,
 };
-use aya::{Btf, Ebpf, programs::Iter};
+use aya::{
+    Btf, Ebpf,
+    programs::{Iter, Program},
+};
 use bytes::{Buf, Bytes, BytesMut};
 use leaktrace_common::{HolderRow, PauseRow, ProcessRow, SocketRow, row_kind};
-use std::{fs::File, io, io::Read, os::fd::AsFd as _};
+use std::{fs::File, io, io::Read, os::fd::AsFd as _, thread};
 use zerocopy::FromBytes;
 
 /// The kernel hands out at most this much of an iterator at a time.
@@ -54,9 +57,28 @@ fn take<T: FromBytes>(bytes: &mut Bytes, into: &mut Vec<T>) -> bool {
     true
 }
 
-/// Loads an iterator program.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, target: &str) -> Result<(), StartError> {
-    let program = iter_program(ebpf, program)?;
+/// Loads iterator programs, each with what it iterates over. All at once: the kernel takes tens of milliseconds to verify one of
+/// them, on whichever processor asks for it.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, &str)]) -> Result<(), StartError> {
+    let target_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, target)| *target);
+    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((target_of(name)?, program)));
+    let loaded = thread::scope(|scope| {
+        let loading: Vec<_> =
+            programs.map(|(target, program)| scope.spawn(|| load_one(program, target, btf))).collect();
+        loading
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(StartError::internal(&"a thread ended"))))
+            .collect::<Vec<_>>()
+    });
+    if loaded.len() < wanted.len() {
+        return Err(StartError::internal(&"a program is missing"));
+    }
+    loaded.into_iter().collect()
+}
+
+fn load_one(program: &mut Program, target: &str, btf: &Btf) -> Result<(), StartError> {
+    let program: &mut Iter =
+        program.try_into().map_err(|error: aya::programs::ProgramError| StartError::internal(&chain(&error)))?;
     program.load(target, btf).map_err(|error| StartError::load(&error))
 }
 

@@ -54,12 +54,12 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// When the kernel refuses one.
 pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
     let programs = [
-        ("pass_sockets", "tcp"),
-        ("pass_records", "bpf_map_elem"),
         ("pass_holders", "task_file"),
+        ("pass_records", "bpf_map_elem"),
+        ("pass_sockets", "tcp"),
         ("pass_sweep", "bpf_map_elem"),
     ];
-    programs.into_iter().try_for_each(|(program, target)| passes::load(ebpf, btf, program, target))
+    passes::load(ebpf, btf, &programs)
 }
 
 /// What a pass over sockets took.
