@@ -9,6 +9,10 @@ use aya_ebpf::helpers::{
 use core::arch::asm;
 use leaktrace_common::{RDONLY_CAST_CALL, setup_flags};
 
+/// Address families (include/linux/socket.h).
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
+
 /// The ways to read fields of one kernel object.
 pub trait Fields: Copy {
     /// The value at `offset` bytes.

@@ -5,6 +5,7 @@
 //! into from one to the next ([`tidy`]).
 
 use crate::maps::SOCKETS;
+use aya_ebpf::bindings::BPF_NOEXIST;
 use leaktrace_common::{PassSettings, SocketRecord, emit};
 
 /// [`SocketRecord::opened_ns`] of a vacant record.
@@ -39,6 +40,19 @@ pub fn put(sk: u64, record: &SocketRecord) -> bool {
             true
         }
         None => SOCKETS.insert(sk, record, 0).is_ok(),
+    }
+}
+
+/// The same for a socket that has no record; false where a hook has just made one, too.
+#[inline(always)]
+pub fn adopt(sk: u64, record: &SocketRecord) -> bool {
+    match at(sk) {
+        Some(place) if is_vacant(place) => {
+            move_in(place, record);
+            true
+        }
+        Some(_) => false,
+        None => SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_ok(),
     }
 }
 

@@ -7,13 +7,11 @@ mod tracepoint;
 mod tree;
 
 use crate::{
-    kernel::{Address, Fields, Structure},
+    kernel::{AF_INET, AF_INET6, Address, Fields, Structure},
     maps::{offset, setup},
 };
 use leaktrace_common::Offsets;
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
 const IPPROTO_MPTCP: u16 = 262;
 

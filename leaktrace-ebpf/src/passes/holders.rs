@@ -199,8 +199,7 @@ fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> 
         record.flags |= record_flags::CONNECTED;
     }
     record.observe(seen, ticks_from_ns(settings.now_ns));
-    // A hook may just have made one.
-    if records::of(sk).is_some() || !records::put(sk, &record) {
+    if !records::adopt(sk, &record) {
         return false;
     }
     if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {

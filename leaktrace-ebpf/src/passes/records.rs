@@ -11,7 +11,7 @@ use super::{
     pause, row, shown,
 };
 use crate::{
-    kernel::{Address, Fields, rdonly_cast},
+    kernel::{AF_INET, AF_INET6, Address, Fields, rdonly_cast},
     lifecycle::closed,
     maps::{BATCH, ROW, SETTINGS, TOTALS, enabled, offset, setup},
     memory::clear,
@@ -114,8 +114,6 @@ fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSetting
 /// Whether this can be a connection that TCP knows: one that it has finished with is for the holders pass.
 #[inline(always)]
 fn is_connection(sk: impl Fields) -> bool {
-    const AF_INET: u16 = 2;
-    const AF_INET6: u16 = 10;
     let family: u16 = sk.read(offset!(skc_family));
     let state = TcpState::from_raw(sk.read(offset!(skc_state)));
     let is_done = state.is_minisock() || matches!(state, TcpState::Listen | TcpState::Closed);

@@ -1,14 +1,12 @@
 //! Reading one full socket into a row: the only place that touches a socket's own fields.
 
 use crate::{
-    kernel::{Address, Fields},
+    kernel::{AF_INET6, Address, Fields},
     maps::{offset, setup},
 };
 use leaktrace_common::{
     Direction, Observed, PassSettings, SocketRecord, SocketRow, record_flags, row_flags, row_kind, ticks_from_ns,
 };
-
-const AF_INET6: u16 = 10;
 
 /// What the fields of a socket say by themselves: everything but addresses, which only rows that are written need.
 #[inline(always)]

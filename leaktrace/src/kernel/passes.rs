@@ -77,13 +77,14 @@ pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, &str)]) -> Result<(), S
 }
 
 fn load_one(program: &mut Program, target: &str, btf: &Btf) -> Result<(), StartError> {
-    let program: &mut Iter =
-        program.try_into().map_err(|error: aya::programs::ProgramError| StartError::internal(&chain(&error)))?;
-    program.load(target, btf).map_err(|error| StartError::load(&error))
+    as_iter(program)?.load(target, btf).map_err(|error| StartError::load(&error))
 }
 
 fn iter_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Iter, StartError> {
-    let program = ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))?;
+    as_iter(ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))?)
+}
+
+fn as_iter(program: &mut Program) -> Result<&mut Iter, StartError> {
     program.try_into().map_err(|error: aya::programs::ProgramError| StartError::internal(&chain(&error)))
 }
 

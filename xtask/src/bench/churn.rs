@@ -85,8 +85,8 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     load(span)?;
     let (peers, absent) = if options.no_peers { (Vec::new(), Vec::new()) } else { peers()? };
     let crowd = Crowd::open(options.crowd)?;
-    // The first two are compared with each other.
     let settled = Duration::from_secs(options.settle.into());
+    // Beside a crowd the first two are compared with each other.
     let mut watchers = match (&crowd, settled.is_zero()) {
         (None, _) => vec![STACKS, NO_STACKS],
         (Some(_), true) => vec![A_PASS_A_SECOND, NO_PASSES, STACKS, NO_STACKS],
@@ -124,7 +124,8 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
         println!("{name:<16} not measured: {reason}");
     }
     let mut result = json!({
-        "seconds_per_run": span.as_secs_f64(), "seconds_settled": settled.as_secs(), "ways": ways, "crowd": crowd.as_ref().map_or(0, |crowd| crowd.sockets),
+        "seconds_per_run": span.as_secs_f64(), "seconds_settled": settled.as_secs(), "ways": ways,
+        "crowd": crowd.as_ref().map_or(0, |crowd| crowd.sockets),
         "not_measured": absent.iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect::<Vec<_>>(),
     });
     if crowd.is_some() {

@@ -4,7 +4,7 @@
 //! tables, which is one pass in ten; `ss` is measured from start to end, writing to /dev/null. Once no
 //! socket has a verdict, once every one has: the first is the rule, the second the worst. A busy machine lengthens both, and leaves
 //! their processor time nearly as it is. Beside them what the kernel takes to walk over its sockets with a program that does nothing,
-//! and with one that only looks each of them up in a table: no pass that keeps something about sockets can be faster.
+//! and with one that only looks each of them up in a table: no walk that keeps something about sockets can be faster.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
