@@ -6,6 +6,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// How many call sites are kept at once. Index 0 stands for "unknown".
 pub const MAX_CALLSITES: u32 = 16384;
 
+/// How many call sites can be counted by each processor for itself. Index 0 stands for "none".
+pub const MAX_TALLIES: u32 = 64;
+
 /// How many processes are told apart by how fast they open sockets.
 pub const MAX_RATED: u32 = 16384;
 
@@ -65,6 +68,35 @@ pub struct PassSums {
 
 const _: () = assert!(size_of::<PassSums>() == 80);
 
+/// What became of the sockets of a call site.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct Tally {
+    /// Sockets opened here since the tracer started (adopted ones included).
+    pub opened: u64,
+    /// Those of them closed since.
+    pub closed: u64,
+    /// Longest lifetime of a closed one.
+    pub longest_ns: u64,
+    /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
+    pub lifetimes: [u64; LIFETIME_BUCKETS],
+}
+
+const _: () = assert!(size_of::<Tally>() == 376);
+
+impl Tally {
+    /// Takes in what another processor has counted of the same call site. A socket that was opened on one and closed on another
+    /// makes single counts wrap, never their sum.
+    pub fn add(&mut self, other: &Self) {
+        self.opened = self.opened.wrapping_add(other.opened);
+        self.closed = self.closed.wrapping_add(other.closed);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+        for (sum, count) in self.lifetimes.iter_mut().zip(other.lifetimes) {
+            *sum = sum.wrapping_add(count);
+        }
+    }
+}
+
 /// One call site's identity and counters. User space maps the array of these and reads it in place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
@@ -73,23 +105,20 @@ pub struct CallsiteCounters {
     pub key: CallsiteKey,
     /// When it was first seen, `CLOCK_BOOTTIME`.
     pub first_ns: u64,
-    /// Sockets opened here since the tracer started (adopted ones included).
-    pub opened: u64,
-    /// Those of them closed since.
-    pub closed: u64,
-    /// Longest lifetime of a closed one.
-    pub longest_ns: u64,
+    /// Index of the tallies that processors keep of it, each its own; 0 where all count in [`Self::tally`]. Written by user space,
+    /// which adds them up: the counters of a call site that many processors use would wander from one to the next.
+    pub tallies: u64,
     /// 1 if the copy of the user stack was lost and the next open here should make another.
     pub copy_wanted: u64,
     /// Thread name at the first open.
     pub comm: [u8; 16],
-    /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
-    pub lifetimes: [u64; LIFETIME_BUCKETS],
+    /// What has been counted, but for [`Self::tallies`].
+    pub tally: Tally,
     /// Sums of the last pass that saw a socket of this call site.
     pub sums: PassSums,
 }
 
-const _: () = assert!(size_of::<CallsiteCounters>() == 504);
+const _: () = assert!(size_of::<CallsiteCounters>() == 512);
 
 #[cfg(test)]
 mod tests {

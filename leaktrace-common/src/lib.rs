@@ -10,6 +10,7 @@
 mod callsite;
 mod offsets;
 mod opaque;
+pub mod placeholder;
 mod record;
 mod row;
 mod settings;
@@ -20,13 +21,14 @@ mod tree;
 mod verdict;
 
 pub use callsite::{
-    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, NOT_SAMPLED, PassSums, lifetime_bucket,
+    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, NOT_SAMPLED, PassSums, Tally,
+    lifetime_bucket,
 };
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};
 pub use row::{HolderRow, HoldersProgress, PauseRow, ProcessRow, SocketRow, row_flags, row_kind};
-pub use settings::{Losses, PassSettings, PassTotals, RDONLY_CAST_CALL, Setup, emit, setup_flags};
+pub use settings::{Clock, Losses, PassSettings, PassTotals, Setup, SetupWide, emit, setup_flags};
 pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};

@@ -13,8 +13,8 @@ pub struct Field {
 
 macro_rules! offsets {
     ($( $(#[$doc:meta])* $name:ident: $structure:literal $path:literal $($optional:ident)?; )*) => {
-        /// Byte offsets in the running kernel, found in its BTF by user space and given to the kernel side
-        /// as read-only data.
+        /// Byte offsets in the running kernel, found in its BTF by user space and put into the programs before loading
+        /// ([`crate::placeholder`]).
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq,
             zerocopy::IntoBytes, zerocopy::FromBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
@@ -92,6 +92,8 @@ offsets! {
     bytes_sent: "tcp_sock" "bytes_sent";
     /// Sequence space acknowledged.
     bytes_acked: "tcp_sock" "bytes_acked";
+    /// `CLOCK_MONOTONIC` of the last segment that came or went, nanoseconds (4.20).
+    tcp_clock_cache: "tcp_sock" "tcp_clock_cache" optional;
     /// Open files of a task.
     task_files: "task_struct" "files";
     /// Thread id of a task.
@@ -148,5 +150,5 @@ offsets! {
 
 impl Offsets {
     /// Marks an optional field that this kernel does not have.
-    pub const ABSENT: u32 = u32::MAX;
+    pub const ABSENT: u32 = i32::MAX as u32;
 }

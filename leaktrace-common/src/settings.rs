@@ -59,11 +59,8 @@ pub mod setup_flags {
     pub const RDONLY_CAST: u32 = 128;
 }
 
-/// Number of a helper that does not exist: a call of it stands for one of `bpf_rdonly_cast` in the object as built.
-pub const RDONLY_CAST_CALL: i32 = 0x6c74_0001;
-
-/// Facts about the running kernel and choices of the user that never change while the programs are loaded:
-/// read-only data, so that the verifier removes what they switch off.
+/// Facts about the running kernel and choices of the user that never change while the programs are loaded: part of their code
+/// ([`crate::placeholder`]), so that the verifier removes what they switch off. All are below 2^31.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct Setup {
@@ -87,11 +84,35 @@ pub struct Setup {
     pub file_type: u32,
     /// Of `struct socket`.
     pub socket_type: u32,
+    /// Of `struct pt_regs`.
+    pub regs_type: u32,
+    /// Of `struct list_head`, which is a pointer before all else.
+    pub pointer_type: u32,
+    /// From one tick of the timer to the next, in nanoseconds.
+    pub tick_ns: u32,
+}
+
+/// The same, of numbers that need eight bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct SetupWide {
     /// Start value of the stack hash.
     pub seed: u64,
 }
 
-const _: () = assert!(size_of::<Setup>() == 48);
+/// What the kernel side remembers to tell the time without reading the processor's counter.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct Clock {
+    /// `CLOCK_BOOTTIME` of tick 0 in nanoseconds, up to two ticks early. It may lie before the boot, and so wrap.
+    pub tick_zero_ns: u64,
+    /// How far `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC`: how long the machine has slept.
+    pub boot_ahead_ns: u64,
+    /// Tick up to which both are believed.
+    pub believed_until: u64,
+}
+
+const _: () = assert!(size_of::<Clock>() == 24);
 
 /// What one sampling pass found on its way, summed over namespaces. User space zeroes it before a pass.
 #[repr(C)]

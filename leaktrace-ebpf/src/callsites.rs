@@ -4,7 +4,8 @@ use crate::{
     copies,
     kernel::Task,
     lifecycle::Twin,
-    maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, count_lost, enabled},
+    constants::enabled,
+    maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, TALLIES, add, count_lost},
     sampling,
     stack::{self, MIX},
 };
@@ -12,7 +13,7 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
-use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, capture, opaque, setup_flags};
+use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, opaque, setup_flags};
 
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
@@ -33,7 +34,7 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
     if left_out || !enabled(setup_flags::STACKS) {
         return scratch.recent.find(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
     }
-    let registers = task.user_registers();
+    let registers = task.user_registers(&mut scratch.from_stack);
     let mut coarse = 0;
     match &registers {
         Some(registers) => {
@@ -75,6 +76,27 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
 pub fn of_holder(tgid: u32, now_ns: u64, comm: [u8; 16]) -> u32 {
     let key = CallsiteKey { stack_hash: 0, tgid, direction: u32::from(Direction::Unknown.raw()) };
     lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm))
+}
+
+/// Counts one more socket that was opened there.
+#[inline(always)]
+pub fn count_opened(callsite: u32) {
+    if let Some(tally) = tally_of(callsite) {
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*tally).opened }, 1);
+    }
+}
+
+/// Where this processor counts what happens to sockets of a call site.
+#[inline(always)]
+pub fn tally_of(callsite: u32) -> Option<*mut Tally> {
+    let site = CALLSITES.get_ptr_mut(callsite)?;
+    // SAFETY: the pointer is a live map value; user space may write the field at any time.
+    match unsafe { (&raw const (*site).tallies).read_volatile() } {
+        // SAFETY: as above.
+        0 => Some(unsafe { &raw mut (*site).tally }),
+        own => TALLIES.get_ptr_mut(own as u32),
+    }
 }
 
 /// Places in [`Recent`], a power of two.

@@ -1,13 +1,13 @@
 //! Reading kernel memory: direct loads where the verifier knows the type, probe reads where it does not.
 
-use crate::maps::{enabled, offset, setup};
+use crate::constants::{enabled, offset, setup};
 use aya_ebpf::bindings::task_struct;
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
     generated::bpf_task_pt_regs,
 };
 use core::arch::asm;
-use leaktrace_common::{RDONLY_CAST_CALL, setup_flags};
+use leaktrace_common::{placeholder::RDONLY_CAST_CALL, setup_flags};
 
 /// Address families (include/linux/socket.h).
 pub const AF_INET: u16 = 2;
@@ -47,7 +47,7 @@ impl Fields for Typed {
 /// at a bad address, where a probe read is a call. `type_id` must be the one of a structure.
 ///
 /// aya relocates no calls of kernel functions, so this is a call of a helper that does not exist, and user space puts the
-/// real one there before loading ([`leaktrace_common::RDONLY_CAST_CALL`]).
+/// real one there before loading ([`RDONLY_CAST_CALL`]).
 #[inline(always)]
 pub fn rdonly_cast(address: u64, type_id: u32) -> Typed {
     let typed: *const u8;
@@ -186,16 +186,19 @@ impl Task {
 
     /// Its user registers, or `None` in a thread without any.
     #[inline(always)]
-    pub fn user_registers(self) -> Option<UserRegisters> {
+    pub fn user_registers(self, from_stack: &mut FromStack) -> Option<UserRegisters> {
         if self.fields().read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
             return None;
         }
+        let stack: u64 = self.fields().read(offset!(task_stack));
         if enabled(setup_flags::TASK_PT_REGS) {
+            if enabled(setup_flags::RDONLY_CAST) {
+                return Some(registers_at(rdonly_cast(stack + from_stack.registers(self, stack), setup!(regs_type))));
+            }
             // SAFETY: the verifier knows the task pointer.
             let regs = unsafe { bpf_task_pt_regs(self.0) };
             return Some(registers_at(Typed(regs as *const u8)));
         }
-        let stack: u64 = self.fields().read(offset!(task_stack));
         Some(registers_at(Address(stack + u64::from(setup!(regs_from_stack)))))
     }
 
@@ -206,6 +209,28 @@ impl Task {
             return (0, 0);
         };
         (memory.read(offset!(mm_start_code)), memory.read(offset!(mm_end_code)))
+    }
+}
+
+/// Distance from a task's kernel stack to its user registers, of which one task tells for all: a helper gives the registers, and
+/// a call of it costs more than all loads of them. 0 until it was asked.
+#[repr(transparent)]
+pub struct FromStack(u64);
+
+impl FromStack {
+    #[inline(always)]
+    fn registers(&mut self, task: Task, stack: u64) -> u64 {
+        if self.0 == 0 {
+            // Through memory, whose content is a number to the verifier.
+            // SAFETY: the verifier knows the task pointer.
+            let regs = unsafe { bpf_task_pt_regs(task.0) } as u64;
+            // SAFETY: a field of a live map value, here and below.
+            unsafe { (&raw mut self.0).write_volatile(regs) };
+            // SAFETY: as above.
+            let regs = unsafe { (&raw const self.0).read_volatile() };
+            self.0 = regs.wrapping_sub(stack);
+        }
+        self.0
     }
 }
 

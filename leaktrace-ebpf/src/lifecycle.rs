@@ -1,13 +1,13 @@
 //! The two facts that every hook reports: a socket was opened, a socket was closed.
 
 use crate::{
-    callsites,
+    callsites, clock,
     kernel::Task,
-    maps::{CALLSITES, SOCKETS, add, count_lost, enabled},
+    constants::enabled,
+    maps::{SOCKETS, add, count_lost},
     memory::cleared,
     records, tree,
 };
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
 
 /// Which of the programs on one hook is running.
@@ -38,8 +38,8 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
         return;
     }
     let by_twin = if matches!(twin, Twin::Second) { record_flags::BY_SECOND_TWIN } else { 0 };
-    // SAFETY: the helper takes nothing.
-    let now_ns = unsafe { bpf_ktime_get_boot_ns() };
+    // The SYN of a connect is still to be sent.
+    let now_ns = if matches!(direction, Direction::Accept) { clock::nearly_now_ns(sk) } else { clock::now_ns() };
     if enabled(setup_flags::TWINS) && is_recorded(sk, tid, by_twin) {
         return;
     }
@@ -67,10 +67,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
         count_lost!(sockets_unattributed);
         return;
     }
-    if let Some(site) = CALLSITES.get_ptr_mut(callsite) {
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*site).opened }, 1);
-    }
+    callsites::count_opened(callsite);
 }
 
 /// Whether the other twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
@@ -94,32 +91,30 @@ pub fn closed(sk: u64) {
     let Some(record) = records::of(sk) else {
         return;
     };
-    // SAFETY: the helper takes nothing.
-    let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    count_closed(record, now_ns);
+    count_closed(record, clock::nearly_now_ns(sk));
     records::vacate(record);
 }
 
 /// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.
 #[inline(always)]
 pub fn count_closed(record: &SocketRecord, now_ns: u64) {
-    let Some(site) = CALLSITES.get_ptr_mut(record.callsite) else {
+    let Some(tally) = callsites::tally_of(record.callsite) else {
         return;
     };
     // SAFETY: the pointer is a live map value.
-    add(unsafe { &raw mut (*site).closed }, 1);
+    add(unsafe { &raw mut (*tally).closed }, 1);
     if record.flags & record_flags::ADOPTED != 0 {
         return;
     }
     let lifetime_ns = now_ns.saturating_sub(record.opened_ns);
     let bucket = lifetime_bucket(lifetime_ns);
     // SAFETY: the pointer is a live map value and `lifetime_bucket` stays below its length.
-    add(unsafe { (&raw mut (*site).lifetimes).cast::<u64>().add(bucket) }, 1);
+    add(unsafe { (&raw mut (*tally).lifetimes).cast::<u64>().add(bucket) }, 1);
     // Two processors may race here; the loser's value is lost, which the next long one mends.
     // SAFETY: the pointer is a live map value.
     unsafe {
-        if (*site).longest_ns < lifetime_ns {
-            (*site).longest_ns = lifetime_ns;
+        if (*tally).longest_ns < lifetime_ns {
+            (*tally).longest_ns = lifetime_ns;
         }
     }
 }

@@ -5,6 +5,8 @@
 #![feature(asm_experimental_arch)]
 
 mod callsites;
+mod clock;
+mod constants;
 mod copies;
 mod hooks;
 mod kernel;

@@ -1,4 +1,4 @@
-//! All maps, and the read-only data that user space fills in before loading.
+//! All maps.
 
 use crate::{
     passes::{Batch, READ_BYTES},
@@ -10,10 +10,10 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
-use core::{arch::asm, ptr::read_volatile};
+use core::arch::asm;
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TREE, Offsets,
-    PassSettings, PassTotals, Setup, SocketRecord, SocketRow, StackEntry, TreeProcess,
+    CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, MAX_TREE,
+    PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -39,6 +39,10 @@ pub static OPEN_RATES: LruHashMap<u32, OpenRate> = LruHashMap::with_max_entries(
 /// Identity, counters and pass sums of each call site; user space maps it.
 #[map]
 pub static CALLSITES: Array<CallsiteCounters> = Array::with_max_entries(MAX_CALLSITES, BPF_F_MMAPABLE);
+
+/// What each processor has counted of the call sites that many use: [`CallsiteCounters::tallies`].
+#[map]
+pub static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(MAX_TALLIES, 0);
 
 /// Stack of each call site.
 #[map]
@@ -75,6 +79,10 @@ pub static TOO_MUCH: Array<[u8; READ_BYTES]> = Array::with_max_entries(1, 0);
 #[map]
 pub static SETTINGS: Array<PassSettings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// See [`crate::clock`].
+#[map]
+pub static CLOCK: Array<Clock> = Array::with_max_entries(1, 0);
+
 /// What a pass found.
 #[map]
 pub static TOTALS: Array<PassTotals> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -94,47 +102,6 @@ pub static TREE: HashMap<u32, TreeProcess> = HashMap::with_max_entries(MAX_TREE,
 /// Sockets that only an exit closed. User space makes it small where no tree is followed.
 #[map]
 pub static LEFT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
-
-#[unsafe(no_mangle)]
-pub static OFFSETS: Offsets = ZERO_OFFSETS;
-
-#[unsafe(no_mangle)]
-pub static SETUP: Setup = ZERO_SETUP;
-
-// SAFETY: Offsets consists of u32 only, for which zero is a value.
-const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
-
-// SAFETY: Setup consists of integers only, for which zero is a value.
-const ZERO_SETUP: Setup = unsafe { core::mem::zeroed() };
-
-/// Reads one field of [`Offsets`]; volatile, because user space sets it after compilation.
-macro_rules! offset {
-    ($field:ident) => {
-        $crate::maps::read_global(&raw const $crate::maps::OFFSETS.$field) as usize
-    };
-}
-pub(crate) use offset;
-
-/// Reads one field of [`Setup`]; volatile, because user space sets it after compilation.
-macro_rules! setup {
-    ($field:ident) => {
-        $crate::maps::read_global(&raw const $crate::maps::SETUP.$field)
-    };
-}
-pub(crate) use setup;
-
-/// See [`offset!`] and [`setup!`], which pass nothing but fields of those two statics.
-#[inline(always)]
-pub fn read_global<T: Copy>(field: *const T) -> T {
-    // SAFETY: the pointer is to a field of a static that is never written while programs run.
-    unsafe { read_volatile(field) }
-}
-
-/// Whether one of [`leaktrace_common::setup_flags`] is set; the verifier knows the answer and drops dead code.
-#[inline(always)]
-pub fn enabled(flag: u32) -> bool {
-    setup!(flags) & flag != 0
-}
 
 /// Adds to a counter that other processors add to as well.
 ///

@@ -1,7 +1,10 @@
 //! Whose stacks are left out: those of a process that opens fast, where one in so many is asked for. Nothing here is
 //! reached unless [`setup_flags::STACK_SAMPLE`] is set.
 
-use crate::maps::{OPEN_RATES, add, enabled, setup};
+use crate::{
+    constants::{enabled, setup},
+    maps::{OPEN_RATES, add},
+};
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use leaktrace_common::setup_flags;
 

@@ -2,8 +2,8 @@
 
 use crate::{
     callsites::Recent,
-    kernel::{Task, UserRegisters},
-    maps::setup,
+    kernel::{FromStack, Task, UserRegisters},
+    constants::setup_wide,
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
 use core::arch::asm;
@@ -16,7 +16,8 @@ pub struct Scratch {
     pub stack: StackEntry,
     /// The piece of the stack being looked at.
     window: Window,
-    growing: Growing,
+    /// Where user registers are.
+    pub from_stack: FromStack,
     /// Call sites that were found of late: see [`crate::callsites`].
     pub recent: Recent,
     /// Return addresses of leaves that were looked at before.
@@ -26,8 +27,8 @@ pub struct Scratch {
 /// Places for [`Leaf`]s, a power of two: a program opens its sockets through one or two of them.
 const LEAVES: usize = 64;
 
-/// What the code before an address was found to be. Reading it costs as much as reading the stack, and it hardly ever
-/// changes; a process that maps other code to the same address may get a leaf of its old one.
+/// What the code before an address was found to be, and where its process has its code. Reading that costs as much as reading
+/// the stack, and it hardly ever changes; a process that maps other code to the same address may get a leaf of its old one.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Leaf {
@@ -37,6 +38,18 @@ struct Leaf {
     tgid: u32,
     /// 1 if it points behind a call.
     is_return: u32,
+    /// Where the code of the executable begins.
+    code_start: u64,
+    /// How long it is.
+    code_bytes: u64,
+}
+
+impl Leaf {
+    /// The word, if it is a return address; else 0.
+    #[inline(always)]
+    fn return_address(&self) -> u64 {
+        self.word & u64::from(self.is_return).wrapping_neg()
+    }
 }
 
 /// Words in a [`Window`]: 1 KiB, in which the frames of most callers lie. A read of the kernel's helper costs the same for
@@ -55,6 +68,8 @@ pub struct Window {
     reach: u64,
     /// One word more than is read, so that a masked index and the next one are inside.
     words: [u64; WINDOW_WORDS + 1],
+    /// Always 0, which the verifier does not know.
+    zero: u64,
 }
 
 impl Window {
@@ -145,16 +160,16 @@ pub struct StackHashes {
 /// upwards, so a hostile stack ends the walk at the latest after [`MAX_FRAMES`] steps.
 #[inline(always)]
 pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) -> StackHashes {
-    let Scratch { stack: entry, window, growing, leaves, .. } = scratch;
+    let Scratch { stack: entry, window, leaves, .. } = scratch;
     let bottom = regs.sp & !7;
     entry.frames[0] = regs.ip;
-    entry.leaf_return = 0;
-    if window.fill(bottom) {
-        entry.leaf_return = leaf_return(window.words[0], tgid, leaves);
-    } else {
+    let has_bottom = window.fill(bottom);
+    if !has_bottom {
         window.clear();
     }
-    let mut hash = mix(mix(setup!(seed), regs.ip), entry.leaf_return);
+    let leaf = leaf(if has_bottom { window.words[0] } else { 0 }, task, tgid, leaves);
+    entry.leaf_return = leaf.return_address();
+    let mut hash = mix(mix(setup_wide!(seed), regs.ip), entry.leaf_return);
     let mut frame_pointer = regs.bp;
     let mut floor = regs.sp;
     let mut len = 1;
@@ -187,7 +202,7 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
     entry.ended = ended;
     let mut fine = hash;
     if ended == capture::BROKEN && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
-        fine = mix_return_addresses(hash, task.executable_code(), window, growing);
+        fine = mix_return_addresses(hash, leaf, window);
     }
     StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
@@ -195,60 +210,31 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
 /// How many words of the stack count, from the leaf on: the more, the more often a stale one among them makes one call site two.
 const MOST_RETURN_ADDRESSES: u64 = 24;
 
-/// A hash as it grows. It lies in a map for the reason that [`Window`] gives.
-#[repr(C)]
-struct Growing {
-    hash: u64,
-    /// How many words more may count.
-    left: u64,
-}
-
-impl Growing {
-    #[inline(always)]
-    fn begin(&mut self, hash: u64) {
-        // SAFETY: both are fields of a live map value, here and below; volatile, so that they are stored there.
-        unsafe { (&raw mut self.hash).write_volatile(hash) };
-        // SAFETY: as above.
-        unsafe { (&raw mut self.left).write_volatile(MOST_RETURN_ADDRESSES) };
-    }
-
-    /// Mixes a word in; whether another may follow.
-    #[inline(always)]
-    fn take(&mut self, word: u64) -> bool {
-        let hash = mix(self.hash(), word);
-        // SAFETY: as in `begin`.
-        unsafe { (&raw mut self.hash).write_volatile(hash) };
-        // SAFETY: as in `begin`.
-        let left = unsafe { (&raw const self.left).read_volatile() }.wrapping_sub(1);
-        // SAFETY: as in `begin`.
-        unsafe { (&raw mut self.left).write_volatile(left) };
-        left != 0
-    }
-
-    #[inline(always)]
-    fn hash(&self) -> u64 {
-        // SAFETY: as in `begin`.
-        unsafe { (&raw const self.hash).read_volatile() }
-    }
-}
-
-/// Mixes in what looks like return addresses: words that point into the executable's code, from `start` to `end`. Stale ones
-/// among them make one call site into a few, which user space puts together again.
+/// Mixes in what looks like return addresses: words that point into the executable's code, as distances from its start. Stale
+/// ones among them make one call site into a few, which user space puts together again.
 ///
-/// Few words are: the others cost three instructions each, and a branch that is always foreseen.
+/// Few words are: the others cost four instructions each, and a branch that is always foreseen. Nothing that may differ between
+/// the paths through a round is known to the verifier, so that they merge again after each word.
 #[inline(always)]
-fn mix_return_addresses(hash: u64, (start, end): (u64, u64), window: &Window, growing: &mut Growing) -> u64 {
-    let length = end.wrapping_sub(start);
-    growing.begin(hash);
+fn mix_return_addresses(hash: u64, leaf: &Leaf, window: &Window) -> u64 {
+    let (start, length) = (leaf.code_start, leaf.code_bytes);
+    let mut hash = hash;
+    // SAFETY: a field of a live map value.
+    let mut left = unsafe { (&raw const window.zero).read_volatile() }.wrapping_add(MOST_RETURN_ADDRESSES);
     let mut at = 0_usize;
     'scan: loop {
         let mut ahead = 0;
         while ahead < 8 {
             // SAFETY: the index is below the number of words, which is divisible by eight.
             let word = unsafe { *window.words.get_unchecked(at + ahead) };
-            // The distance of a word below the start wraps around.
-            if word.wrapping_sub(start) < length && !growing.take(word) {
-                break 'scan;
+            // That of a word below the start wraps around.
+            let distance = opaque(word.wrapping_sub(start));
+            if distance < length {
+                hash = mix(hash, distance);
+                left = left.wrapping_sub(1);
+                if left == 0 {
+                    break 'scan;
+                }
             }
             ahead += 1;
         }
@@ -261,25 +247,23 @@ fn mix_return_addresses(hash: u64, (start, end): (u64, u64), window: &Window, gr
             break;
         }
     }
-    growing.hash()
+    hash
 }
 
-/// The word at the stack pointer, if the bytes before what it points to can be a call instruction.
+/// What is known of the word at the stack pointer: whether the bytes before what it points to can be a call instruction.
 #[inline(always)]
-fn leaf_return(word: u64, tgid: u32, leaves: &mut [Leaf; LEAVES]) -> u64 {
-    if word < 4096 {
-        return 0;
-    }
+fn leaf<'a>(word: u64, task: Task, tgid: u32, leaves: &'a mut [Leaf; LEAVES]) -> &'a Leaf {
     let place = opaque(word.wrapping_mul(MIX) >> 58) as usize & (LEAVES - 1);
     let leaf = &mut leaves[place];
     if leaf.word != word || leaf.tgid != tgid {
-        // SAFETY: the helper checks the address itself.
-        let Ok(code) = (unsafe { bpf_probe_read_user((word - 8) as *const u64) }) else {
-            return 0;
-        };
-        *leaf = Leaf { word, tgid, is_return: u32::from(ends_in_call(code)) };
+        let is_return = word >= 4096
+            // SAFETY: the helper checks the address itself.
+            && unsafe { bpf_probe_read_user((word - 8) as *const u64) }.is_ok_and(ends_in_call);
+        let (code_start, code_end) = task.executable_code();
+        let code_bytes = code_end.wrapping_sub(code_start);
+        *leaf = Leaf { word, tgid, is_return: u32::from(is_return), code_start, code_bytes };
     }
-    word & u64::from(leaf.is_return).wrapping_neg()
+    leaf
 }
 
 /// Whether eight bytes of x86-64 code, the last in the highest byte, can end in a call: `E8 rel32`, or `FF /2` with a

@@ -3,7 +3,8 @@
 
 use crate::{
     kernel::{Address, Fields, current_ids},
-    maps::{LEFT, SETTINGS, TREE, add, enabled, offset},
+    constants::{enabled, offset},
+    maps::{LEFT, SETTINGS, TREE, add},
     memory::clear,
     passes::row,
     records,

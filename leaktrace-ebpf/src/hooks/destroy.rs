@@ -5,6 +5,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `void tcp_destroy_sock(struct sock *sk)`, a tracepoint since 4.16, raised by `tcp_v4_destroy_sock`.
 #[btf_tracepoint(function = "tcp_destroy_sock")]
+#[inline(always)]
 pub fn tp_destroy(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     closed_by_caller(sk as u64);

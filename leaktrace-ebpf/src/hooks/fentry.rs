@@ -10,12 +10,14 @@ use leaktrace_common::Direction;
 
 /// `int tcp_connect(struct sock *sk)`, in the caller's context.
 #[fentry(function = "tcp_connect")]
+#[inline(always)]
 pub fn fe_connect(ctx: FEntryContext) -> i32 {
     connected(&ctx, Twin::First)
 }
 
 /// See [`Twin`].
 #[fentry(function = "tcp_connect")]
+#[inline(always)]
 pub fn fe_connect_twin(ctx: FEntryContext) -> i32 {
     connected(&ctx, Twin::Second)
 }
@@ -29,6 +31,7 @@ fn connected(ctx: &FEntryContext, twin: Twin) -> i32 {
 
 /// `void tcp_close(struct sock *sk, long timeout)`, in the caller's context.
 #[fentry(function = "tcp_close")]
+#[inline(always)]
 pub fn fe_close(ctx: FEntryContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     closed_by_caller(sk as u64);
@@ -39,6 +42,7 @@ pub fn fe_close(ctx: FEntryContext) -> i32 {
 /// accepting task, under `sk_callback_lock` (`sock_graft`, include/net/sock.h): what runs there is not preempted and
 /// needs no [`Twin`], however many threads accept at once.
 #[fentry(function = "security_sock_graft")]
+#[inline(always)]
 pub fn fe_graft(ctx: FEntryContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     if let Some(sk) = tcp_behind(sk as u64) {
@@ -50,6 +54,7 @@ pub fn fe_graft(ctx: FEntryContext) -> i32 {
 /// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before 6.10: for kernels without
 /// `security_sock_graft` (no CONFIG_SECURITY).
 #[fexit(function = "inet_csk_accept")]
+#[inline(always)]
 pub fn fx_accept_4(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(4);
     accepted(sk as u64)
@@ -57,6 +62,7 @@ pub fn fx_accept_4(ctx: FExitContext) -> i32 {
 
 /// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since 6.10.
 #[fexit(function = "inet_csk_accept")]
+#[inline(always)]
 pub fn fx_accept_2(ctx: FExitContext) -> i32 {
     let sk: *const u8 = ctx.arg(2);
     accepted(sk as u64)

@@ -11,6 +11,7 @@ use leaktrace_common::Direction;
 
 /// `int tcp_connect(struct sock *sk)`, in the caller's context.
 #[kprobe(function = "tcp_connect")]
+#[inline(always)]
 pub fn kp_connect(ctx: ProbeContext) -> u32 {
     opened(ctx.arg(0).unwrap_or(0), Direction::Connect, Twin::First);
     0
@@ -18,6 +19,7 @@ pub fn kp_connect(ctx: ProbeContext) -> u32 {
 
 /// `void tcp_close(struct sock *sk, long timeout)`, in the caller's context.
 #[kprobe(function = "tcp_close")]
+#[inline(always)]
 pub fn kp_close(ctx: ProbeContext) -> u32 {
     closed_by_caller(ctx.arg(0).unwrap_or(0));
     0
@@ -26,6 +28,7 @@ pub fn kp_close(ctx: ProbeContext) -> u32 {
 /// `void security_sock_graft(struct sock *sk, struct socket *parent)`, called by `inet_accept` for the new socket in the
 /// accepting task. An entry hook needs no return probe, whose instances run out when many threads block in accept.
 #[kprobe(function = "security_sock_graft")]
+#[inline(always)]
 pub fn kp_graft(ctx: ProbeContext) -> u32 {
     if let Some(sk) = tcp_behind(ctx.arg(0).unwrap_or(0)) {
         opened(sk, Direction::Accept, Twin::First);
@@ -35,6 +38,7 @@ pub fn kp_graft(ctx: ProbeContext) -> u32 {
 
 /// `struct sock *inet_csk_accept(…)`: the return value, for kernels without `security_sock_graft` (no CONFIG_SECURITY).
 #[kretprobe(function = "inet_csk_accept")]
+#[inline(always)]
 pub fn kr_accept(ctx: RetProbeContext) -> u32 {
     let sk: u64 = ctx.ret();
     if sk != 0 {

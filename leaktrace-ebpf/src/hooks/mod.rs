@@ -8,7 +8,7 @@ mod tree;
 
 use crate::{
     kernel::{AF_INET, AF_INET6, Address, Fields, Structure},
-    maps::{offset, setup},
+    constants::{offset, setup},
 };
 use leaktrace_common::Offsets;
 

@@ -2,9 +2,9 @@
 
 use super::{is_tcp, tcp_behind};
 use crate::{
-    kernel::{Address, Fields, Structure, Task, Typed, rdonly_cast, system_call},
+    kernel::{Fields, Structure, Task, Typed, rdonly_cast, system_call},
     lifecycle::{Twin, closed, closed_by_caller, opened, opened_by},
-    maps::{enabled, offset, setup},
+    constants::{enabled, offset, setup},
     tree,
 };
 use aya_ebpf::{
@@ -17,12 +17,14 @@ use leaktrace_common::{Direction, TcpState, setup_flags};
 /// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint since 4.16.
 /// The change to SYN_SENT, and only that one, is made by the thread that connects.
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 pub fn tp_state(ctx: BtfTracePointContext) -> i32 {
     state_changed(&ctx, Twin::First)
 }
 
 /// See [`Twin`].
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
     state_changed(&ctx, Twin::Second)
 }
@@ -30,11 +32,11 @@ pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     let new_state: i32 = ctx.arg(2);
-    let new_state = TcpState::from_raw(new_state as u8);
     let sk: *const u8 = ctx.arg(0);
-    if !matches!(new_state, TcpState::SynSent) {
+    // Most changes are to other states: the way out is short.
+    if new_state != SYN_SENT {
         if enabled(setup_flags::TREE) {
-            ending(sk, new_state);
+            ending(sk, TcpState::from_raw(new_state as u8));
         }
         return 0;
     }
@@ -43,6 +45,10 @@ fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     }
     0
 }
+
+/// [`TcpState::SynSent`], raw.
+const SYN_SENT: i32 = 2;
+const _: () = assert!(matches!(TcpState::from_raw(SYN_SENT as u8), TcpState::SynSent));
 
 /// `SHUTDOWN_MASK` (include/net/sock.h): both directions.
 const SHUTDOWN_MASK: u8 = 3;
@@ -88,6 +94,7 @@ struct CallEnd {
 
 /// `syscalls/sys_exit_accept` and `syscalls/sys_exit_accept4`: raised for no other system call.
 #[tracepoint]
+#[inline(always)]
 pub fn tp_accepted(ctx: TracePointContext) -> u32 {
     let end: *const CallEnd = ctx.as_ptr().cast();
     // SAFETY: the context is that structure, and the verifier checks the load.
@@ -99,12 +106,14 @@ pub fn tp_accepted(ctx: TracePointContext) -> u32 {
 /// `void sys_exit(struct pt_regs *regs, long ret)`, where single system calls cannot be heard, raised for every system call:
 /// what is none of ours leaves after two loads. It needs no tracefs, unlike the tracepoints of single system calls.
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
     call_returned(&ctx, Twin::First)
 }
 
 /// See [`Twin`].
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub fn tp_accept_twin(ctx: BtfTracePointContext) -> i32 {
     call_returned(&ctx, Twin::Second)
 }
@@ -142,7 +151,8 @@ fn socket_of(task: Task, descriptor: i64) -> Option<u64> {
         return None;
     }
     let files: u64 = table.read(offset!(fdt_fd));
-    let file = Structure::at(Address(files).read(descriptor as usize * 8), setup!(file_type));
+    let entry = Structure::at(files + descriptor as u64 * 8, setup!(pointer_type));
+    let file = Structure::at(entry.read(0), setup!(file_type));
     let socket = Structure::at(file.read(offset!(file_private)), setup!(socket_type));
     let sk: u64 = socket.read(offset!(socket_sk));
     (sk != 0).then_some(sk)

@@ -2,7 +2,8 @@
 
 use crate::{
     kernel::{Address, Fields, Typed, current_ids},
-    maps::{CAPTURES, TREE, offset},
+    constants::offset,
+    maps::{CAPTURES, TREE},
     tree,
 };
 use aya_ebpf::{helpers::generated::bpf_ktime_get_boot_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
@@ -76,10 +77,12 @@ fn exited(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     }
     let leader: u64 = task.read(offset!(task_leader));
+    let comm = Address(leader).read(offset!(task_comm));
     // SAFETY: the pointer is a live map value, here and in the blocks below.
-    unsafe { (*process).comm = Address(leader).read(offset!(task_comm)) };
+    unsafe { (*process).comm = comm };
+    let exit_code = task.read(offset!(task_exit_code));
     // SAFETY: see above.
-    unsafe { (*process).exit_code = task.read(offset!(task_exit_code)) };
+    unsafe { (*process).exit_code = exit_code };
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
     // SAFETY: see above.

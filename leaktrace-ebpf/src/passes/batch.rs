@@ -3,7 +3,7 @@
 
 use crate::{
     kernel::{Fields, rdonly_cast},
-    maps::{offset, setup},
+    constants::{offset, setup},
 };
 use leaktrace_common::opaque;
 

@@ -3,10 +3,11 @@
 
 use super::{Meta, row, shown, write_row};
 use crate::{
-    callsites::{UNKNOWN, of_holder},
+    callsites::{UNKNOWN, count_opened, of_holder, tally_of},
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
-    maps::{CALLSITES, HOLDING, ROW, SETTINGS, add, enabled, offset},
+    constants::{enabled, offset},
+    maps::{HOLDING, ROW, SETTINGS, add},
     memory::{clear, cleared},
     records, tree,
 };
@@ -202,10 +203,7 @@ fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> 
     if !records::adopt(sk, &record) {
         return false;
     }
-    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*site).opened }, 1);
-    }
+    count_opened(UNKNOWN);
     true
 }
 
@@ -223,12 +221,9 @@ fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
     if enabled(setup_flags::TREE) && tree::contains(holding.tgid) {
         record.flags |= record_flags::IN_TREE;
     }
-    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
+    if let Some(tally) = tally_of(UNKNOWN) {
         // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*site).opened }, 1_u64.wrapping_neg());
+        add(unsafe { &raw mut (*tally).opened }, 1_u64.wrapping_neg());
     }
-    if let Some(site) = CALLSITES.get_ptr_mut(callsite) {
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*site).opened }, 1);
-    }
+    count_opened(callsite);
 }

@@ -8,7 +8,8 @@
 use super::{Meta, READ_BYTES, write_row};
 use crate::{
     kernel::{Fields, Typed},
-    maps::{TOO_MUCH, offset},
+    constants::offset,
+    maps::TOO_MUCH,
 };
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use leaktrace_common::{PassTotals, PauseRow, row_kind};

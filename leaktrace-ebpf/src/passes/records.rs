@@ -6,14 +6,15 @@
 //! a socket for the sweep.
 
 use super::{
-    Batch, Meta, batch,
+    Meta, batch,
     judge::{Sighting, judge},
     pause, row, shown,
 };
 use crate::{
     kernel::{AF_INET, AF_INET6, Address, Fields, rdonly_cast},
     lifecycle::closed,
-    maps::{BATCH, ROW, SETTINGS, TOTALS, enabled, offset, setup},
+    constants::{enabled, offset, setup},
+    maps::{BATCH, ROW, SETTINGS, TOTALS},
     memory::clear,
     records,
 };

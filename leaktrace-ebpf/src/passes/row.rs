@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{AF_INET6, Address, Fields},
-    maps::{offset, setup},
+    constants::{offset, setup},
 };
 use leaktrace_common::{
     Direction, Observed, PassSettings, SocketRecord, SocketRow, record_flags, row_flags, row_kind, ticks_from_ns,

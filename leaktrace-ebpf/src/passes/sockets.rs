@@ -6,10 +6,11 @@ use super::{
     row, shown,
 };
 use crate::{
-    callsites::UNKNOWN,
+    callsites::{UNKNOWN, count_opened},
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
-    maps::{CALLSITES, ROW, SETTINGS, TOTALS, add, enabled, offset},
+    constants::{enabled, offset},
+    maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
     records,
 };
@@ -118,10 +119,7 @@ fn record_of<'a>(
         return unkept;
     }
     totals.adopted += 1;
-    if let Some(site) = CALLSITES.get_ptr_mut(UNKNOWN) {
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*site).opened }, 1);
-    }
+    count_opened(UNKNOWN);
     match records::at(address) {
         Some(record) => record,
         None => unkept,

@@ -93,6 +93,14 @@ impl Clock {
     }
 }
 
+/// From one tick of the kernel's timer to the next, in nanoseconds (`KTIME_LOW_RES`, include/linux/hrtimer_defs.h).
+pub fn tick_ns() -> u32 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the argument is a valid place for the result.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    u32::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 fn clock(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the argument is a valid place for the result.

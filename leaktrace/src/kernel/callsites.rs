@@ -5,6 +5,7 @@ use super::{
     error::StartError,
     load::{CallsitePool, Callsites, StackSample, Stacks},
     mapped::{MappedArray, take_map_data},
+    tallies::Tallies,
 };
 use crate::{
     sample::{CallsiteStack, Sample},
@@ -20,6 +21,7 @@ use leaktrace_common::{
 };
 use std::{
     collections::BTreeMap,
+    mem::offset_of,
     path::Path,
     time::{Duration, Instant},
 };
@@ -59,6 +61,7 @@ const LONGEST_PLACING: Duration = Duration::from_millis(500);
 /// The table.
 pub struct CallsiteTable {
     counters: Callsites,
+    tallies: Tallies,
     stacks: Array<MapData, PodStack>,
     captured: Stacks,
     index: HashMap<MapData, PodKey, u32>,
@@ -84,6 +87,7 @@ impl CallsiteTable {
         pool.top_up(0);
         Ok(Self {
             counters,
+            tallies: Tallies::new(ebpf)?,
             stacks: Array::try_from(stacks).map_err(internal)?,
             captured,
             index: HashMap::try_from(index).map_err(internal)?,
@@ -153,14 +157,29 @@ impl CallsiteTable {
         Ok(NewSite { callsite, entry, copy })
     }
 
+    /// Adds what processors have counted for themselves, or has them do so from now on if the call site opens very many.
+    fn add_tallies(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
+        if site.tallies == 0 {
+            let tallies = self.tallies.lend(index, site.tally.opened);
+            if tallies != 0 {
+                self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
+            }
+            return Ok(());
+        }
+        let sum = self.tallies.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
+        site.tally.add(&sum);
+        Ok(())
+    }
+
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
     pub fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
         self.place_new(stacks)?;
         let mut placed = std::mem::take(&mut self.placed);
         let mut unused = Vec::new();
         let mut fresh: BTreeMap<u32, Vec<(u32, CallsiteKey)>> = BTreeMap::new();
+        self.tallies.begin();
         for index in 0..self.pool.high_water() {
-            let Some(site) = self.counters.get(index as usize) else { break };
+            let Some(mut site) = self.counters.get(index as usize) else { break };
             if site.key.tgid == 0 && index != 0 {
                 continue;
             }
@@ -173,8 +192,11 @@ impl CallsiteTable {
                     _ => {}
                 }
             }
-            if index != 0 && site.opened == site.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
-                unused.push((index, site.key));
+            if index != 0 {
+                self.add_tallies(index, &mut site)?;
+            }
+            if index != 0 && site.tally.opened == site.tally.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
+                unused.push((index, site.key, site.tallies as u32));
             }
             sample.callsites.push((index, site));
         }
@@ -186,10 +208,11 @@ impl CallsiteTable {
             let sites = sites.collect::<Result<Vec<NewSite>, StartError>>()?;
             sample.stacks.extend(stacks.place_all(tgid, sites));
         }
-        for (index, key) in unused {
+        for (index, key, tallies) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.
             if self.index.remove(&PodKey(key)).is_ok() {
                 self.counters.set(index as usize, CallsiteCounters::new_zeroed());
+                self.tallies.give_back(index, tallies).map_err(|error| StartError::internal(&error))?;
                 self.known.remove(&index);
                 // Gone already if the process had another call site.
                 let _ = self.fine.remove(&key.tgid);

@@ -1,6 +1,7 @@
 //! What the running kernel is like, as far as the kernel side needs to know: offsets, bits, helpers.
 
 use super::btf::{BtfError, KernelTypes};
+use crate::host;
 use leaktrace_common::{FIELDS, OFFSET_COUNT, Offsets, Setup, setup_flags};
 use zerocopy::FromBytes;
 
@@ -22,6 +23,7 @@ const NAMES: &[&str] = &[
     "inode",
     "seq_file",
     "pt_regs",
+    "list_head",
     "signal_struct",
     "sock_flags",
     "inet_csk_accept",
@@ -103,7 +105,9 @@ impl KernelFacts {
             tcp_sock_type: types.structure("tcp_sock").unwrap_or(0),
             file_type: types.structure("file").unwrap_or(0),
             socket_type: types.structure("socket").unwrap_or(0),
-            seed: 0,
+            regs_type: types.structure("pt_regs").unwrap_or(0),
+            pointer_type: types.structure("list_head").unwrap_or(0),
+            tick_ns: host::tick_ns(),
         };
         Ok(Self {
             offsets,

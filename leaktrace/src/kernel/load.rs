@@ -4,10 +4,11 @@ use super::{
     error::StartError,
     facts::KernelFacts,
     mapped::{MappedArray, take_map_data},
+    placeholders,
     preemption::Preemption,
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, RDONLY_CAST_CALL, Setup, setup_flags};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::num::NonZeroU32;
 
@@ -69,7 +70,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     if OBJECT.is_empty() {
         return Err(StartError::NoKernelObject);
     }
-    let mut setup = Setup { seed: random_seed(), ..facts.setup };
+    let mut setup = facts.setup;
     if options.stacks != Stacks::Off {
         setup.flags |= setup_flags::STACKS;
         if options.copies {
@@ -89,7 +90,6 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         setup.flags |= setup_flags::TREE;
     }
     let (tree_processes, left_bytes) = if options.tree { (MAX_TREE, LEFT_BYTES) } else { (1, SMALLEST_RING) };
-    let offsets = facts.offsets;
     let mut object = OBJECT.to_vec();
     if release >= ALLOCATES_SAFELY {
         add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
@@ -97,12 +97,10 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);
         add_map_flags(&mut object, "COPY_RATES", NO_PREALLOC);
     }
-    put_casts(&mut object, facts.rdonly_cast);
+    placeholders::fill(&mut object, facts, &setup, &SetupWide { seed: random_seed() });
     raise_memlock();
     EbpfLoader::new()
         .btf(Some(btf))
-        .override_global("OFFSETS", zerocopy::IntoBytes::as_bytes(&offsets), true)
-        .override_global("SETUP", zerocopy::IntoBytes::as_bytes(&setup), true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("SOCKETS", options.max_sockets)
         .map_max_entries("OPEN_RATES", rated_processes)
@@ -132,34 +130,6 @@ fn add_map_flags(object: &mut [u8], map: &str, flags: u32) {
         && let Ok(current) = <[u8; 4]>::try_from(&*bytes)
     {
         bytes.copy_from_slice(&(u32::from_ne_bytes(current) | flags).to_ne_bytes());
-    }
-}
-
-/// Puts calls of `bpf_rdonly_cast` where the object calls [`RDONLY_CAST_CALL`]; without one, what such a call would do to its
-/// argument, in code that the verifier finds dead.
-fn put_casts(object: &mut [u8], function: Option<u32>) {
-    /// `struct bpf_insn`: operation, registers, offset, immediate value.
-    const INSTRUCTION: usize = 8;
-    const CALL: u8 = 0x85;
-    /// `BPF_PSEUDO_KFUNC_CALL` as source register.
-    const OF_KERNEL: u8 = 0x20;
-    /// `r0 = r1`
-    const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
-    let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;
-    let Ok(file) = object::File::parse(&*object) else { return };
-    let ranges: Vec<_> = file.sections().filter(is_code).filter_map(|section| section.file_range()).collect();
-    let mut placeholder = [CALL, 0, 0, 0, 0, 0, 0, 0];
-    placeholder[4..].copy_from_slice(&RDONLY_CAST_CALL.to_le_bytes());
-    let mut call = [CALL, OF_KERNEL, 0, 0, 0, 0, 0, 0];
-    call[4..].copy_from_slice(&function.unwrap_or(0).to_le_bytes());
-    let replacement = if function.is_some() { call } else { PASS_ON };
-    for (start, len) in ranges {
-        let Some(code) = object.get_mut(start as usize..(start + len) as usize) else { continue };
-        for instruction in code.chunks_exact_mut(INSTRUCTION) {
-            if instruction == placeholder {
-                instruction.copy_from_slice(&replacement);
-            }
-        }
     }
 }
 
@@ -228,15 +198,3 @@ impl CallsitePool {
 
 /// The mapped array of call sites.
 pub type Callsites = MappedArray<CallsiteCounters>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_object_is_left_alone() {
-        let mut bytes = vec![0x85; 64];
-        put_casts(&mut bytes, Some(1));
-        assert_eq!(bytes, [0x85; 64]);
-    }
-}

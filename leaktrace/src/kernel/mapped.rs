@@ -60,6 +60,19 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
         Some(unsafe { entry.read_volatile() })
     }
 
+    /// Overwrites the eight bytes at `offset` of one entry, which the kernel side may write beside.
+    pub fn write(&self, index: usize, offset: usize, value: u64) {
+        debug_assert!(offset.is_multiple_of(8) && offset < size_of::<T>());
+        if let Some(entry) = self.entry(index)
+            && offset < size_of::<T>()
+        {
+            // SAFETY: the word is within the entry.
+            let word = unsafe { entry.cast::<u8>().add(offset) }.cast::<u64>();
+            // SAFETY: it is mapped, and aligned as entries and offset are.
+            unsafe { word.write_volatile(value) };
+        }
+    }
+
     /// Overwrites one entry.
     pub fn set(&self, index: usize, value: T) {
         if let Some(entry) = self.entry(index) {
@@ -82,6 +95,7 @@ pub fn take_map_data(ebpf: &mut aya::Ebpf, name: &str) -> Result<MapData, MapErr
         Some(
             aya::maps::Map::Array(data)
             | aya::maps::Map::HashMap(data)
+            | aya::maps::Map::PerCpuArray(data)
             | aya::maps::Map::Queue(data)
             | aya::maps::Map::RingBuf(data),
         ) => Ok(data),

@@ -16,12 +16,14 @@ mod log;
 mod mapped;
 pub mod namespaces;
 mod passes;
+mod placeholders;
 mod preemption;
 mod processes;
 mod request;
 mod sampler;
 mod stacks;
 mod sweep;
+mod tallies;
 mod tree;
 mod walks;
 
@@ -132,18 +134,19 @@ impl Tracer {
             }
             None => None,
         };
-        let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
-        drop(btf);
         // Reading sockets by their address alone is dear without it, and walks are better.
         let walk_every =
             if facts.rdonly_cast.is_some() { options.walk_every } else { options.walk_every.or(Some(NonZeroU32::MIN)) };
+        let sampler = Sampler::new(&mut ebpf, walk_every)?;
+        let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
+        drop(btf);
         // The kernel's types take tens of megabytes while they are read.
         host::give_memory_back();
         Ok(Self {
             attached,
             callsites,
             stacks: StackReader::new(options.unwind, captures, modules, images),
-            sampler: Sampler::new(&mut ebpf, walk_every)?,
+            sampler,
             told: ToldProcesses::default(),
             tree,
             log: log::KernelLog::new(&mut ebpf, options.log_level),

@@ -8,10 +8,10 @@ use crate::{
     symbols::{Location, ModuleId},
 };
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, HolderRow, LIFETIME_BUCKETS, PassSettings, PassSums, PassTotals, ProcessRow,
-    SocketRow, Ticks, Verdicts, emit, lifetime_bucket, row_flags, row_kind, ticks_from_ns,
+    CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks, Verdicts, emit, lifetime_bucket, row_flags, row_kind, ticks_from_ns,
 };
 use std::time::Duration;
+use zerocopy::FromZeros as _;
 
 /// How much happens on it.
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +75,10 @@ impl Host {
                     direction: 1 + index % 2,
                 },
                 first_ns: START_NS,
-                opened: 0,
-                closed: 0,
-                longest_ns: 0,
+                tallies: 0,
                 copy_wanted: 0,
                 comm: comm(index % scale.processes),
-                lifetimes: [0; LIFETIME_BUCKETS],
+                tally: Tally::new_zeroed(),
                 sums: PassSums::default(),
             })
             .collect();
@@ -112,7 +110,7 @@ impl Host {
         let (cookie, spread) = (self.next, self.random(1 << 22));
         self.next += 1;
         let site = &mut self.sites[callsite as usize - 1];
-        site.opened += 1;
+        site.tally.opened += 1;
         let (direction, tgid) = (site.key.direction as u8, site.key.tgid);
         let ticks = ticks_from_ns(self.now_ns);
         let mut remote = [0; 16];
@@ -156,11 +154,11 @@ impl Host {
         for _ in 0..self.scale.replaced {
             let index = self.random(self.sockets.len() as u64) as usize;
             let old = self.sockets[index];
-            let site = &mut self.sites[old.row.callsite as usize - 1];
+            let tally = &mut self.sites[old.row.callsite as usize - 1].tally;
             let lifetime = self.now_ns - old.opened_ns;
-            site.closed += 1;
-            site.longest_ns = site.longest_ns.max(lifetime);
-            site.lifetimes[lifetime_bucket(lifetime)] += 1;
+            tally.closed += 1;
+            tally.longest_ns = tally.longest_ns.max(lifetime);
+            tally.lifetimes[lifetime_bucket(lifetime)] += 1;
             self.sockets[index] = self.open();
         }
         for _ in 0..self.scale.moving {

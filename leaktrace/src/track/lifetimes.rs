@@ -1,7 +1,7 @@
 //! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
 
 use crate::snapshot::{LifetimeBucket, Lifetimes};
-use leaktrace_common::{CallsiteCounters, LIFETIME_BUCKETS};
+use leaktrace_common::{LIFETIME_BUCKETS, Tally};
 
 /// Counts by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +18,11 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Adds what one call site has counted.
-    pub fn add(&mut self, site: &CallsiteCounters) {
-        for (sum, count) in self.classes.iter_mut().zip(site.lifetimes) {
+    pub fn add(&mut self, tally: &Tally) {
+        for (sum, count) in self.classes.iter_mut().zip(tally.lifetimes) {
             *sum += count;
         }
-        self.longest_ns = self.longest_ns.max(site.longest_ns);
+        self.longest_ns = self.longest_ns.max(tally.longest_ns);
     }
 
     /// Adds another histogram.
@@ -81,13 +81,13 @@ mod tests {
     use leaktrace_common::lifetime_bucket;
     use zerocopy::FromZeros;
 
-    fn site(lifetimes_ns: &[u64]) -> CallsiteCounters {
-        let mut site = CallsiteCounters::new_zeroed();
+    fn tally(lifetimes_ns: &[u64]) -> Tally {
+        let mut tally = Tally::new_zeroed();
         for lifetime in lifetimes_ns {
-            site.lifetimes[lifetime_bucket(*lifetime)] += 1;
-            site.longest_ns = site.longest_ns.max(*lifetime);
+            tally.lifetimes[lifetime_bucket(*lifetime)] += 1;
+            tally.longest_ns = tally.longest_ns.max(*lifetime);
         }
-        site
+        tally
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_lifetime_is_in_the_bucket_that_ends_above_it() {
         let mut histogram = Histogram::default();
-        histogram.add(&site(&[0, 1_000, 1_500, 1_000_000_000, u64::MAX]));
+        histogram.add(&tally(&[0, 1_000, 1_500, 1_000_000_000, u64::MAX]));
         let buckets = histogram.summary().unwrap_or_default().buckets;
         let found: Vec<(u64, u64)> = buckets.iter().map(|bucket| ((bucket.below * 1e9) as u64, bucket.count)).collect();
         assert_eq!(found, [(1 << 10, 2), (1 << 11, 1), (1 << 30, 1), (u64::MAX, 1)]);
@@ -108,7 +108,7 @@ mod tests {
     fn quantiles_lie_within_the_class_of_the_true_value() {
         let mut histogram = Histogram::default();
         let lifetimes: Vec<u64> = (1..=1000).map(|n| n * 1_000_000).collect();
-        histogram.add(&site(&lifetimes));
+        histogram.add(&tally(&lifetimes));
         let summary = histogram.summary().unwrap_or_default();
         assert_eq!((summary.count, summary.max), (1000, 1.0));
         assert!((0.25..=1.0).contains(&summary.p50), "{}", summary.p50);

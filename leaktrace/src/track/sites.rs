@@ -11,7 +11,7 @@ use crate::{
     snapshot::StackQuality,
     symbols::Location,
 };
-use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Verdict, Verdicts};
+use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Tally, Verdict, Verdicts};
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -73,9 +73,9 @@ impl Counts {
     /// Adds what one kernel call site has counted.
     pub fn add(&mut self, counters: &CallsiteCounters) {
         // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
-        self.opened = self.opened.wrapping_add(counters.opened);
-        self.closed = self.closed.wrapping_add(counters.closed);
-        self.lifetimes.add(counters);
+        self.opened = self.opened.wrapping_add(counters.tally.opened);
+        self.closed = self.closed.wrapping_add(counters.tally.closed);
+        self.lifetimes.add(&counters.tally);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -119,7 +119,7 @@ impl Sites {
             self.retire(index);
         }
         for (index, counters) in &sample.callsites {
-            if *index == 0 && counters.opened == 0 {
+            if *index == 0 && counters.tally.opened == 0 {
                 continue;
             }
             if stacks.contains_key(index) {
@@ -259,8 +259,8 @@ impl Sites {
         if let Some(site) = self.sites.get_mut(&id) {
             site.members.remove(&index);
             // Whatever was open when the index was given back has been closed since.
-            let closed = CallsiteCounters { closed: counters.opened, ..counters };
-            site.retired.add(&closed);
+            let tally = Tally { closed: counters.tally.opened, ..counters.tally };
+            site.retired.add(&CallsiteCounters { tally, ..counters });
         }
     }
 
@@ -341,7 +341,8 @@ mod tests {
     /// A kernel call site of process 7, and a stack of no frames.
     fn without_stack(callsite: u32, stack_hash: u64, reason: &str) -> ((u32, CallsiteCounters), CallsiteStack) {
         let key = CallsiteKey { stack_hash, tgid: 7, direction: Direction::Connect.raw().into() };
-        let counters = CallsiteCounters { key, opened: 5, ..CallsiteCounters::new_zeroed() };
+        let tally = Tally { opened: 5, ..Tally::new_zeroed() };
+        let counters = CallsiteCounters { key, tally, ..CallsiteCounters::new_zeroed() };
         let reason = Some(reason.to_owned());
         let stack = CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason };
         ((callsite, counters), stack)

@@ -5,7 +5,7 @@ use crate::{
     sample::Sample,
     track::{Moment, TrackerOptions},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Verdict, emit};
+use leaktrace_common::{CallsiteCounters, Tally, CallsiteKey, Direction, PassSettings, Verdict, emit};
 use zerocopy::FromZeros;
 
 const START: u64 = 1_000_000_000;
@@ -17,7 +17,8 @@ fn tracker() -> Tracker {
 
 fn site(index: u32, tgid: u32) -> (u32, CallsiteCounters) {
     let key = CallsiteKey { stack_hash: 1, tgid, direction: Direction::Connect.raw().into() };
-    (index, CallsiteCounters { key, opened: 2, closed: 1, ..CallsiteCounters::new_zeroed() })
+    let tally = Tally { opened: 2, closed: 1, ..Tally::new_zeroed() };
+    (index, CallsiteCounters { key, tally, ..CallsiteCounters::new_zeroed() })
 }
 
 fn row(sk: u64, callsite: u32, verdicts: u32) -> SocketRow {

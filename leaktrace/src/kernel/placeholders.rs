@@ -1,0 +1,154 @@
+//! Puts what only the running kernel can tell into the programs, before they are loaded: see [`leaktrace_common::placeholder`].
+
+use super::facts::KernelFacts;
+use leaktrace_common::{OFFSET_COUNT, Setup, SetupWide, placeholder};
+use object::{Object as _, ObjectSection as _};
+use std::ops::Range;
+use zerocopy::IntoBytes as _;
+
+/// `struct bpf_insn` (include/uapi/linux/bpf.h): operation, registers, offset, immediate value.
+const INSTRUCTION: usize = 8;
+/// Where the immediate value is.
+const IMMEDIATE: Range<usize> = 4..8;
+
+/// `BPF_JMP | BPF_CALL`
+const CALL: u8 = 0x85;
+/// `BPF_ALU64 | BPF_MOV | BPF_K`
+const MOVE: u8 = 0xb7;
+/// `BPF_LD | BPF_DW | BPF_IMM`, of two instructions with half of the value each.
+const MOVE_WIDE: u8 = 0x18;
+
+/// `BPF_PSEUDO_KFUNC_CALL` as source register.
+const OF_KERNEL: u8 = 0x20;
+/// `r0 = r1`
+const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
+
+/// Fills in all that is in the code of an object. What is no object is left alone, loading it will say what is wrong.
+pub fn fill(object: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
+    let Ok(file) = object::File::parse(&*object) else { return };
+    let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;
+    let ranges: Vec<_> = file.sections().filter(is_code).filter_map(|section| section.file_range()).collect();
+    for (start, len) in ranges {
+        if let Some(code) = object.get_mut(start as usize..(start + len) as usize) {
+            fill_code(code, facts, setup, wide);
+        }
+    }
+}
+
+fn fill_code(code: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
+    let mut at = 0;
+    while let Some(instruction) = code.get_mut(at..at + INSTRUCTION) {
+        at += INSTRUCTION;
+        let operation = instruction[0];
+        let Ok(immediate) = <[u8; 4]>::try_from(&instruction[IMMEDIATE]) else { return };
+        let immediate = i32::from_le_bytes(immediate);
+        match operation {
+            CALL if instruction[1] == 0 && immediate == placeholder::RDONLY_CAST_CALL => match facts.rdonly_cast {
+                Some(function) => {
+                    instruction[1] = OF_KERNEL;
+                    instruction[IMMEDIATE].copy_from_slice(&function.to_le_bytes());
+                }
+                // What such a call would do to its argument, in code that the verifier finds dead.
+                None => instruction.copy_from_slice(&PASS_ON),
+            },
+            MOVE => {
+                let word = numbered(facts.offsets.as_bytes(), 4, immediate, placeholder::OFFSETS)
+                    .or_else(|| numbered(setup.as_bytes(), 4, immediate, placeholder::SETUP));
+                if let Some(word) = word {
+                    instruction[IMMEDIATE].copy_from_slice(word);
+                }
+            }
+            MOVE_WIDE => {
+                let value = numbered(wide.as_bytes(), 8, immediate, placeholder::SETUP_WIDE);
+                if let (Some(value), Some(both)) = (value, code.get_mut(at - INSTRUCTION..at + INSTRUCTION)) {
+                    both[IMMEDIATE].copy_from_slice(&value[..4]);
+                    both[INSTRUCTION..][IMMEDIATE].copy_from_slice(&value[4..]);
+                }
+                at += INSTRUCTION;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The field of `size` bytes with the number that a placeholder stands for, counted from the `first`.
+fn numbered(fields: &[u8], size: usize, placeholder: i32, first: i32) -> Option<&[u8]> {
+    let number = usize::try_from(placeholder.checked_sub(first)?).ok()?;
+    fields.chunks_exact(size).nth(number)
+}
+
+const _: () = assert!(placeholder::OFFSETS + (OFFSET_COUNT as i32) < placeholder::SETUP);
+const _: () = assert!(placeholder::of_setup(size_of::<Setup>()) < placeholder::SETUP_WIDE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_common::Offsets;
+
+    fn facts(rdonly_cast: Option<u32>) -> KernelFacts {
+        KernelFacts {
+            offsets: Offsets { skc_num: 14, ..Offsets::default() },
+            rdonly_cast,
+            setup: Setup::default(),
+            accept_parameters: 2,
+            has_sock_graft: true,
+            has_iterators: true,
+        }
+    }
+
+    fn instruction(operation: u8, registers: u8, immediate: i32) -> Vec<u8> {
+        [&[operation, registers, 0, 0][..], &immediate.to_le_bytes()].concat()
+    }
+
+    fn filled(mut code: Vec<u8>, rdonly_cast: Option<u32>) -> Vec<u8> {
+        let setup = Setup { tick_ns: 4_000_000, ..Setup::default() };
+        fill_code(&mut code, &facts(rdonly_cast), &setup, &SetupWide { seed: 0x1122_3344_5566_7788 });
+        code
+    }
+
+    #[test]
+    fn offsets_and_facts_become_immediate_values() {
+        let offset = placeholder::of_offset(std::mem::offset_of!(Offsets, skc_num));
+        let tick = placeholder::of_setup(std::mem::offset_of!(Setup, tick_ns));
+        let code = [instruction(MOVE, 3, offset), instruction(MOVE, 4, tick)].concat();
+        assert_eq!(filled(code, None), [instruction(MOVE, 3, 14), instruction(MOVE, 4, 4_000_000)].concat());
+    }
+
+    #[test]
+    fn a_wide_value_fills_both_halves() {
+        let code = [instruction(MOVE_WIDE, 1, placeholder::SETUP_WIDE), instruction(0, 0, 0)].concat();
+        let halves = [instruction(MOVE_WIDE, 1, 0x5566_7788), instruction(0, 0, 0x1122_3344)].concat();
+        assert_eq!(filled(code, None), halves);
+    }
+
+    #[test]
+    fn a_cast_becomes_a_call_of_the_kernel_or_a_move() {
+        let code = instruction(CALL, 0, placeholder::RDONLY_CAST_CALL);
+        assert_eq!(filled(code.clone(), Some(77)), instruction(CALL, OF_KERNEL, 77));
+        assert_eq!(filled(code, None), PASS_ON);
+    }
+
+    #[test]
+    fn other_instructions_and_what_is_cut_short_stay() {
+        let offset = placeholder::OFFSETS;
+        let mut code = [
+            instruction(MOVE, 3, 5),
+            instruction(0x07, 3, offset),
+            instruction(MOVE_WIDE, 1, 9),
+            instruction(MOVE, 0, offset),
+            instruction(MOVE, 3, offset - 1),
+            instruction(MOVE_WIDE, 1, placeholder::SETUP_WIDE),
+        ]
+        .concat();
+        assert_eq!(filled(code.clone(), None), code);
+        code.truncate(code.len() - 3);
+        assert_eq!(filled(code.clone(), None), code);
+    }
+
+    #[test]
+    fn what_is_no_object_is_left_alone() {
+        let mut bytes = vec![MOVE; 64];
+        fill(&mut bytes, &facts(Some(1)), &Setup::default(), &SetupWide::default());
+        assert_eq!(bytes, [MOVE; 64]);
+    }
+}
