@@ -2,6 +2,7 @@
 //!
 //! What counts as missing is decided in `leaktrace/build/bpf_side.rs` for the build and in `packages` for the rest.
 
+mod backports;
 mod linker;
 mod packages;
 mod system;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 use super::packages::Package;
-use super::step;
+use super::{backports, step};
 use crate::bpf_side::in_path;
 use crate::project;
 
@@ -53,18 +53,24 @@ impl System {
                 bail!("cannot install {package}: this system's package index has no such package");
             }
         }
-        let mut words = vec!["--yes", "--quiet=2", "--no-install-recommends", "--no-remove"];
-        words.extend(["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "install"]);
-        words.extend(packages);
         step(&format!("installs {}", packages.join(" ")));
         self.installed = true;
-        let first = apt_get(&words);
-        if first.is_err() && !self.refreshed {
+        let mut done = install_beside(packages);
+        if done.is_err() && !self.refreshed {
             // Old lists name versions that the mirror no longer has.
             self.refresh()?;
-            return apt_get(&words);
+            done = install_beside(packages);
         }
-        first
+        let Err(error) = done else { return Ok(()) };
+        let (fit, unfit): (Vec<&str>, Vec<&str>) = packages.iter().partition(|package| goes_beside(package));
+        if unfit.is_empty() {
+            return Err(error);
+        }
+        step(&format!("{} would push out what is installed: looks in the release's backports", unfit.join(" ")));
+        if !fit.is_empty() {
+            install_beside(&fit)?;
+        }
+        backports::install(&unfit)
     }
 
     /// The version that would be installed; refreshes the package lists when they do not know the package.
@@ -106,7 +112,21 @@ fn candidate(package: &str) -> Result<Option<String>> {
     Ok(candidate.filter(|version| *version != "(none)").map(str::to_owned))
 }
 
-fn apt_get(words: &[&str]) -> Result<()> {
+/// Installs packages, and removes none for them.
+fn install_beside(packages: &[&str]) -> Result<()> {
+    let how = ["--yes", "--quiet=2", "--no-install-recommends", "--no-remove"];
+    let quietly = ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "install"];
+    apt_get(&[&how[..], &quietly[..], packages].concat())
+}
+
+/// Whether a package can be installed without removing another.
+fn goes_beside(package: &str) -> bool {
+    let mut simulate = Command::new("apt-get");
+    simulate.args(["--simulate", "--quiet=2", "--no-install-recommends", "--no-remove", "install", package]);
+    simulate.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+pub(super) fn apt_get(words: &[&str]) -> Result<()> {
     let mut command = if project::is_root() {
         Command::new("env")
     } else if in_path("sudo").next().is_some() {

@@ -110,33 +110,49 @@ fn is_package(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "deb")
 }
 
-/// Sources for the suites, from the mirrors that this machine's own sources name.
-fn sources() -> Result<String> {
-    let mut ask = Command::new("apt-get");
-    ask.args(["indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]);
-    let targets =
-        project::output_of(&mut ask).context("kernels of the matrix come from apt; give one with --kernel")?;
+/// The Debian release that this machine runs.
+pub struct Release {
+    /// Such as `bookworm`.
+    pub codename: String,
+    /// The mirror that the machine's own sources name.
+    pub site: String,
+    /// What a source says of keys, with a space behind it; empty where there are none.
+    pub signed: String,
+}
+
+/// From what apt says of its sources.
+pub fn debian_release() -> Result<Release> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("unstable");
-    let site_of = |suite: &str| {
-        targets.lines().find_map(|line| {
-            let mut words = line.split(' ');
-            let site = words.next()?;
-            (words.next()? == suite && words.next()? == "main").then(|| site.to_owned())
-        })
-    };
-    let Some(main) = site_of(codename).filter(|_| release.lines().any(|line| line == "ID=debian")) else {
-        bail!(
-            "kernels of the matrix come from a Debian mirror, and this machine's apt names none; give one with --kernel"
-        );
+    let Some(site) = site_of(codename)?.filter(|_| release.lines().any(|line| line == "ID=debian")) else {
+        bail!("this machine's apt names no Debian mirror");
     };
     let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let signed = if Path::new(keys).is_file() { format!("[signed-by={keys}] ") } else { String::new() };
+    Ok(Release { codename: codename.to_owned(), site, signed })
+}
+
+/// The mirror of a suite.
+fn site_of(suite: &str) -> Result<Option<String>> {
+    let mut ask = Command::new("apt-get");
+    ask.args(["indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]);
+    let targets = project::output_of(&mut ask)?;
+    Ok(targets.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let site = words.next()?;
+        (words.next()? == suite && words.next()? == "main").then(|| site.to_owned())
+    }))
+}
+
+/// Sources for the suites, from the mirrors that this machine's own sources name.
+fn sources() -> Result<String> {
+    let Release { codename, site, signed } =
+        debian_release().context("kernels of the matrix come from a Debian mirror; give one with --kernel")?;
     let mut text = String::new();
     for suite in SUITES {
-        text += &format!("deb {signed}{main} {suite} main\n");
+        text += &format!("deb {signed}{site} {suite} main\n");
     }
-    if let Some(security) = site_of(&format!("{codename}-security")) {
+    if let Some(security) = site_of(&format!("{codename}-security"))? {
         for suite in SECURITY_SUITES {
             text += &format!("deb {signed}{security} {suite} main\n");
         }

@@ -14,6 +14,7 @@ use anyhow::Result;
 
 pub use kernels::{Index, Kernel};
 pub use machine::{End, Outcome};
+pub use mirror::{Release, debian_release};
 
 use crate::project;
 use crate::setup::{self, Purpose};
