@@ -34,7 +34,7 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
     if left_out || !enabled(setup_flags::STACKS) {
         return scratch.recent.find(&key).unwrap_or_else(|| create(&key, None, now_ns, comm()));
     }
-    let registers = task.user_registers(&mut scratch.from_stack);
+    let registers = task.user_registers(&mut scratch.registers);
     let mut coarse = 0;
     match &registers {
         Some(registers) => {

@@ -186,19 +186,19 @@ impl Task {
 
     /// Its user registers, or `None` in a thread without any.
     #[inline(always)]
-    pub fn user_registers(self, from_stack: &mut FromStack) -> Option<UserRegisters> {
+    pub fn user_registers(self, place: &mut RegistersPlace) -> Option<UserRegisters> {
         if self.fields().read::<u32>(offset!(task_flags)) & NO_USER_MODE != 0 {
             return None;
         }
-        let stack: u64 = self.fields().read(offset!(task_stack));
         if enabled(setup_flags::TASK_PT_REGS) {
             if enabled(setup_flags::RDONLY_CAST) {
-                return Some(registers_at(rdonly_cast(stack + from_stack.registers(self, stack), setup!(regs_type))));
+                return Some(registers_at(rdonly_cast(place.of(self), setup!(regs_type))));
             }
             // SAFETY: the verifier knows the task pointer.
             let regs = unsafe { bpf_task_pt_regs(self.0) };
             return Some(registers_at(Typed(regs as *const u8)));
         }
+        let stack: u64 = self.fields().read(offset!(task_stack));
         Some(registers_at(Address(stack + u64::from(setup!(regs_from_stack)))))
     }
 
@@ -212,25 +212,34 @@ impl Task {
     }
 }
 
-/// Distance from a task's kernel stack to its user registers, of which one task tells for all: a helper gives the registers, and
-/// a call of it costs more than all loads of them. 0 until it was asked.
-#[repr(transparent)]
-pub struct FromStack(u64);
+/// Where the user registers of a task are: as far from its kernel stack as those of any other. A helper says where one task's are,
+/// and a call of it costs more than all loads of them.
+#[repr(C)]
+pub struct RegistersPlace {
+    /// 0 until the helper was asked.
+    from_stack: u64,
+    /// What goes through here is a number to the verifier, which else takes a pointer for one (7.2).
+    number: u64,
+}
 
-impl FromStack {
+impl RegistersPlace {
     #[inline(always)]
-    fn registers(&mut self, task: Task, stack: u64) -> u64 {
-        if self.0 == 0 {
-            // Through memory, whose content is a number to the verifier.
+    fn of(&mut self, task: Task) -> u64 {
+        let stack = self.as_number(task.fields().read(offset!(task_stack)));
+        if self.from_stack == 0 {
             // SAFETY: the verifier knows the task pointer.
             let regs = unsafe { bpf_task_pt_regs(task.0) } as u64;
-            // SAFETY: a field of a live map value, here and below.
-            unsafe { (&raw mut self.0).write_volatile(regs) };
-            // SAFETY: as above.
-            let regs = unsafe { (&raw const self.0).read_volatile() };
-            self.0 = regs.wrapping_sub(stack);
+            self.from_stack = self.as_number(regs).wrapping_sub(stack);
         }
-        self.0
+        stack.wrapping_add(self.from_stack)
+    }
+
+    #[inline(always)]
+    fn as_number(&mut self, pointer: u64) -> u64 {
+        // SAFETY: a field of a live map value, here and below; volatile, so that it is stored there.
+        unsafe { (&raw mut self.number).write_volatile(pointer) };
+        // SAFETY: as above.
+        unsafe { (&raw const self.number).read_volatile() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     callsites::Recent,
-    kernel::{FromStack, Task, UserRegisters},
+    kernel::{RegistersPlace, Task, UserRegisters},
     constants::setup_wide,
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
@@ -17,7 +17,7 @@ pub struct Scratch {
     /// The piece of the stack being looked at.
     window: Window,
     /// Where user registers are.
-    pub from_stack: FromStack,
+    pub registers: RegistersPlace,
     /// Call sites that were found of late: see [`crate::callsites`].
     pub recent: Recent,
     /// Return addresses of leaves that were looked at before.
