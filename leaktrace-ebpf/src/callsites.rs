@@ -1,10 +1,10 @@
 //! Finding the call site of an open, or making one.
 
 use crate::{
+    constants::enabled,
     copies,
     kernel::Task,
     lifecycle::Twin,
-    constants::enabled,
     maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, TALLIES, add, count_lost},
     sampling,
     stack::{self, MIX},
@@ -13,6 +13,7 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
+use core::hint::cold_path;
 use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, opaque, setup_flags};
 
 /// Index of the unknown call site.
@@ -54,6 +55,7 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
         }
         return index;
     }
+    cold_path();
     if coarse != key.stack_hash && !may_have_another(tgid) {
         // Stale words make ever new hashes: this process has had its share of call sites.
         key.stack_hash = coarse;
@@ -119,6 +121,7 @@ impl Recent {
         {
             return Some(found);
         }
+        cold_path();
         let index = lookup(key)?;
         *place = index;
         Some(index)

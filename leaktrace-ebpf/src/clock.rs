@@ -9,6 +9,7 @@ use crate::{
     maps::CLOCK,
 };
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns, bpf_ktime_get_ns};
+use core::hint::cold_path;
 use leaktrace_common::{Clock, Offsets};
 
 /// `CLOCK_BOOTTIME` in nanoseconds.
@@ -36,6 +37,7 @@ pub fn nearly_now_ns(sk: u64) -> u64 {
     let tick = unsafe { bpf_jiffies64() };
     // SAFETY: the pointer is a live map value, here and below; other processors may write it.
     if tick > unsafe { (&raw const (*clock).believed_until).read_volatile() } {
+        cold_path();
         return look(clock, tick, each_ns);
     }
     // SAFETY: as above.

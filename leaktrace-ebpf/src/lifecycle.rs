@@ -2,12 +2,13 @@
 
 use crate::{
     callsites, clock,
-    kernel::Task,
     constants::enabled,
+    kernel::Task,
     maps::{SOCKETS, add, count_lost},
     memory::cleared,
     records, tree,
 };
+use core::hint::cold_path;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
 
 /// Which of the programs on one hook is running.
@@ -55,15 +56,20 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     let has_room = match records::at(sk) {
         Some(place) => {
             if !records::is_vacant(place) {
+                cold_path();
                 // An earlier life of this socket.
                 count_closed(place, now_ns);
             }
             records::move_in(place, &record);
             true
         }
-        None => SOCKETS.insert(sk, record, 0).is_ok(),
+        None => {
+            cold_path();
+            SOCKETS.insert(sk, record, 0).is_ok()
+        }
     };
     if !has_room {
+        cold_path();
         count_lost!(sockets_unattributed);
         return;
     }

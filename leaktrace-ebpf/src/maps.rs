@@ -12,8 +12,8 @@ use aya_ebpf::{
 };
 use core::arch::asm;
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, MAX_TREE,
-    PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess,
+    CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TALLIES,
+    MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.

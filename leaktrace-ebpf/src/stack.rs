@@ -2,11 +2,11 @@
 
 use crate::{
     callsites::Recent,
-    kernel::{RegistersPlace, Task, UserRegisters},
     constants::setup_wide,
+    kernel::{RegistersPlace, Task, UserRegisters},
 };
 use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
-use core::arch::asm;
+use core::{arch::asm, hint::cold_path};
 use leaktrace_common::{MAX_FRAMES, StackEntry, capture, opaque};
 
 /// Where one program on one processor puts a stack together.
@@ -85,6 +85,7 @@ impl Window {
         let mut reach = Self::REACH;
         // SAFETY: the helper checks the user address itself.
         if unsafe { bpf_probe_read_user_buf(start as *const u8, bytes) }.is_err() {
+            cold_path();
             // SAFETY: as above.
             let Ok(record) = (unsafe { bpf_probe_read_user(start as *const [u64; 2]) }) else {
                 return false;
@@ -165,6 +166,7 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
     entry.frames[0] = regs.ip;
     let has_bottom = window.fill(bottom);
     if !has_bottom {
+        cold_path();
         window.clear();
     }
     let leaf = leaf(if has_bottom { window.words[0] } else { 0 }, task, tgid, leaves);
@@ -256,6 +258,7 @@ fn leaf<'a>(word: u64, task: Task, tgid: u32, leaves: &'a mut [Leaf; LEAVES]) ->
     let place = opaque(word.wrapping_mul(MIX) >> 58) as usize & (LEAVES - 1);
     let leaf = &mut leaves[place];
     if leaf.word != word || leaf.tgid != tgid {
+        cold_path();
         let is_return = word >= 4096
             // SAFETY: the helper checks the address itself.
             && unsafe { bpf_probe_read_user((word - 8) as *const u64) }.is_ok_and(ends_in_call);

@@ -2,8 +2,8 @@
 //! [`setup_flags::TREE`] is set.
 
 use crate::{
-    kernel::{Address, Fields, current_ids},
     constants::{enabled, offset},
+    kernel::{Address, Fields, current_ids},
     maps::{LEFT, SETTINGS, TREE, add},
     memory::clear,
     passes::row,

@@ -7,8 +7,8 @@ mod tracepoint;
 mod tree;
 
 use crate::{
-    kernel::{AF_INET, AF_INET6, Address, Fields, Structure},
     constants::{offset, setup},
+    kernel::{AF_INET, AF_INET6, Address, Fields, Structure},
 };
 use leaktrace_common::Offsets;
 

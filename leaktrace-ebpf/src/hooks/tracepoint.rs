@@ -2,9 +2,9 @@
 
 use super::{is_tcp, tcp_behind};
 use crate::{
+    constants::{enabled, offset, setup},
     kernel::{Fields, Structure, Task, Typed, rdonly_cast, system_call},
     lifecycle::{Twin, closed, closed_by_caller, opened, opened_by},
-    constants::{enabled, offset, setup},
     tree,
 };
 use aya_ebpf::{

@@ -1,8 +1,8 @@
 //! The life of processes of the tree that is followed; attached for nothing else.
 
 use crate::{
-    kernel::{Address, Fields, Typed, current_ids},
     constants::offset,
+    kernel::{Address, Fields, Typed, current_ids},
     maps::{CAPTURES, TREE},
     tree,
 };

@@ -2,8 +2,8 @@
 //! is mostly cache misses, and an iterator shows one socket at a time.
 
 use crate::{
-    kernel::{Fields, rdonly_cast},
     constants::{offset, setup},
+    kernel::{Fields, rdonly_cast},
 };
 use leaktrace_common::opaque;
 

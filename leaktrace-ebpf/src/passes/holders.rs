@@ -4,9 +4,9 @@
 use super::{Meta, row, shown, write_row};
 use crate::{
     callsites::{UNKNOWN, count_opened, of_holder, tally_of},
+    constants::{enabled, offset},
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
-    constants::{enabled, offset},
     maps::{HOLDING, ROW, SETTINGS, add},
     memory::{clear, cleared},
     records, tree,

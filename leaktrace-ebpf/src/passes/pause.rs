@@ -7,8 +7,8 @@
 
 use super::{Meta, READ_BYTES, write_row};
 use crate::{
-    kernel::{Fields, Typed},
     constants::offset,
+    kernel::{Fields, Typed},
     maps::TOO_MUCH,
 };
 use aya_ebpf::helpers::generated::bpf_seq_write;

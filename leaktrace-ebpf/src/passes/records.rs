@@ -11,9 +11,9 @@ use super::{
     pause, row, shown,
 };
 use crate::{
+    constants::{enabled, offset, setup},
     kernel::{AF_INET, AF_INET6, Address, Fields, rdonly_cast},
     lifecycle::closed,
-    constants::{enabled, offset, setup},
     maps::{BATCH, ROW, SETTINGS, TOTALS},
     memory::clear,
     records,

@@ -1,8 +1,8 @@
 //! Reading one full socket into a row: the only place that touches a socket's own fields.
 
 use crate::{
-    kernel::{AF_INET6, Address, Fields},
     constants::{offset, setup},
+    kernel::{AF_INET6, Address, Fields},
 };
 use leaktrace_common::{
     Direction, Observed, PassSettings, SocketRecord, SocketRow, record_flags, row_flags, row_kind, ticks_from_ns,

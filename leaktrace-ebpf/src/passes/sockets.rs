@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     callsites::{UNKNOWN, count_opened},
+    constants::{enabled, offset},
     kernel::{Fields, Typed},
     lifecycle::{closed, count_closed},
-    constants::{enabled, offset},
     maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
     records,

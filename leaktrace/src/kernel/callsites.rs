@@ -195,7 +195,11 @@ impl CallsiteTable {
             if index != 0 {
                 self.add_tallies(index, &mut site)?;
             }
-            if index != 0 && site.tally.opened == site.tally.closed && unused.len() < MOST_GIVEN_BACK && is_gone(site.key.tgid) {
+            if index != 0
+                && site.tally.opened == site.tally.closed
+                && unused.len() < MOST_GIVEN_BACK
+                && is_gone(site.key.tgid)
+            {
                 unused.push((index, site.key, site.tallies as u32));
             }
             sample.callsites.push((index, site));

@@ -8,7 +8,8 @@ use crate::{
     symbols::{Location, ModuleId},
 };
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks, Verdicts, emit, lifetime_bucket, row_flags, row_kind, ticks_from_ns,
+    CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks,
+    Verdicts, emit, lifetime_bucket, row_flags, row_kind, ticks_from_ns,
 };
 use std::time::Duration;
 use zerocopy::FromZeros as _;

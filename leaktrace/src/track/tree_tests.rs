@@ -5,7 +5,7 @@ use crate::{
     sample::Sample,
     track::{Moment, TrackerOptions},
 };
-use leaktrace_common::{CallsiteCounters, Tally, CallsiteKey, Direction, PassSettings, Verdict, emit};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Tally, Verdict, emit};
 use zerocopy::FromZeros;
 
 const START: u64 = 1_000_000_000;
