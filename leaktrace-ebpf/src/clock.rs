@@ -4,13 +4,13 @@
 //! segment came or went, which is what opens and closes most sockets, and keeps in the socket what it read.
 
 use crate::{
-    constants::{offset, setup},
-    kernel::{Fields, Structure},
+    constants::{enabled, offset, setup},
+    kernel::{Fields, rdonly_cast},
     maps::CLOCK,
 };
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns, bpf_ktime_get_ns};
 use core::hint::cold_path;
-use leaktrace_common::{Clock, Offsets};
+use leaktrace_common::{Clock, Offsets, setup_flags};
 
 /// `CLOCK_BOOTTIME` in nanoseconds.
 #[inline(always)]
@@ -20,13 +20,15 @@ pub fn now_ns() -> u64 {
 }
 
 /// When the last segment of `sk` came or went, or the time now less one to two ticks of the timer, whichever is later: never after
-/// now, and at most two ticks before (2 to 20 ms, by CONFIG_HZ). `CLOCK_BOOTTIME` in nanoseconds.
+/// now, and at most two ticks before (2 to 20 ms, by CONFIG_HZ); before 6.2 the time itself. `CLOCK_BOOTTIME` in nanoseconds.
 ///
 /// `tcp_clock_cache` is what `tcp_mstamp_refresh` (net/ipv4/tcp_output.c, 4.20) has read of `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub fn nearly_now_ns(sk: u64) -> u64 {
     let each_ns = u64::from(setup!(tick_ns));
-    if each_ns == 0 || offset!(tcp_clock_cache) == Offsets::ABSENT as usize {
+    // A probe read would cost as much as the clock.
+    let is_dear = !enabled(setup_flags::RDONLY_CAST);
+    if is_dear || each_ns == 0 || offset!(tcp_clock_cache) == Offsets::ABSENT as usize {
         return now_ns();
     }
     let Some(clock) = CLOCK.get_ptr_mut(0) else {
@@ -45,7 +47,7 @@ pub fn nearly_now_ns(sk: u64) -> u64 {
     // SAFETY: as above.
     let boot_ahead_ns = unsafe { (&raw const (*clock).boot_ahead_ns).read_volatile() };
     let tick_ns = tick_zero_ns.wrapping_add(tick.wrapping_mul(each_ns));
-    let segment_ns: u64 = Structure::at(sk, setup!(tcp_sock_type)).read(offset!(tcp_clock_cache));
+    let segment_ns: u64 = rdonly_cast(sk, setup!(tcp_sock_type)).read(offset!(tcp_clock_cache));
     let segment_ns = segment_ns.wrapping_add(boot_ahead_ns);
     if segment_ns > tick_ns { segment_ns } else { tick_ns }
 }

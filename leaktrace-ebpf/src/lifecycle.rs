@@ -39,7 +39,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
         return;
     }
     let by_twin = if matches!(twin, Twin::Second) { record_flags::BY_SECOND_TWIN } else { 0 };
-    // The SYN of a connect is still to be sent.
+    // A connect has yet to send its first segment.
     let now_ns = if matches!(direction, Direction::Accept) { clock::nearly_now_ns(sk) } else { clock::now_ns() };
     if enabled(setup_flags::TWINS) && is_recorded(sk, tid, by_twin) {
         return;
@@ -82,22 +82,35 @@ fn is_recorded(sk: u64, tid: u32, by_twin: u8) -> bool {
     records::of(sk).is_some_and(|record| record.tid == tid && record.flags & record_flags::BY_SECOND_TWIN != by_twin)
 }
 
+/// What the end of a socket is heard by.
+#[derive(Clone, Copy)]
+pub enum End {
+    /// A call that has not sent its FIN or reset yet.
+    Call,
+    /// What comes with the last segment, or after it.
+    LastSegment,
+}
+
 /// The caller closes `sk`, on purpose or because it exits.
 #[inline(always)]
-pub fn closed_by_caller(sk: u64) {
+pub fn closed_by_caller(sk: u64, end: End) {
     if enabled(setup_flags::TREE) {
         tree::closing(sk);
     }
-    closed(sk);
+    closed(sk, end);
 }
 
 /// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
 #[inline(always)]
-pub fn closed(sk: u64) {
+pub fn closed(sk: u64, end: End) {
     let Some(record) = records::of(sk) else {
         return;
     };
-    count_closed(record, clock::nearly_now_ns(sk));
+    let now_ns = match end {
+        End::Call => clock::now_ns(),
+        End::LastSegment => clock::nearly_now_ns(sk),
+    };
+    count_closed(record, now_ns);
     records::vacate(record);
 }
 

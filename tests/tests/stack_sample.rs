@@ -67,6 +67,17 @@ impl Watched {
     }
 }
 
+impl Watched {
+    /// Closed sockets of the fast program by direction, and those with a lifetime.
+    fn closed(&self, direction: &str) -> (u64, u64) {
+        let sites = self.raw["callsites"].as_array().unwrap().iter();
+        let own = sites.filter(|site| site["pids"] == serde_json::json!([self.fast]) && site["direction"] == direction);
+        own.map(|site| (&site["closed"], &site["lifetime_s"]["count"])).fold((0, 0), |(closed, lived), site| {
+            (closed + site.0.as_u64().unwrap(), lived + site.1.as_u64().unwrap_or(0))
+        })
+    }
+}
+
 /// Whether a call site says that its stacks were left out; then it has none.
 fn is_marked(site: &Callsite) -> bool {
     let reason = site.stack_reason.as_deref().unwrap_or_default();
@@ -105,5 +116,6 @@ fn without_being_asked_for_no_stack_is_left_out() {
     assert!(watched.raw["settings"]["stack_sample"].is_null());
     for direction in ["connect", "accept"] {
         assert_eq!(watched.opened(direction), (watched.connections, 0), "{direction}");
+        assert_eq!(watched.closed(direction), (watched.connections, watched.connections), "{direction}");
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a socket, whichever way it came: the backstop of all three kinds of hooks.
 
-use crate::lifecycle::closed_by_caller;
+use crate::lifecycle::{End, closed_by_caller};
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `void tcp_destroy_sock(struct sock *sk)`, a tracepoint since 4.16, raised by `tcp_v4_destroy_sock`.
@@ -8,6 +8,6 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 #[inline(always)]
 pub fn tp_destroy(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    closed_by_caller(sk as u64);
+    closed_by_caller(sk as u64, End::LastSegment);
     0
 }

@@ -1,7 +1,7 @@
 //! Hooks by trampoline: the cheapest, where the kernel has them (5.5 on x86-64).
 
 use super::tcp_behind;
-use crate::lifecycle::{Twin, closed_by_caller, opened};
+use crate::lifecycle::{End, Twin, closed_by_caller, opened};
 use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
@@ -34,7 +34,7 @@ fn connected(ctx: &FEntryContext, twin: Twin) -> i32 {
 #[inline(always)]
 pub fn fe_close(ctx: FEntryContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    closed_by_caller(sk as u64);
+    closed_by_caller(sk as u64, End::Call);
     0
 }
 

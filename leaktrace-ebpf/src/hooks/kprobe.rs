@@ -2,7 +2,7 @@
 //! twins.
 
 use super::tcp_behind;
-use crate::lifecycle::{Twin, closed_by_caller, opened};
+use crate::lifecycle::{End, Twin, closed_by_caller, opened};
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -21,7 +21,7 @@ pub fn kp_connect(ctx: ProbeContext) -> u32 {
 #[kprobe(function = "tcp_close")]
 #[inline(always)]
 pub fn kp_close(ctx: ProbeContext) -> u32 {
-    closed_by_caller(ctx.arg(0).unwrap_or(0));
+    closed_by_caller(ctx.arg(0).unwrap_or(0), End::Call);
     0
 }
 

@@ -4,7 +4,7 @@ use super::{is_tcp, tcp_behind};
 use crate::{
     constants::{enabled, offset, setup},
     kernel::{Fields, Structure, Task, Typed, rdonly_cast, system_call},
-    lifecycle::{Twin, closed, closed_by_caller, opened, opened_by},
+    lifecycle::{End, Twin, closed, closed_by_caller, opened, opened_by},
     tree,
 };
 use aya_ebpf::{
@@ -66,13 +66,13 @@ fn ending(sk: *const u8, new_state: TcpState) {
             if !tree::is_exiting() && system_call() == SHUTDOWN {
                 tree::half_closed(sk as u64);
             } else {
-                closed_by_caller(sk as u64);
+                closed_by_caller(sk as u64, End::Call);
             }
         }
         TcpState::Closed => {
             let shut_down: u8 = Typed(sk).read(offset!(sk_shutdown));
             if shut_down == SHUTDOWN_MASK && tree::closing(sk as u64) {
-                closed(sk as u64);
+                closed(sk as u64, End::Call);
             }
         }
         _ => {}

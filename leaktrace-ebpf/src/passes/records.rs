@@ -13,7 +13,7 @@ use super::{
 use crate::{
     constants::{enabled, offset, setup},
     kernel::{AF_INET, AF_INET6, Address, Fields, rdonly_cast},
-    lifecycle::closed,
+    lifecycle::{End, closed},
     maps::{BATCH, ROW, SETTINGS, TOTALS},
     memory::clear,
     records,
@@ -103,7 +103,7 @@ fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSetting
     let seen = row::read(sk, address, row);
     if row.flags & row_flags::ORPHAN != 0 {
         // The application has closed it, see the walk.
-        closed(address);
+        closed(address, End::Call);
         return;
     }
     row.cookie = cookie;

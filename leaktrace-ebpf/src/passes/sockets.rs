@@ -9,7 +9,7 @@ use crate::{
     callsites::{UNKNOWN, count_opened},
     constants::{enabled, offset},
     kernel::{Fields, Typed},
-    lifecycle::{closed, count_closed},
+    lifecycle::{End, closed, count_closed},
     maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
     records,
@@ -69,7 +69,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
             totals.orphan_memory_bytes += u64::from(row.memory_bytes);
         }
         // The application has closed it. Where no hook hears that, this is the news.
-        closed(address);
+        closed(address, End::Call);
         return;
     }
     row.cookie = cookie(sk);

@@ -160,6 +160,10 @@ impl CallsiteTable {
     /// Adds what processors have counted for themselves, or has them do so from now on if the call site opens very many.
     fn add_tallies(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
         if site.tallies == 0 {
+            // What was adopted was opened once, and elsewhere.
+            if Direction::from_raw(site.key.direction as u8) == Direction::Unknown {
+                return Ok(());
+            }
             let tallies = self.tallies.lend(index, site.tally.opened);
             if tallies != 0 {
                 self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
@@ -192,9 +196,7 @@ impl CallsiteTable {
                     _ => {}
                 }
             }
-            if index != 0 {
-                self.add_tallies(index, &mut site)?;
-            }
+            self.add_tallies(index, &mut site)?;
             if index != 0
                 && site.tally.opened == site.tally.closed
                 && unused.len() < MOST_GIVEN_BACK
