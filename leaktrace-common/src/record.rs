@@ -128,7 +128,9 @@ impl SocketRecord {
             let opening = first
                 && self.flags & record_flags::ADOPTED == 0
                 && matches!(TcpState::from_raw(seen.state), TcpState::SynSent);
-            self.state_since = if opening { crate::ticks_from_ns(self.opened_ns) } else { now };
+            // It may have been opened after the pass has read the clock.
+            let opened = crate::ticks_from_ns(self.opened_ns);
+            self.state_since = if opening && now.wrapping_sub(opened) <= Ticks::MAX / 2 { opened } else { now };
         }
         if first || self.flags & record_flags::UNREAD == 0 || seen.copied_seq != self.copied_seq {
             self.unread_since = now;
@@ -191,5 +193,12 @@ mod tests {
         let mut record = SocketRecord { opened_ns: 5 << 24, ..SocketRecord::default() };
         record.observe(&Observed { state: 2, ..Observed::default() }, 60);
         assert_eq!(record.state_since, 5);
+    }
+
+    #[test]
+    fn a_connect_during_the_pass_has_not_been_connecting_for_ages() {
+        let mut record = SocketRecord { opened_ns: 61 << 24, ..SocketRecord::default() };
+        record.observe(&Observed { state: 2, ..Observed::default() }, 60);
+        assert_eq!(record.state_since, 60, "not from a tick after now, which would be 2.2 years ago");
     }
 }
