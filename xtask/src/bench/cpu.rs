@@ -29,6 +29,8 @@ struct Figures {
     user_us: Series,
     system_us: Series,
     hooks_ns: Series,
+    /// Of the load's processor time in the same run: other programs' work hurts both alike.
+    hooks_percent: Series,
     /// By program.
     programs: BTreeMap<String, Series>,
 }
@@ -78,6 +80,7 @@ impl Figures {
             self.programs.entry(program.name).or_default().push(ns);
         }
         self.hooks_ns.push(sum);
+        self.hooks_percent.push(sum * SOCKETS_OF_A_CONNECTION / (run.cpu_us * 1e3) * 100.0);
         Ok(())
     }
 
@@ -87,9 +90,10 @@ impl Figures {
             self.added_ns.median()?
         );
         println!(
-            "{:<10} hooks run for {:.0} ns in a socket's life, by the kernel's clock:",
+            "{:<10} hooks run for {:.0} ns in a socket's life, {:.2} % of the load's time, by the kernel's clock:",
             "",
-            self.hooks_ns.median()?
+            self.hooks_ns.median()?,
+            self.hooks_percent.median()?
         );
         let mut programs = serde_json::Map::new();
         for (program, series) in &self.programs {
@@ -106,6 +110,7 @@ impl Figures {
             "way": name,
             "added_ns_of_a_socket": self.added_ns.to_json()?,
             "hooks_ns_of_a_socket": self.hooks_ns.to_json()?,
+            "hooks_percent_of_load": self.hooks_percent.to_json()?,
             "programs_ns_of_a_socket": programs,
             "user_us_of_1000_connections": self.user_us.to_json()?,
             "system_us_of_1000_connections": self.system_us.to_json()?,
