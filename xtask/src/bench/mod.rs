@@ -16,6 +16,7 @@ mod median;
 mod memory;
 mod peers;
 mod process;
+mod profile;
 mod scan;
 mod series;
 mod soak;
@@ -66,6 +67,8 @@ enum Figure {
     Bulk(bulk::Options),
     /// Processor time of a socket's life in the kernel, and of leaktrace for 1,000 connections
     Cpu(Pairs),
+    /// Part of the load's processor time that hooks take, from a sampling profile: what holds on a noisy machine
+    Profile(Pairs),
     /// Duration of the passes over so many sockets, beside ss
     Scan(scan::Options),
     /// Resident memory and memory of kernel maps beside so many sockets
@@ -160,6 +163,7 @@ pub fn bench(request: Request) -> Result<ExitCode> {
         Figure::Churn(options) => ("churn", churn::measure(&subject, options)?),
         Figure::Bulk(options) => ("bulk", bulk::measure(&subject, options)?),
         Figure::Cpu(pairs) => ("cpu", cpu::measure(&subject, pairs)?),
+        Figure::Profile(pairs) => ("profile", profile::measure(&subject, pairs)?),
         Figure::Scan(options) => ("scan", scan::measure(&subject, options)?),
         Figure::Memory(options) => ("memory", memory::measure(&subject, options)?),
         Figure::Soak(options) => ("soak", soak::measure(&subject, options)?),

@@ -43,4 +43,5 @@ pub const FOR_BENCHMARKS: &[Package] = &[
     package("tcplife", "libbpf-tools"),
     package("tcplife-bpfcc", "bpfcc-tools"),
     package("bpftrace", "bpftrace"),
+    package("perf", "linux-perf"),
 ];
