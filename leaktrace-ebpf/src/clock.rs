@@ -19,8 +19,9 @@ pub fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// When the last segment of `sk` came or went, or the time now less one to two ticks of the timer, whichever is later: never after
-/// now, and at most two ticks before (2 to 20 ms, by CONFIG_HZ); before 6.2 the time itself. `CLOCK_BOOTTIME` in nanoseconds.
+/// When the last segment of `sk` came or went, or the time now less one to two ticks of the timer, whichever is later: at most two
+/// ticks before now (2 to 20 ms, by CONFIG_HZ), and not after it unless the timer was late when the clock was read; before 6.2 the
+/// time itself. `CLOCK_BOOTTIME` in nanoseconds.
 ///
 /// `tcp_clock_cache` is what `tcp_mstamp_refresh` (net/ipv4/tcp_output.c, 4.20) has read of `CLOCK_MONOTONIC`.
 #[inline(always)]

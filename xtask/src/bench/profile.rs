@@ -155,7 +155,6 @@ impl Figures {
         );
         let mut programs = serde_json::Map::new();
         for (program, series) in &self.each {
-            // Passes run beside the load, not in it.
             println!("{:<12}   {program:<15} {:.2} %", "", series.median()?);
             programs.insert(program.clone(), series.to_json()?);
         }
