@@ -74,8 +74,8 @@ const _: () = assert!(size_of::<PassSums>() == 80);
 pub struct Tally {
     /// Sockets opened here since the tracer started (adopted ones included).
     pub opened: u64,
-    /// Those of them closed since.
-    pub closed: u64,
+    /// Closed ones whose opening nobody saw. All others are in `lifetimes`, see [`Self::closed`].
+    pub closed_adopted: u64,
     /// Longest lifetime of a closed one.
     pub longest_ns: u64,
     /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
@@ -85,11 +85,23 @@ pub struct Tally {
 const _: () = assert!(size_of::<Tally>() == 376);
 
 impl Tally {
+    /// Those of [`Self::opened`] closed since.
+    pub fn closed(&self) -> u64 {
+        self.lifetimes.iter().fold(self.closed_adopted, |sum, count| sum.wrapping_add(*count))
+    }
+
+    /// The same tally with so many closed.
+    #[must_use]
+    pub fn with_closed(self, closed: u64) -> Self {
+        let witnessed = self.closed().wrapping_sub(self.closed_adopted);
+        Self { closed_adopted: closed.wrapping_sub(witnessed), ..self }
+    }
+
     /// Takes in what another processor has counted of the same call site. A socket that was opened on one and closed on another
     /// makes single counts wrap, never their sum.
     pub fn add(&mut self, other: &Self) {
         self.opened = self.opened.wrapping_add(other.opened);
-        self.closed = self.closed.wrapping_add(other.closed);
+        self.closed_adopted = self.closed_adopted.wrapping_add(other.closed_adopted);
         self.longest_ns = self.longest_ns.max(other.longest_ns);
         for (sum, count) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             *sum = sum.wrapping_add(count);
@@ -123,6 +135,16 @@ const _: () = assert!(size_of::<CallsiteCounters>() == 512);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn closed_are_those_with_a_lifetime_and_those_without() {
+        let mut tally = Tally { opened: 9, closed_adopted: 2, longest_ns: 0, lifetimes: [0; LIFETIME_BUCKETS] };
+        assert_eq!(tally.closed(), 2);
+        (tally.lifetimes[0], tally.lifetimes[LIFETIME_BUCKETS - 1]) = (3, 1);
+        assert_eq!(tally.closed(), 6);
+        assert_eq!(tally.with_closed(8).closed(), 8);
+        assert_eq!(tally.with_closed(8).lifetimes, tally.lifetimes);
+    }
 
     #[test]
     fn every_lifetime_has_a_class() {

@@ -5,6 +5,10 @@
 /// Number of a helper that does not exist: a call of it stands for one of `bpf_rdonly_cast`.
 pub const RDONLY_CAST_CALL: i32 = 0x6c74_0001;
 
+/// `r0 = cmpxchg_64(r1 + 0, r0, r2)` (`BPF_STX | BPF_ATOMIC | BPF_DW`, with `BPF_CMPXCHG`; 5.12), which stands for itself, or for a
+/// load where the kernel has no such instruction.
+pub const EXCHANGE: [u8; 8] = [0xdb, 0x21, 0, 0, 0xf1, 0, 0, 0];
+
 /// The first of [`crate::Offsets`]: `r = placeholder`, counted in words of four bytes from here.
 pub const OFFSETS: i32 = 0x6c74_1000;
 

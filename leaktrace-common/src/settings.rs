@@ -57,6 +57,8 @@ pub mod setup_flags {
     pub const STACK_SAMPLE: u32 = 64;
     /// `bpf_rdonly_cast` is there (6.2).
     pub const RDONLY_CAST: u32 = 128;
+    /// Programs can compare and exchange (5.12).
+    pub const EXCHANGE: u32 = 256;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded: part of their code

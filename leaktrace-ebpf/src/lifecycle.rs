@@ -4,9 +4,10 @@ use crate::{
     callsites, clock,
     constants::enabled,
     kernel::Task,
-    maps::{SOCKETS, add, count_lost},
+    maps::{add, count_lost},
     memory::cleared,
-    records, tree,
+    records::{self, Entry, Life},
+    tree,
 };
 use core::hint::cold_path;
 use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
@@ -53,25 +54,17 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     record.tid = tid;
     record.direction = direction.raw();
     record.flags = connected | in_tree | by_twin;
-    let has_room = match records::at(sk) {
-        Some(place) => {
-            if !records::is_vacant(place) {
-                cold_path();
-                // An earlier life of this socket.
-                count_closed(place, now_ns);
-            }
-            records::move_in(place, &record);
-            true
-        }
-        None => {
+    match records::enter(sk, &record) {
+        Entry::Made => {}
+        Entry::Over(earlier) => {
             cold_path();
-            SOCKETS.insert(sk, record, 0).is_ok()
+            count_closed(&earlier, now_ns);
         }
-    };
-    if !has_room {
-        cold_path();
-        count_lost!(sockets_unattributed);
-        return;
+        Entry::Refused => {
+            cold_path();
+            count_lost!(sockets_unattributed);
+            return;
+        }
     }
     callsites::count_opened(callsite);
 }
@@ -110,22 +103,24 @@ pub fn closed(sk: u64, end: End) {
         End::Call => clock::now_ns(),
         End::LastSegment => clock::nearly_now_ns(sk),
     };
-    count_closed(record, now_ns);
-    records::vacate(record);
+    if let Some(life) = records::vacate(record) {
+        count_closed(&life, now_ns);
+    }
 }
 
 /// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.
 #[inline(always)]
-pub fn count_closed(record: &SocketRecord, now_ns: u64) {
-    let Some(tally) = callsites::tally_of(record.callsite) else {
+pub fn count_closed(life: &Life, now_ns: u64) {
+    let Some(tally) = callsites::tally_of(life.callsite) else {
         return;
     };
-    // SAFETY: the pointer is a live map value.
-    add(unsafe { &raw mut (*tally).closed }, 1);
-    if record.flags & record_flags::ADOPTED != 0 {
+    if life.flags & record_flags::ADOPTED != 0 {
+        cold_path();
+        // SAFETY: the pointer is a live map value.
+        add(unsafe { &raw mut (*tally).closed_adopted }, 1);
         return;
     }
-    let lifetime_ns = now_ns.saturating_sub(record.opened_ns);
+    let lifetime_ns = now_ns.saturating_sub(life.opened_ns);
     let bucket = lifetime_bucket(lifetime_ns);
     // SAFETY: the pointer is a live map value and `lifetime_bucket` stays below its length.
     add(unsafe { (&raw mut (*tally).lifetimes).cast::<u64>().add(bucket) }, 1);

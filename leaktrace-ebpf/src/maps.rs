@@ -13,7 +13,7 @@ use aya_ebpf::{
 use core::arch::asm;
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TALLIES,
-    MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess,
+    MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess, placeholder,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -111,6 +111,30 @@ pub static LEFT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 pub fn add(counter: *mut u64, amount: u64) {
     // SAFETY: callers pass a pointer into a map value, aligned by its type; the verifier checks it.
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) amount, options(nostack)) };
+}
+
+/// Puts `new` where `expected` is, in one step; what was there.
+///
+/// `r0 = cmpxchg_64(r1 + 0, r0, r2)` since 5.12, in bytes because the compiler has that word only for later processors than the
+/// one it compiles for. On kernels without it user space makes a mere load of it, which [`setup_flags::EXCHANGE`] tells.
+///
+/// [`setup_flags::EXCHANGE`]: leaktrace_common::setup_flags::EXCHANGE
+#[inline(always)]
+pub fn exchange(place: *mut u64, expected: u64, new: u64) -> u64 {
+    const BYTES: [u8; 8] = placeholder::EXCHANGE;
+    let found: u64;
+    // SAFETY: callers pass a pointer into a map value, aligned by its type; the verifier checks it.
+    unsafe {
+        asm!(
+            ".quad {}",
+            const i64::from_le_bytes(BYTES),
+            in("r1") place,
+            in("r2") new,
+            inlateout("r0") expected => found,
+            options(nostack),
+        );
+    }
+    found
 }
 
 /// Counts one more of something lost.

@@ -3,18 +3,37 @@
 //! A record stays where it is when its socket is closed, vacant: the kernel gives the memory of a closed socket to the next one,
 //! so the next open nearly always finds a place at that address and need not make one. Passes take away what nobody has moved
 //! into from one to the next ([`tidy`]).
+//!
+//! Hooks and passes on other processors want the same record at a time: a pass adopts a socket whose accept is just returning, or
+//! takes away a record that an open is moving into. So whoever changes what a record is of ([`SocketRecord::opened_ns`]) does it
+//! in one step ([`exchange`], 5.12), and of two only one has its way. Before 5.12 there is no such step, and within some hundred
+//! nanoseconds of each other a pass may overwrite an open.
 
-use crate::maps::SOCKETS;
+use crate::{
+    constants::enabled,
+    maps::{SOCKETS, exchange},
+};
 use aya_ebpf::bindings::BPF_NOEXIST;
-use leaktrace_common::{PassSettings, SocketRecord, emit};
+use core::hint::cold_path;
+use leaktrace_common::{PassSettings, SocketRecord, emit, setup_flags};
 
 /// [`SocketRecord::opened_ns`] of a vacant record.
 const VACANT: u64 = 0;
 
+/// The same of one that somebody is changing right now. All else is the time of an open.
+const TAKEN: u64 = 1;
+
+/// How often a hook asks for a record that a pass has taken. Each time is some 50 ns or more, and what a pass does meanwhile a few
+/// stores, or the removal of an entry.
+const ATTEMPTS: u32 = 32;
+
+/// `-EEXIST`, of an insertion.
+const EXISTS: i32 = -17;
+
 /// The record of an open socket.
 #[inline(always)]
 pub fn of<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
-    at(sk).filter(|record| !is_vacant(record))
+    at(sk).filter(|record| opened_ns(record) > TAKEN)
 }
 
 /// The record at an address, which may be vacant.
@@ -27,44 +46,134 @@ pub fn at<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
 /// Whether the socket of a record is closed, and no other has come.
 #[inline(always)]
 pub fn is_vacant(record: &SocketRecord) -> bool {
-    // SAFETY: a field of a live map value; volatile, since hooks on other processors write it.
-    unsafe { (&raw const record.opened_ns).read_volatile() == VACANT }
+    opened_ns(record) <= TAKEN
 }
 
-/// Makes a record at an address that has none, or another in place of what is there; false where the table is full.
 #[inline(always)]
-pub fn put(sk: u64, record: &SocketRecord) -> bool {
-    match at(sk) {
-        Some(place) => {
-            move_in(place, record);
-            true
-        }
-        None => SOCKETS.insert(sk, record, 0).is_ok(),
+fn opened_ns(record: &SocketRecord) -> u64 {
+    // SAFETY: a field of a live map value; volatile, since hooks on other processors write it.
+    unsafe { (&raw const record.opened_ns).read_volatile() }
+}
+
+/// What is counted when a socket ends.
+pub struct Life {
+    /// [`SocketRecord::opened_ns`]
+    pub opened_ns: u64,
+    /// [`SocketRecord::callsite`]
+    pub callsite: u32,
+    /// [`SocketRecord::flags`]
+    pub flags: u8,
+}
+
+impl Life {
+    /// Of the socket that a record is of, if it is of one.
+    #[inline(always)]
+    fn of(record: &SocketRecord) -> Option<Self> {
+        let life = Self { opened_ns: opened_ns(record), callsite: record.callsite, flags: record.flags };
+        (life.opened_ns > TAKEN).then_some(life)
     }
 }
 
-/// The same for a socket that has no record; false where a hook has just made one, too.
+/// What became of a socket's wish for a record.
+pub enum Entry {
+    /// It has one.
+    Made,
+    /// It has the one of an earlier socket at its address, whose end nobody has heard.
+    Over(Life),
+    /// It has none: there is no room.
+    Refused,
+}
+
+/// Makes the record of a socket that has just been opened.
+#[inline(always)]
+pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
+    if let Some(place) = at(sk)
+        && take(place, VACANT)
+    {
+        move_in(place, record);
+        return Entry::Made;
+    }
+    cold_path();
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        attempt += 1;
+        let Some(place) = at(sk) else {
+            match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
+                Ok(()) => return Entry::Made,
+                Err(EXISTS) => continue,
+                Err(_) => return Entry::Refused,
+            }
+        };
+        let earlier = Life::of(place);
+        if take(place, earlier.as_ref().map_or(VACANT, |life| life.opened_ns)) {
+            move_in(place, record);
+            return earlier.map_or(Entry::Made, Entry::Over);
+        }
+    }
+    Entry::Refused
+}
+
+/// Makes a record for a socket that a pass found without one; false where a hook was faster, or the table is full.
 #[inline(always)]
 pub fn adopt(sk: u64, record: &SocketRecord) -> bool {
     match at(sk) {
-        Some(place) if is_vacant(place) => {
-            move_in(place, record);
-            true
+        Some(place) => {
+            let is_ours = take(place, VACANT);
+            if is_ours {
+                move_in(place, record);
+            }
+            is_ours
         }
-        Some(_) => false,
         None => SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_ok(),
     }
 }
 
-/// Another socket takes the place of one that is closed, or was never heard to close.
+/// The socket of a record is closed: what is to be counted, unless somebody else was faster.
 #[inline(always)]
-pub fn move_in(place: &mut SocketRecord, record: &SocketRecord) {
+pub fn vacate(record: &mut SocketRecord) -> Option<Life> {
+    let life = Life::of(record)?;
+    record.seen_pass = 0;
+    change(record, life.opened_ns, VACANT).then_some(life)
+}
+
+/// Takes away a record that no pass has seen for long: what is to be counted, unless a hook was faster.
+#[inline(always)]
+pub fn remove(sk: u64, record: &mut SocketRecord) -> Option<Life> {
+    let life = Life::of(record)?;
+    if !take(record, life.opened_ns) {
+        return None;
+    }
+    drop_taken(sk, record);
+    Some(life)
+}
+
+/// Takes away a vacant record that the last pass to come by has seen vacant too, or any where the table is full.
+#[inline(always)]
+pub fn tidy(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
+    if vacant.seen_pass == 0 && settings.emit & emit::TABLE_FULL == 0 {
+        vacant.seen_pass = settings.pass;
+    } else if vacant.seen_pass != settings.pass && take(vacant, VACANT) {
+        drop_taken(sk, vacant);
+    }
+}
+
+#[inline(always)]
+fn drop_taken(sk: u64, record: &mut SocketRecord) {
+    if SOCKETS.remove(sk).is_err() {
+        // The kernel may refuse while its own lock is contended.
+        set(record, VACANT);
+    }
+}
+
+/// Another socket gets a record that is taken.
+#[inline(always)]
+fn move_in(place: &mut SocketRecord, record: &SocketRecord) {
     const WORDS: usize = size_of::<SocketRecord>() / 8;
     const { assert!(core::mem::offset_of!(SocketRecord, opened_ns) == 0) };
     let to: *mut u64 = (&raw mut *place).cast();
     let from: *const u64 = (&raw const *record).cast();
     let mut word = WORDS;
-    // Down to the first, which ends the vacancy. Volatile, in this order.
+    // Down to the first, which tells others of it. Volatile, in this order.
     while word > 0 {
         word -= 1;
         // SAFETY: both are that many words.
@@ -74,23 +183,23 @@ pub fn move_in(place: &mut SocketRecord, record: &SocketRecord) {
     }
 }
 
-/// The socket is closed.
+/// Takes a record that is what the caller has seen: vacant, or of the socket opened then.
 #[inline(always)]
-pub fn vacate(record: &mut SocketRecord) {
-    record.seen_pass = 0;
-    // SAFETY: a field of a live map value.
-    unsafe { (&raw mut record.opened_ns).write_volatile(VACANT) };
+fn take(record: &mut SocketRecord, seen: u64) -> bool {
+    change(record, seen, TAKEN)
 }
 
-/// Takes away a vacant record that the last pass to come by has seen vacant too, or any where the table is full.
-///
-/// A hook that moves in at this very moment is not seen, and its socket has no record then until the next walk: a matter of
-/// nanoseconds, after an interval in which nobody moved in.
 #[inline(always)]
-pub fn tidy(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
-    if vacant.seen_pass == 0 && settings.emit & emit::TABLE_FULL == 0 {
-        vacant.seen_pass = settings.pass;
-    } else if vacant.seen_pass != settings.pass {
-        let _ = SOCKETS.remove(sk);
+fn change(record: &mut SocketRecord, seen: u64, to: u64) -> bool {
+    let is_ours = exchange(&raw mut record.opened_ns, seen, to) == seen;
+    if is_ours && !enabled(setup_flags::EXCHANGE) {
+        set(record, to);
     }
+    is_ours
+}
+
+#[inline(always)]
+fn set(record: &mut SocketRecord, to: u64) {
+    // SAFETY: a field of a live map value.
+    unsafe { (&raw mut record.opened_ns).write_volatile(to) };
 }

@@ -107,21 +107,24 @@ fn record_of<'a>(
             return record;
         }
         // Another socket lives at this address now, and the end of the one before was not heard.
-        count_closed(record, settings.now_ns);
+        if let Some(life) = records::vacate(record) {
+            count_closed(&life, settings.now_ns);
+        }
     }
     let unkept = unkept.write(cleared());
     unkept.opened_ns = settings.now_ns;
     unkept.cookie_low = cookie_low;
     unkept.callsite = UNKNOWN;
     unkept.flags = record_flags::ADOPTED;
-    if !records::put(address, unkept) {
-        totals.unattributed += 1;
-        return unkept;
+    if records::adopt(address, unkept) {
+        totals.adopted += 1;
+        count_opened(UNKNOWN);
     }
-    totals.adopted += 1;
-    count_opened(UNKNOWN);
-    match records::at(address) {
+    match records::of(address) {
         Some(record) => record,
-        None => unkept,
+        None => {
+            totals.unattributed += 1;
+            unkept
+        }
     }
 }

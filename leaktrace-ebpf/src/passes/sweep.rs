@@ -4,7 +4,7 @@
 use super::records::Context;
 use crate::{
     lifecycle::count_closed,
-    maps::{SETTINGS, SOCKETS, count_lost},
+    maps::{SETTINGS, count_lost},
     records,
 };
 
@@ -33,9 +33,12 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
     }
     let unseen = settings.pass.wrapping_sub(record.seen_pass) > GRACE_PASSES;
     let unheld = settings.held_pass.wrapping_sub(record.held_pass) > GRACE_PASSES;
-    if unseen && unheld && record.opened_ns < settings.sweep_before_ns {
-        count_closed(record, settings.now_ns);
-        let _ = SOCKETS.remove(sk);
+    if unseen
+        && unheld
+        && record.opened_ns < settings.sweep_before_ns
+        && let Some(life) = records::remove(sk, record)
+    {
+        count_closed(&life, settings.now_ns);
         count_lost!(stale_records);
     }
     0

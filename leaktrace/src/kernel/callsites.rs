@@ -198,7 +198,7 @@ impl CallsiteTable {
             }
             self.add_tallies(index, &mut site)?;
             if index != 0
-                && site.tally.opened == site.tally.closed
+                && site.tally.opened == site.tally.closed()
                 && unused.len() < MOST_GIVEN_BACK
                 && is_gone(site.key.tgid)
             {

@@ -21,6 +21,9 @@ const NO_PREALLOC: u32 = 1;
 /// First kernel on which allocating in a tracing program cannot deadlock (`bpf_mem_alloc`).
 const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
 
+/// First kernel whose programs can compare and exchange.
+const EXCHANGES: (u32, u32) = (5, 12);
+
 /// Room for sockets that an exit closed: 25,000 between two looks.
 const LEFT_BYTES: u32 = 1 << 22;
 
@@ -85,6 +88,9 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     }
     if Preemption::of_running_kernel() == Preemption::Anywhere {
         setup.flags |= setup_flags::TWINS;
+    }
+    if release >= EXCHANGES {
+        setup.flags |= setup_flags::EXCHANGE;
     }
     if options.tree {
         setup.flags |= setup_flags::TREE;

@@ -1,7 +1,7 @@
 //! Puts what only the running kernel can tell into the programs, before they are loaded: see [`leaktrace_common::placeholder`].
 
 use super::facts::KernelFacts;
-use leaktrace_common::{OFFSET_COUNT, Setup, SetupWide, placeholder};
+use leaktrace_common::{OFFSET_COUNT, Setup, SetupWide, placeholder, setup_flags};
 use object::{Object as _, ObjectSection as _};
 use std::ops::Range;
 use zerocopy::IntoBytes as _;
@@ -20,6 +20,8 @@ const MOVE_WIDE: u8 = 0x18;
 
 /// `BPF_PSEUDO_KFUNC_CALL` as source register.
 const OF_KERNEL: u8 = 0x20;
+/// `r0 = *(u64 *)(r1 + 0)`
+const LOAD: [u8; INSTRUCTION] = [0x79, 0x10, 0, 0, 0, 0, 0, 0];
 /// `r0 = r1`
 const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
 
@@ -42,6 +44,10 @@ fn fill_code(code: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWi
         let operation = instruction[0];
         let Ok(immediate) = <[u8; 4]>::try_from(&instruction[IMMEDIATE]) else { return };
         let immediate = i32::from_le_bytes(immediate);
+        if *instruction == placeholder::EXCHANGE && setup.flags & setup_flags::EXCHANGE == 0 {
+            instruction.copy_from_slice(&LOAD);
+            continue;
+        }
         match operation {
             CALL if instruction[1] == 0 && immediate == placeholder::RDONLY_CAST_CALL => match facts.rdonly_cast {
                 Some(function) => {
@@ -100,8 +106,12 @@ mod tests {
         [&[operation, registers, 0, 0][..], &immediate.to_le_bytes()].concat()
     }
 
-    fn filled(mut code: Vec<u8>, rdonly_cast: Option<u32>) -> Vec<u8> {
-        let setup = Setup { tick_ns: 4_000_000, ..Setup::default() };
+    fn filled(code: Vec<u8>, rdonly_cast: Option<u32>) -> Vec<u8> {
+        filled_with(code, rdonly_cast, 0)
+    }
+
+    fn filled_with(mut code: Vec<u8>, rdonly_cast: Option<u32>, flags: u32) -> Vec<u8> {
+        let setup = Setup { tick_ns: 4_000_000, flags, ..Setup::default() };
         fill_code(&mut code, &facts(rdonly_cast), &setup, &SetupWide { seed: 0x1122_3344_5566_7788 });
         code
     }
@@ -126,6 +136,13 @@ mod tests {
         let code = instruction(CALL, 0, placeholder::RDONLY_CAST_CALL);
         assert_eq!(filled(code.clone(), Some(77)), instruction(CALL, OF_KERNEL, 77));
         assert_eq!(filled(code, None), PASS_ON);
+    }
+
+    #[test]
+    fn an_exchange_stays_where_the_kernel_can_or_becomes_a_load() {
+        let code = placeholder::EXCHANGE.to_vec();
+        assert_eq!(filled_with(code.clone(), None, setup_flags::EXCHANGE), code);
+        assert_eq!(filled(code, None), LOAD);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn callsite(site: &CallsiteCounters) -> bool {
     let sums = &site.sums;
     // Sockets of unknown origin are counted down when their origin is found, for a moment maybe below zero.
     let is_witnessed = Direction::from_raw(site.key.direction as u8) != Direction::Unknown;
-    let (opened, closed) = if is_witnessed { (site.tally.opened, site.tally.closed) } else { (0, 0) };
+    let (opened, closed) = if is_witnessed { (site.tally.opened, site.tally.closed()) } else { (0, 0) };
     let counts = [opened, closed, sums.rx_queue_bytes, sums.memory_bytes];
     site.tally.longest_ns <= LONGEST_NS
         && counts.iter().chain(&site.tally.lifetimes).all(|count| *count <= MOST_COUNTED)

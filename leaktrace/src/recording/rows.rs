@@ -173,7 +173,7 @@ pub fn of_callsite(index: u32, site: &CallsiteCounters, now: Now) -> [u64; CALLS
         site.key.direction.into(),
         site.first_ns,
         site.tally.opened,
-        site.tally.closed,
+        site.tally.closed(),
         site.tally.longest_ns,
         site.copy_wanted,
         comm[0],
@@ -218,7 +218,7 @@ pub fn to_callsite(cells: &[u64; CALLSITE_CELLS], now: Now) -> (u32, CallsiteCou
     }
     let key = CallsiteKey { stack_hash, tgid: tgid as u32, direction: direction as u32 };
     let comm = whole([high, low]);
-    let tally = Tally { opened, closed, longest_ns, lifetimes };
+    let tally = Tally { opened, closed_adopted: 0, longest_ns, lifetimes }.with_closed(closed);
     let site = CallsiteCounters { key, first_ns, tallies: 0, copy_wanted, comm, tally, sums };
     (index as u32, site)
 }

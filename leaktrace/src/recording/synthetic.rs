@@ -157,7 +157,6 @@ impl Host {
             let old = self.sockets[index];
             let tally = &mut self.sites[old.row.callsite as usize - 1].tally;
             let lifetime = self.now_ns - old.opened_ns;
-            tally.closed += 1;
             tally.longest_ns = tally.longest_ns.max(lifetime);
             tally.lifetimes[lifetime_bucket(lifetime)] += 1;
             self.sockets[index] = self.open();

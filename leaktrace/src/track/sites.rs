@@ -11,7 +11,7 @@ use crate::{
     snapshot::StackQuality,
     symbols::Location,
 };
-use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Tally, Verdict, Verdicts};
+use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Verdict, Verdicts};
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -74,7 +74,7 @@ impl Counts {
     pub fn add(&mut self, counters: &CallsiteCounters) {
         // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
         self.opened = self.opened.wrapping_add(counters.tally.opened);
-        self.closed = self.closed.wrapping_add(counters.tally.closed);
+        self.closed = self.closed.wrapping_add(counters.tally.closed());
         self.lifetimes.add(&counters.tally);
     }
 
@@ -259,7 +259,7 @@ impl Sites {
         if let Some(site) = self.sites.get_mut(&id) {
             site.members.remove(&index);
             // Whatever was open when the index was given back has been closed since.
-            let tally = Tally { closed: counters.tally.opened, ..counters.tally };
+            let tally = counters.tally.with_closed(counters.tally.opened);
             site.retired.add(&CallsiteCounters { tally, ..counters });
         }
     }
@@ -335,7 +335,7 @@ pub fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_common::{CallsiteKey, NOT_SAMPLED};
+    use leaktrace_common::{CallsiteKey, NOT_SAMPLED, Tally};
     use zerocopy::FromZeros;
 
     /// A kernel call site of process 7, and a stack of no frames.

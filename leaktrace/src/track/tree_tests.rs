@@ -17,7 +17,7 @@ fn tracker() -> Tracker {
 
 fn site(index: u32, tgid: u32) -> (u32, CallsiteCounters) {
     let key = CallsiteKey { stack_hash: 1, tgid, direction: Direction::Connect.raw().into() };
-    let tally = Tally { opened: 2, closed: 1, ..Tally::new_zeroed() };
+    let tally = Tally { opened: 2, closed_adopted: 1, ..Tally::new_zeroed() };
     (index, CallsiteCounters { key, tally, ..CallsiteCounters::new_zeroed() })
 }
 
