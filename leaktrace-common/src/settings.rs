@@ -49,7 +49,7 @@ pub mod setup_flags {
     pub const SOCKET_COOKIE: u32 = 4;
     /// New call sites also get a copy of their user stack.
     pub const STACK_COPIES: u32 = 8;
-    /// Each opening hook is attached twice, because this kernel may skip one of the two.
+    /// Each opening hook by trampoline is attached twice, because this kernel may skip one of the two.
     pub const TWINS: u32 = 16;
     /// Only the tree of one command is followed.
     pub const TREE: u32 = 32;
@@ -59,6 +59,10 @@ pub mod setup_flags {
     pub const RDONLY_CAST: u32 = 128;
     /// Programs can compare and exchange (5.12).
     pub const EXCHANGE: u32 = 256;
+    /// [`TWINS`] of opening hooks by tracepoint.
+    pub const TRACEPOINT_TWINS: u32 = 512;
+    /// Softirqs are preempted (PREEMPT_RT).
+    pub const REALTIME: u32 = 1024;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded: part of their code

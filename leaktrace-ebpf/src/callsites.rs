@@ -14,7 +14,9 @@ use aya_ebpf::{
     helpers::{bpf_get_current_comm, generated::bpf_probe_read_kernel},
 };
 use core::hint::cold_path;
-use leaktrace_common::{CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, opaque, setup_flags};
+use leaktrace_common::{
+    CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, lifetime_bucket, opaque, setup_flags,
+};
 
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
@@ -27,7 +29,8 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
     if left_out {
         key.stack_hash = NOT_SAMPLED;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + 3 * twin as u32) else {
+    let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + if twin == Twin::Second { 3 } else { 0 })
+    else {
         return UNKNOWN;
     };
     // SAFETY: the scratch entry belongs to this processor and to this program, which does not nest.
@@ -80,24 +83,88 @@ pub fn of_holder(tgid: u32, now_ns: u64, comm: [u8; 16]) -> u32 {
     lookup(&key).unwrap_or_else(|| create(&key, None, now_ns, comm))
 }
 
-/// Counts one more socket that was opened there.
-#[inline(always)]
-pub fn count_opened(callsite: u32) {
-    if let Some(tally) = tally_of(callsite) {
+/// Who else may come to a counter of this processor's own before the program that is counting goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody.
+    Alone,
+    /// Another program that counts the same, in an interrupt or because this one is preempted.
+    Interrupted,
+}
+
+/// Where what happens to sockets of a call site is counted.
+pub struct Counters {
+    tally: *mut Tally,
+    /// Whether nobody else counts there at this time.
+    is_alone: bool,
+}
+
+impl Counters {
+    /// Those of a call site that this processor counts in.
+    #[inline(always)]
+    pub fn of(callsite: u32, company: Company) -> Option<Self> {
+        let site = CALLSITES.get_ptr_mut(callsite)?;
+        // SAFETY: the pointer is a live map value; user space may write the field at any time.
+        match unsafe { (&raw const (*site).tallies).read_volatile() } {
+            // SAFETY: as above.
+            0 => Some(Self { tally: unsafe { &raw mut (*site).tally }, is_alone: false }),
+            own => Some(Self { tally: TALLIES.get_ptr_mut(own as u32)?, is_alone: company == Company::Alone }),
+        }
+    }
+
+    /// Counts one more socket that was opened there.
+    #[inline(always)]
+    pub fn add_opened(&self) {
         // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*tally).opened }, 1);
+        self.add(unsafe { &raw mut (*self.tally).opened }, 1);
+    }
+
+    /// Takes back that one was.
+    #[inline(always)]
+    pub fn take_opened(&self) {
+        // SAFETY: as above.
+        self.add(unsafe { &raw mut (*self.tally).opened }, 1_u64.wrapping_neg());
+    }
+
+    /// Counts the end of one whose opening nobody saw.
+    #[inline(always)]
+    pub fn add_closed_adopted(&self) {
+        // SAFETY: as above.
+        self.add(unsafe { &raw mut (*self.tally).closed_adopted }, 1);
+    }
+
+    /// Counts the end of one that was open so long.
+    #[inline(always)]
+    pub fn add_lifetime(&self, lifetime_ns: u64) {
+        let bucket = lifetime_bucket(lifetime_ns);
+        // SAFETY: as above, and `lifetime_bucket` stays below its length.
+        self.add(unsafe { (&raw mut (*self.tally).lifetimes).cast::<u64>().add(bucket) }, 1);
+        // Two processors may race here; the loser's value is lost, which the next long one mends.
+        // SAFETY: the pointer is a live map value.
+        unsafe {
+            if (*self.tally).longest_ns < lifetime_ns {
+                (*self.tally).longest_ns = lifetime_ns;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add(&self, counter: *mut u64, amount: u64) {
+        if self.is_alone {
+            // A locked addition waits for all that the processor has still to write.
+            // SAFETY: the pointer is a live map value.
+            unsafe { counter.write_volatile(counter.read_volatile().wrapping_add(amount)) };
+        } else {
+            add(counter, amount);
+        }
     }
 }
 
-/// Where this processor counts what happens to sockets of a call site.
+/// Counts one more socket that a pass has found, for that call site.
 #[inline(always)]
-pub fn tally_of(callsite: u32) -> Option<*mut Tally> {
-    let site = CALLSITES.get_ptr_mut(callsite)?;
-    // SAFETY: the pointer is a live map value; user space may write the field at any time.
-    match unsafe { (&raw const (*site).tallies).read_volatile() } {
-        // SAFETY: as above.
-        0 => Some(unsafe { &raw mut (*site).tally }),
-        own => TALLIES.get_ptr_mut(own as u32),
+pub fn count_opened(callsite: u32) {
+    if let Some(counters) = Counters::of(callsite, Company::Interrupted) {
+        counters.add_opened();
     }
 }
 

@@ -1,16 +1,17 @@
 //! The two facts that every hook reports: a socket was opened, a socket was closed.
 
 use crate::{
-    callsites, clock,
+    callsites::{self, Company, Counters},
+    clock,
     constants::enabled,
     kernel::Task,
-    maps::{add, count_lost},
+    maps::count_lost,
     memory::cleared,
     records::{self, Entry, Life},
     tree,
 };
 use core::hint::cold_path;
-use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, setup_flags};
+use leaktrace_common::{Direction, SocketRecord, record_flags, setup_flags};
 
 /// Which of the programs on one hook is running.
 ///
@@ -18,12 +19,22 @@ use leaktrace_common::{Direction, SocketRecord, lifetime_bucket, record_flags, s
 /// program for whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
 /// kernel/trace/bpf_trace.c. There, a twin with a guard of its own stands beside each opening hook, and whichever runs
 /// first does the work.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Twin {
+    /// The only one, where none is skipped.
+    Alone,
     /// The one that is always there.
     First,
     /// The one that is there where programs may be skipped.
     Second,
+}
+
+impl Twin {
+    /// The one that is always there, of hooks that one of [`setup_flags`] gives two.
+    #[inline(always)]
+    pub fn first(two: u32) -> Self {
+        if enabled(two) { Self::First } else { Self::Alone }
+    }
 }
 
 /// A process has opened `sk`, and the hook runs in that process's own context.
@@ -42,7 +53,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     let by_twin = if matches!(twin, Twin::Second) { record_flags::BY_SECOND_TWIN } else { 0 };
     // A connect has yet to send its first segment.
     let now_ns = if matches!(direction, Direction::Accept) { clock::nearly_now_ns(sk) } else { clock::now_ns() };
-    if enabled(setup_flags::TWINS) && is_recorded(sk, tid, by_twin) {
+    if twin != Twin::Alone && is_recorded(sk, tid, by_twin) {
         return;
     }
     let callsite = callsites::current(task, tgid, direction, twin, now_ns);
@@ -58,7 +69,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
         Entry::Made => {}
         Entry::Over(earlier) => {
             cold_path();
-            count_closed(&earlier, now_ns);
+            count_closed(&earlier, now_ns, Company::Interrupted);
         }
         Entry::Refused => {
             cold_path();
@@ -66,7 +77,11 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
             return;
         }
     }
-    callsites::count_opened(callsite);
+    // One that runs twice may count the same while the other is preempted; nothing else that opens does.
+    let company = if twin == Twin::Alone { Company::Alone } else { Company::Interrupted };
+    if let Some(counters) = Counters::of(callsite, company) {
+        counters.add_opened();
+    }
 }
 
 /// Whether the other twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
@@ -99,36 +114,27 @@ pub fn closed(sk: u64, end: End) {
     let Some(record) = records::of(sk) else {
         return;
     };
-    let now_ns = match end {
-        End::Call => clock::now_ns(),
-        End::LastSegment => clock::nearly_now_ns(sk),
+    // The kernel destroys sockets with softirqs off (`inet_csk_destroy_sock` and all who call it), calls run with them on.
+    let (now_ns, company) = match end {
+        End::Call => (clock::now_ns(), Company::Interrupted),
+        End::LastSegment if enabled(setup_flags::REALTIME) => (clock::nearly_now_ns(sk), Company::Interrupted),
+        End::LastSegment => (clock::nearly_now_ns(sk), Company::Alone),
     };
     if let Some(life) = records::vacate(record) {
-        count_closed(&life, now_ns);
+        count_closed(&life, now_ns, company);
     }
 }
 
 /// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.
 #[inline(always)]
-pub fn count_closed(life: &Life, now_ns: u64) {
-    let Some(tally) = callsites::tally_of(life.callsite) else {
+pub fn count_closed(life: &Life, now_ns: u64, company: Company) {
+    let Some(counters) = Counters::of(life.callsite, company) else {
         return;
     };
     if life.flags & record_flags::ADOPTED != 0 {
         cold_path();
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*tally).closed_adopted }, 1);
+        counters.add_closed_adopted();
         return;
     }
-    let lifetime_ns = now_ns.saturating_sub(life.opened_ns);
-    let bucket = lifetime_bucket(lifetime_ns);
-    // SAFETY: the pointer is a live map value and `lifetime_bucket` stays below its length.
-    add(unsafe { (&raw mut (*tally).lifetimes).cast::<u64>().add(bucket) }, 1);
-    // Two processors may race here; the loser's value is lost, which the next long one mends.
-    // SAFETY: the pointer is a live map value.
-    unsafe {
-        if (*tally).longest_ns < lifetime_ns {
-            (*tally).longest_ns = lifetime_ns;
-        }
-    }
+    counters.add_lifetime(now_ns.saturating_sub(life.opened_ns));
 }

@@ -6,13 +6,13 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use leaktrace_common::Direction;
+use leaktrace_common::{Direction, setup_flags};
 
 /// `int tcp_connect(struct sock *sk)`, in the caller's context.
 #[fentry(function = "tcp_connect")]
 #[inline(always)]
 pub fn fe_connect(ctx: FEntryContext) -> i32 {
-    connected(&ctx, Twin::First)
+    connected(&ctx, Twin::first(setup_flags::TWINS))
 }
 
 /// See [`Twin`].
@@ -46,7 +46,7 @@ pub fn fe_close(ctx: FEntryContext) -> i32 {
 pub fn fe_graft(ctx: FEntryContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     if let Some(sk) = tcp_behind(sk as u64) {
-        opened(sk, Direction::Accept, Twin::First);
+        opened(sk, Direction::Accept, Twin::Alone);
     }
     0
 }
@@ -71,7 +71,7 @@ pub fn fx_accept_2(ctx: FExitContext) -> i32 {
 #[inline(always)]
 fn accepted(sk: u64) -> i32 {
     if sk != 0 {
-        opened(sk, Direction::Accept, Twin::First);
+        opened(sk, Direction::Accept, Twin::Alone);
     }
     0
 }

@@ -13,7 +13,7 @@ use leaktrace_common::Direction;
 #[kprobe(function = "tcp_connect")]
 #[inline(always)]
 pub fn kp_connect(ctx: ProbeContext) -> u32 {
-    opened(ctx.arg(0).unwrap_or(0), Direction::Connect, Twin::First);
+    opened(ctx.arg(0).unwrap_or(0), Direction::Connect, Twin::Alone);
     0
 }
 
@@ -31,7 +31,7 @@ pub fn kp_close(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 pub fn kp_graft(ctx: ProbeContext) -> u32 {
     if let Some(sk) = tcp_behind(ctx.arg(0).unwrap_or(0)) {
-        opened(sk, Direction::Accept, Twin::First);
+        opened(sk, Direction::Accept, Twin::Alone);
     }
     0
 }
@@ -42,7 +42,7 @@ pub fn kp_graft(ctx: ProbeContext) -> u32 {
 pub fn kr_accept(ctx: RetProbeContext) -> u32 {
     let sk: u64 = ctx.ret();
     if sk != 0 {
-        opened(sk, Direction::Accept, Twin::First);
+        opened(sk, Direction::Accept, Twin::Alone);
     }
     0
 }

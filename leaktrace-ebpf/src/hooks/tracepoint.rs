@@ -19,7 +19,7 @@ use leaktrace_common::{Direction, TcpState, setup_flags};
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn tp_state(ctx: BtfTracePointContext) -> i32 {
-    state_changed(&ctx, Twin::First)
+    state_changed(&ctx, Twin::first(setup_flags::TRACEPOINT_TWINS))
 }
 
 /// See [`Twin`].
@@ -98,7 +98,7 @@ struct CallEnd {
 pub fn tp_accepted(ctx: TracePointContext) -> u32 {
     let end: *const CallEnd = ctx.as_ptr().cast();
     // SAFETY: the context is that structure, and the verifier checks the load.
-    accepted(unsafe { (*end).result }, Twin::First);
+    accepted(unsafe { (*end).result }, Twin::Alone);
     // The event itself is for nobody.
     0
 }
@@ -108,7 +108,7 @@ pub fn tp_accepted(ctx: TracePointContext) -> u32 {
 #[btf_tracepoint(function = "sys_exit")]
 #[inline(always)]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
-    call_returned(&ctx, Twin::First)
+    call_returned(&ctx, Twin::first(setup_flags::TRACEPOINT_TWINS))
 }
 
 /// See [`Twin`].

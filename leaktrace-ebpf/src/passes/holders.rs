@@ -3,11 +3,11 @@
 
 use super::{Meta, row, shown, write_row};
 use crate::{
-    callsites::{UNKNOWN, count_opened, of_holder, tally_of},
+    callsites::{Company, Counters, UNKNOWN, count_opened, of_holder},
     constants::{enabled, offset},
     hooks::tcp_behind,
     kernel::{Address, Fields, Pointer, Typed},
-    maps::{HOLDING, ROW, SETTINGS, add},
+    maps::{HOLDING, ROW, SETTINGS},
     memory::{clear, cleared},
     records, tree,
 };
@@ -221,9 +221,8 @@ fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
     if enabled(setup_flags::TREE) && tree::contains(holding.tgid) {
         record.flags |= record_flags::IN_TREE;
     }
-    if let Some(tally) = tally_of(UNKNOWN) {
-        // SAFETY: the pointer is a live map value.
-        add(unsafe { &raw mut (*tally).opened }, 1_u64.wrapping_neg());
+    if let Some(counters) = Counters::of(UNKNOWN, Company::Interrupted) {
+        counters.take_opened();
     }
     count_opened(callsite);
 }

@@ -6,7 +6,7 @@ use super::{
     row, shown,
 };
 use crate::{
-    callsites::{UNKNOWN, count_opened},
+    callsites::{Company, UNKNOWN, count_opened},
     constants::{enabled, offset},
     kernel::{Fields, Typed},
     lifecycle::{End, closed, count_closed},
@@ -108,7 +108,7 @@ fn record_of<'a>(
         }
         // Another socket lives at this address now, and the end of the one before was not heard.
         if let Some(life) = records::vacate(record) {
-            count_closed(&life, settings.now_ns);
+            count_closed(&life, settings.now_ns, Company::Interrupted);
         }
     }
     let unkept = unkept.write(cleared());

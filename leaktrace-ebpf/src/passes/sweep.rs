@@ -3,6 +3,7 @@
 
 use super::records::Context;
 use crate::{
+    callsites::Company,
     lifecycle::count_closed,
     maps::{SETTINGS, count_lost},
     records,
@@ -38,7 +39,7 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
         && record.opened_ns < settings.sweep_before_ns
         && let Some(life) = records::remove(sk, record)
     {
-        count_closed(&life, settings.now_ns);
+        count_closed(&life, settings.now_ns, Company::Interrupted);
         count_lost!(stale_records);
     }
     0

@@ -7,6 +7,7 @@ use super::{
     placeholders,
     preemption::Preemption,
 };
+use crate::host::KernelRelease;
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
 use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -69,7 +70,12 @@ pub struct LoadOptions {
 }
 
 /// Loads the object; nothing is attached yet.
-pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadOptions) -> Result<Ebpf, StartError> {
+pub fn load(
+    facts: &KernelFacts,
+    btf: &Btf,
+    release: &KernelRelease,
+    options: &LoadOptions,
+) -> Result<Ebpf, StartError> {
     if OBJECT.is_empty() {
         return Err(StartError::NoKernelObject);
     }
@@ -86,10 +92,8 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
         (setup.sample_one_in, setup.sample_above) = (one_in.get(), above_per_s);
         rated_processes = MAX_RATED;
     }
-    if Preemption::of_running_kernel() == Preemption::Anywhere {
-        setup.flags |= setup_flags::TWINS;
-    }
-    if release >= EXCHANGES {
+    setup.flags |= Preemption::of_running_kernel().setup_flags(release);
+    if release.version >= EXCHANGES {
         setup.flags |= setup_flags::EXCHANGE;
     }
     if options.tree {
@@ -97,7 +101,7 @@ pub fn load(facts: &KernelFacts, btf: &Btf, release: (u32, u32), options: &LoadO
     }
     let (tree_processes, left_bytes) = if options.tree { (MAX_TREE, LEFT_BYTES) } else { (1, SMALLEST_RING) };
     let mut object = OBJECT.to_vec();
-    if release >= ALLOCATES_SAFELY {
+    if release.version >= ALLOCATES_SAFELY {
         add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
         add_map_flags(&mut object, "CALLSITE_INDEX", NO_PREALLOC);
         add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);

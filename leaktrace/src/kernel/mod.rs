@@ -119,7 +119,7 @@ impl Tracer {
             log_level: options.log_level,
             tree: options.tree.is_some(),
         };
-        let mut ebpf = load::load(&facts, &btf, release.version, &load_options)?;
+        let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
         sampler::load(&mut ebpf, &btf)?;
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;

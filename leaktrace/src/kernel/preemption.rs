@@ -5,6 +5,7 @@
 
 use super::hooks::HookKind;
 use crate::host::KernelRelease;
+use leaktrace_common::setup_flags;
 use std::fs;
 
 /// Since when tracepoints are preemptible: after 6.18, where no program was ever skipped.
@@ -15,8 +16,10 @@ const TRACEPOINTS: (u32, u32) = (6, 19);
 pub enum Preemption {
     /// Only where it asks to be.
     Voluntary,
-    /// Anywhere.
+    /// Anywhere but in interrupts, softirqs and where those are off.
     Anywhere,
+    /// In softirqs, too (PREEMPT_RT).
+    Realtime,
 }
 
 impl Preemption {
@@ -32,6 +35,9 @@ impl Preemption {
     /// lookup for each new socket.
     fn from(build: &str, mode: Option<&str>) -> Self {
         let chosen = mode.and_then(|mode| mode.split_once('(')?.1.split(')').next());
+        if build.split_whitespace().any(|word| word == "PREEMPT_RT") {
+            return Self::Realtime;
+        }
         match chosen {
             Some("none" | "voluntary") => Self::Voluntary,
             Some(_) => Self::Anywhere,
@@ -47,7 +53,15 @@ impl Preemption {
             HookKind::Kprobe => false,
             HookKind::Tracepoint => release.version >= TRACEPOINTS,
         };
-        preemptible && self == Self::Anywhere
+        preemptible && self != Self::Voluntary
+    }
+
+    /// What of it the kernel side must know.
+    pub fn setup_flags(self, release: &KernelRelease) -> u32 {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        flag(self.skips(HookKind::Fentry, release), setup_flags::TWINS)
+            | flag(self.skips(HookKind::Tracepoint, release), setup_flags::TRACEPOINT_TWINS)
+            | flag(self == Self::Realtime, setup_flags::REALTIME)
     }
 }
 
@@ -70,7 +84,7 @@ mod tests {
     #[test]
     fn a_build_that_may_preempt_is_taken_for_one_that_does() {
         assert_eq!(Preemption::from("#1 SMP PREEMPT_DYNAMIC @0", None), Preemption::Anywhere);
-        assert_eq!(Preemption::from("#1 SMP PREEMPT_RT Debian", None), Preemption::Anywhere);
+        assert_eq!(Preemption::from("#1 SMP PREEMPT_RT Debian", None), Preemption::Realtime);
         assert_eq!(Preemption::from("#1 SMP Debian 5.10.262-1", None), Preemption::Voluntary);
         assert_eq!(Preemption::from("", Some("no brackets")), Preemption::Voluntary);
     }
@@ -82,6 +96,16 @@ mod tests {
         assert!(!skips(HookKind::Kprobe, release(7, 2)));
         assert!(!skips(HookKind::Tracepoint, release(6, 18)));
         assert!(skips(HookKind::Tracepoint, release(7, 2)));
+        assert!(skips(HookKind::Fentry, release(6, 18)));
         assert!(!Preemption::Voluntary.skips(HookKind::Fentry, &release(7, 2)));
+    }
+
+    #[test]
+    fn the_kernel_side_is_told_which_hooks_are_skipped() {
+        use setup_flags::{REALTIME, TRACEPOINT_TWINS, TWINS};
+        assert_eq!(Preemption::Voluntary.setup_flags(&release(7, 2)), 0);
+        assert_eq!(Preemption::Anywhere.setup_flags(&release(6, 18)), TWINS);
+        assert_eq!(Preemption::Anywhere.setup_flags(&release(7, 2)), TWINS | TRACEPOINT_TWINS);
+        assert_eq!(Preemption::Realtime.setup_flags(&release(6, 18)), TWINS | REALTIME);
     }
 }
