@@ -113,19 +113,32 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
     Entry::Refused
 }
 
-/// Makes a record for a socket that a pass found without one; false where a hook was faster, or the table is full.
+/// What became of a pass's wish to make the record of a socket that it found without one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// It has done so.
+    Made,
+    /// A hook was faster, or is about to be.
+    Beaten,
+    /// There is no room.
+    Refused,
+}
+
+/// Makes a record for a socket that a pass found without one.
 #[inline(always)]
-pub fn adopt(sk: u64, record: &SocketRecord) -> bool {
-    match at(sk) {
-        Some(place) => {
-            let is_ours = take(place, VACANT);
-            if is_ours {
-                move_in(place, record);
-            }
-            is_ours
-        }
-        None => SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)).is_ok(),
+pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
+    let Some(place) = at(sk) else {
+        return match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
+            Ok(()) => Adoption::Made,
+            Err(EXISTS) => Adoption::Beaten,
+            Err(_) => Adoption::Refused,
+        };
+    };
+    if !take(place, VACANT) {
+        return Adoption::Beaten;
     }
+    move_in(place, record);
+    Adoption::Made
 }
 
 /// The socket of a record is closed: what is to be counted, unless somebody else was faster.

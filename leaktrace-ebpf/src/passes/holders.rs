@@ -9,7 +9,8 @@ use crate::{
     kernel::{Address, Fields, Pointer, Typed},
     maps::{HOLDING, ROW, SETTINGS},
     memory::{clear, cleared},
-    records, tree,
+    records::{self, Adoption},
+    tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
@@ -200,7 +201,7 @@ fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> 
         record.flags |= record_flags::CONNECTED;
     }
     record.observe(seen, ticks_from_ns(settings.now_ns));
-    if !records::adopt(sk, &record) {
+    if records::adopt(sk, &record) != Adoption::Made {
         return false;
     }
     count_opened(UNKNOWN);

@@ -12,7 +12,7 @@ use crate::{
     lifecycle::{End, closed, count_closed},
     maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
-    records,
+    records::{self, Adoption},
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
@@ -90,7 +90,8 @@ fn cookie(sk: Typed) -> u64 {
     cookie
 }
 
-/// The socket's record; a fresh one for a socket that has none, in `unkept` where the table is full.
+/// The socket's record; a fresh one for a socket that has none, in `unkept` where the table is full, or a hook
+/// is just making it.
 #[inline(always)]
 fn record_of<'a>(
     address: u64,
@@ -116,15 +117,19 @@ fn record_of<'a>(
     unkept.cookie_low = cookie_low;
     unkept.callsite = UNKNOWN;
     unkept.flags = record_flags::ADOPTED;
-    if records::adopt(address, unkept) {
-        totals.adopted += 1;
-        count_opened(UNKNOWN);
+    match records::adopt(address, unkept) {
+        Adoption::Made => {
+            totals.adopted += 1;
+            count_opened(UNKNOWN);
+        }
+        Adoption::Beaten => {}
+        Adoption::Refused => {
+            totals.unattributed += 1;
+            return unkept;
+        }
     }
     match records::of(address) {
         Some(record) => record,
-        None => {
-            totals.unattributed += 1;
-            unkept
-        }
+        None => unkept,
     }
 }
