@@ -65,6 +65,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     let (memory, said) = watch(&mut tracer, &mut load, options.span)?;
     // While the load still has the namespace, and what it leaked.
     let kernel = Kernel::of_process(load.running.id())?;
+    let cpu = tracer.cpu()?;
     thread::sleep(SETTLING);
     tracer.interrupt()?;
     let status = tracer.wait_for_end(PATIENCE)?;
@@ -78,8 +79,11 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     if seen.foreign > 0 {
         println!("{:<12}{} call sites of other programs were seen meanwhile, and named", "", seen.foreign);
     }
+    let share = |span: Duration| 100.0 * span.as_secs_f64() / options.span.as_secs_f64();
+    println!("processor  {:.2} % of a core in user space, {:.2} % in the kernel", share(cpu.user), share(cpu.system));
     print_found(found, &seen);
     Ok(json!({
+        "user_cpu_percent": share(cpu.user), "system_cpu_percent": share(cpu.system),
         "seconds": options.span.as_secs_f64(), "leak_every_s": options.leak_every.as_secs_f64(), "load": said,
         "memory": memory, "kernel": kernel.to_json(), "leaktrace": seen.to_json(), "health": report["health"],
         "leak_found_after_s": found.map(|span| span.as_secs_f64()),
@@ -199,21 +203,23 @@ fn print(said: &Value, kernel: &Kernel, seen: &Seen, report: &Value, options: &O
     );
     println!(
         "opened     leaktrace {} connects, {} accepts; the kernel {} and {}; difference {} and {}",
-        seen.connects,
-        seen.accepts,
+        seen.connects.opened,
+        seen.accepts.opened,
         kernel.active,
         kernel.passive,
-        signed(seen.connects, kernel.active),
-        signed(seen.accepts, kernel.passive)
+        signed(seen.connects.opened, kernel.active),
+        signed(seen.accepts.opened, kernel.passive)
     );
-    println!(
-        "balance    {} opened = {} closed + {} open, difference {}; {} more are of unknown origin",
-        seen.opened(),
-        seen.closed,
-        seen.open,
-        seen.imbalance(),
-        seen.open_unknown
-    );
+    for (name, side) in [("connects", seen.connects), ("accepts", seen.accepts)] {
+        println!(
+            "{name:<11}{} opened = {} closed + {} open, difference {}",
+            side.opened,
+            side.closed,
+            side.open,
+            side.imbalance()
+        );
+    }
+    println!("unknown    {} open ones of the load are of unknown origin", seen.open_unknown);
     println!("lost       {}", report["health"]["lost"]);
 }
 

@@ -42,17 +42,35 @@ impl Kernel {
     }
 }
 
-/// What leaktrace says of one process's sockets.
+/// One end of all connections: the sockets that one way of opening made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Connects whose call site is known.
-    pub connects: u64,
-    /// The same for accepts.
-    pub accepts: u64,
+pub struct Side {
+    /// Opened at a call site that is known.
+    pub opened: u64,
     /// Closed, of those; counted by the hooks as well.
     pub closed: u64,
     /// Open, of those: counted by the last pass over the kernel's sockets, not by the hooks.
     pub open: u64,
+}
+
+impl Side {
+    /// By how much what was opened is more than what is accounted for.
+    pub fn imbalance(&self) -> i128 {
+        i128::from(self.opened) - i128::from(self.closed) - i128::from(self.open)
+    }
+
+    fn to_json(self) -> Value {
+        json!({ "opened": self.opened, "closed": self.closed, "open": self.open })
+    }
+}
+
+/// What leaktrace says of one process's sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// By connect.
+    pub connects: Side,
+    /// By accept.
+    pub accepts: Side,
     /// Open sockets whose opening nobody saw.
     pub open_unknown: u64,
     /// Call sites that are said to grow and do not leak.
@@ -71,36 +89,26 @@ impl Seen {
                 continue;
             }
             let figure = |name: &str| site[name].as_u64().unwrap_or_default();
-            match site["direction"].as_str() {
-                Some("connect") => seen.connects += figure("opened"),
-                Some("accept") => seen.accepts += figure("opened"),
+            let side = match site["direction"].as_str() {
+                Some("connect") => &mut seen.connects,
+                Some("accept") => &mut seen.accepts,
                 _ => {
                     seen.open_unknown += figure("open");
                     continue;
                 }
-            }
-            seen.closed += figure("closed");
-            seen.open += figure("open");
+            };
+            side.opened += figure("opened");
+            side.closed += figure("closed");
+            side.open += figure("open");
             seen.others_growing += u64::from(site["growing"] == true && !leaks(site));
         }
         seen
     }
 
-    /// Both directions.
-    pub fn opened(&self) -> u64 {
-        self.connects + self.accepts
-    }
-
-    /// By how much what was opened is more than what is accounted for.
-    pub fn imbalance(&self) -> i128 {
-        i128::from(self.opened()) - i128::from(self.closed) - i128::from(self.open)
-    }
-
     /// As in the JSON of the benchmark.
     pub fn to_json(self) -> Value {
         json!({
-            "connects": self.connects, "accepts": self.accepts, "closed": self.closed, "open": self.open,
-            "open_unknown": self.open_unknown, "others_growing": self.others_growing, "foreign_callsites": self.foreign,
+            "connects": self.connects.to_json(), "accepts": self.accepts.to_json(), "open_unknown": self.open_unknown, "others_growing": self.others_growing, "foreign_callsites": self.foreign,
         })
     }
 }
@@ -141,8 +149,10 @@ mod tests {
     #[test]
     fn counts_are_those_of_one_process_and_a_lost_close_shows() {
         let seen = Seen::of(&report(), 7);
-        assert_eq!((seen.connects, seen.accepts, seen.closed, seen.open, seen.open_unknown), (105, 90, 187, 7, 3));
-        assert_eq!((seen.opened(), seen.imbalance(), seen.others_growing, seen.foreign), (195, 1, 0, 1));
+        assert_eq!(seen.connects, Side { opened: 105, closed: 99, open: 6 });
+        assert_eq!(seen.accepts, Side { opened: 90, closed: 88, open: 1 });
+        assert_eq!((seen.connects.imbalance(), seen.accepts.imbalance()), (0, 1));
+        assert_eq!((seen.open_unknown, seen.others_growing, seen.foreign), (3, 0, 1));
         assert_eq!(Seen::of(&report(), 8).others_growing, 1);
     }
 
