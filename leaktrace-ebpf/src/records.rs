@@ -6,8 +6,8 @@
 //!
 //! Hooks and passes on other processors want the same record at a time: a pass adopts a socket whose accept is just returning, or
 //! takes away a record that an open is moving into. So whoever changes what a record is of ([`SocketRecord::opened_ns`]) does it
-//! in one step ([`exchange`], 5.12), and of two only one has its way. Before 5.12 there is no such step, and within some hundred
-//! nanoseconds of each other a pass may overwrite an open.
+//! in one step ([`exchange`], 5.12), and of two only one has its way. Before 5.12 there is no such step, and between its
+//! look and its change a pass may overwrite an open.
 
 use crate::{
     constants::enabled,
@@ -23,8 +23,8 @@ const VACANT: u64 = 0;
 /// The same of one that somebody is changing right now. All else is the time of an open.
 const TAKEN: u64 = 1;
 
-/// How often a hook asks for a record that a pass has taken. Each time is some 50 ns or more, and what a pass does meanwhile a few
-/// stores, or the removal of an entry.
+/// How often a hook asks for a record that a pass has taken. Each time is a look-up, and what a pass does meanwhile a few stores, or
+/// the removal of an entry.
 const ATTEMPTS: u32 = 32;
 
 /// `-EEXIST`, of an insertion.

@@ -108,7 +108,8 @@ impl Seen {
     /// As in the JSON of the benchmark.
     pub fn to_json(self) -> Value {
         json!({
-            "connects": self.connects.to_json(), "accepts": self.accepts.to_json(), "open_unknown": self.open_unknown, "others_growing": self.others_growing, "foreign_callsites": self.foreign,
+            "connects": self.connects.to_json(), "accepts": self.accepts.to_json(), "open_unknown": self.open_unknown,
+            "others_growing": self.others_growing, "foreign_callsites": self.foreign,
         })
     }
 }
