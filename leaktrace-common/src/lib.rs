@@ -8,6 +8,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod callsite;
+pub mod conditions;
 mod offsets;
 mod opaque;
 pub mod placeholder;
@@ -30,7 +31,7 @@ pub use record::{Observed, SocketRecord, record_flags};
 pub use row::{HolderRow, HoldersProgress, PauseRow, ProcessRow, SocketRow, row_flags, row_kind};
 pub use settings::{Clock, Losses, PassSettings, PassTotals, Setup, SetupWide, emit, setup_flags};
 pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
-pub use state::{Direction, TcpState};
+pub use state::{Direction, States, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};
 pub use tree::{LeftRow, MAX_TREE, TreeExec, TreeProcess};
 pub use verdict::{Severity, Verdict, Verdicts};

@@ -1,6 +1,9 @@
 //! One open socket as the kernel side remembers it, and how its history moves on.
 
-use crate::{TcpState, Ticks};
+use crate::{
+    States, Ticks,
+    conditions::{at_least, at_least_zero, choose, differs, less_at_most, not, only},
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bits of [`SocketRecord::flags`].
@@ -42,7 +45,7 @@ pub struct SocketRecord {
     pub direction: u8,
     /// [`record_flags`].
     pub flags: u8,
-    /// [`TcpState`] at the last pass, raw.
+    /// [`crate::TcpState`] at the last pass, raw.
     pub state: u8,
     #[doc(hidden)]
     pub _pad: u8,
@@ -75,7 +78,7 @@ const _: () = assert!(size_of::<SocketRecord>() == 64);
 /// What one look at a socket finds, as far as its history is concerned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observed {
-    /// Raw [`TcpState`].
+    /// Raw [`crate::TcpState`].
     pub state: u8,
     /// Next byte the application will read.
     pub copied_seq: u32,
@@ -95,24 +98,22 @@ impl Observed {
     /// Works out what of both queues is payload: the distance of the sequence numbers, less SYN and FIN, which take one
     /// each. `peer_fin` is 1 once the peer's FIN has arrived, else 0.
     #[inline(always)]
-    pub const fn with_payload(self, peer_fin: u32) -> Self {
-        let state = TcpState::from_raw(self.state);
-        let handshaken = !matches!(state, TcpState::SynSent | TcpState::SynReceived);
+    pub fn with_payload(self, peer_fin: u32) -> Self {
+        let handshaken = not(States::HANDSHAKE.has(self.state));
         // In SYN_SENT the SYN itself stands in the send queue, after a reset nothing in it can be sent any more.
-        let sendable = handshaken && !matches!(state, TcpState::Closed);
-        let own_fin: u32 = if state.has_sent_fin() { 1 } else { 0 };
+        let sendable = not(States::HANDSHAKE.or(States::CLOSED).has(self.state));
+        let own_fin = States::FIN_SENT.has(self.state);
         // The FIN leaves the receive queue with the last read, so the queue may already be without it.
-        let unread = distance(self.copied_seq, self.rcv_nxt).saturating_sub(peer_fin);
-        let unsent = distance(self.snd_una, self.write_seq).saturating_sub(own_fin);
-        Self { rx_payload: if handshaken { unread } else { 0 }, tx_payload: if sendable { unsent } else { 0 }, ..self }
+        let unread = less_at_most(distance(self.copied_seq, self.rcv_nxt), peer_fin.into()) as u32;
+        let unsent = less_at_most(distance(self.snd_una, self.write_seq), own_fin.into()) as u32;
+        Self { rx_payload: only(handshaken, unread), tx_payload: only(sendable, unsent), ..self }
     }
 }
 
 /// From one sequence number to another. A distance below zero is a race, not four gigabytes.
 #[inline(always)]
-const fn distance(from: u32, to: u32) -> u32 {
-    let distance = to.wrapping_sub(from);
-    if distance > i32::MAX as u32 { 0 } else { distance }
+fn distance(from: u32, to: u32) -> u64 {
+    at_least_zero(to.wrapping_sub(from) as i32).into()
 }
 
 impl SocketRecord {
@@ -123,38 +124,31 @@ impl SocketRecord {
     #[inline(always)]
     pub fn observe(&mut self, seen: &Observed, now: Ticks) {
         let mark = seen.rcv_nxt ^ seen.write_seq.rotate_left(16);
-        let first = self.flags & record_flags::OBSERVED == 0;
-        if first || seen.state != self.state {
-            let opening = first
-                && self.flags & record_flags::ADOPTED == 0
-                && matches!(TcpState::from_raw(seen.state), TcpState::SynSent);
-            // It may have been opened after the pass has read the clock.
-            let opened = crate::ticks_from_ns(self.opened_ns);
-            self.state_since = if opening && now.wrapping_sub(opened) <= Ticks::MAX / 2 { opened } else { now };
-        }
-        if first || self.flags & record_flags::UNREAD == 0 || seen.copied_seq != self.copied_seq {
-            self.unread_since = now;
-        }
-        if first || self.flags & record_flags::UNACKED == 0 || seen.snd_una != self.snd_una {
-            self.unacked_since = now;
-        }
-        if first || mark != self.payload_mark {
-            self.payload_since = now;
-        }
+        let flags = self.flags;
+        let has = |flag: u8| u32::from(flags >> flag.trailing_zeros() & 1);
+        let first = not(has(record_flags::OBSERVED));
+        let opening = first & not(has(record_flags::ADOPTED)) & States::SYN_SENT.has(seen.state);
+        let opened = crate::ticks_from_ns(self.opened_ns);
+        // It may have been opened after the pass has read the clock.
+        let is_past = at_least((Ticks::MAX / 2).into(), now.wrapping_sub(opened).into());
+        let in_state_since = choose(opening & is_past, opened, now);
+        let restart = |since: &mut Ticks, broken: u32, at: Ticks| *since = choose(first | broken, at, *since);
+        restart(&mut self.state_since, differs(seen.state.into(), self.state.into()), in_state_since);
+        let has_read = differs(seen.copied_seq.into(), self.copied_seq.into());
+        restart(&mut self.unread_since, not(has(record_flags::UNREAD)) | has_read, now);
+        let was_heard = differs(seen.snd_una.into(), self.snd_una.into());
+        restart(&mut self.unacked_since, not(has(record_flags::UNACKED)) | was_heard, now);
+        restart(&mut self.payload_since, differs(mark.into(), self.payload_mark.into()), now);
         self.state = seen.state;
         self.copied_seq = seen.copied_seq;
         self.snd_una = seen.snd_una;
         self.payload_mark = mark;
-        self.flags = self.flags & !(record_flags::UNREAD | record_flags::UNACKED) | record_flags::OBSERVED;
-        if seen.rx_payload != 0 {
-            self.flags |= record_flags::UNREAD;
-        }
-        if seen.tx_payload != 0 {
-            self.flags |= record_flags::UNACKED;
-        }
-        if TcpState::from_raw(seen.state).is_connected() {
-            self.flags |= record_flags::CONNECTED;
-        }
+        let set = |flag: u8, condition: u32| (condition << flag.trailing_zeros()) as u8;
+        self.flags = flags & !(record_flags::UNREAD | record_flags::UNACKED)
+            | record_flags::OBSERVED
+            | set(record_flags::UNREAD, at_least(seen.rx_payload.into(), 1))
+            | set(record_flags::UNACKED, at_least(seen.tx_payload.into(), 1))
+            | set(record_flags::CONNECTED, States::CONNECTED.has(seen.state));
     }
 }
 

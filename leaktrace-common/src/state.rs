@@ -1,5 +1,7 @@
 //! Raw kernel codes and what they mean.
 
+use crate::conditions::at_least;
+
 /// A TCP state, from the kernel's number (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TcpState {
@@ -133,6 +135,74 @@ impl Direction {
             Self::Unknown => "unknown",
             Self::Connect => "connect",
             Self::Accept => "accept",
+        }
+    }
+}
+
+/// A set of states. Whether one is in it is told without a branch: see [`crate::conditions`].
+#[derive(Clone, Copy)]
+pub struct States(u32);
+
+impl States {
+    /// Connected both ways.
+    pub const ESTABLISHED: Self = Self::of(&[1]);
+    /// An active open that waits for an answer.
+    pub const SYN_SENT: Self = Self::of(&[2]);
+    /// TCP is done with the socket.
+    pub const CLOSED: Self = Self::of(&[7]);
+    /// The peer has closed, we have not.
+    pub const CLOSE_WAIT: Self = Self::of(&[8]);
+    /// The handshake is not over.
+    pub const HANDSHAKE: Self = Self::of(&[2, 3]);
+    /// The handshake is over and the connection not yet gone: [`TcpState::is_connected`].
+    pub const CONNECTED: Self = Self::of(&[1, 4, 5, 8, 9, 11]);
+    /// Our own FIN has been queued: [`TcpState::has_sent_fin`].
+    pub const FIN_SENT: Self = Self::of(&[4, 9, 11]);
+    /// A descriptor may refer to a connection in it: never LISTEN, TIME_WAIT or a request.
+    pub const OPEN: Self = Self::of(&[1, 2, 3, 4, 5, 7, 8, 9, 11]);
+    /// No connection, or less than a `struct sock` of one: TIME_WAIT, LISTEN, a request.
+    pub const NO_SOCKET: Self = Self::of(&[6, 10, 12]);
+
+    const fn of(states: &[u8]) -> Self {
+        let mut set = 0;
+        let mut place = 0;
+        while place < states.len() {
+            set |= 1 << states[place];
+            place += 1;
+        }
+        Self(set)
+    }
+
+    /// Those in either.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// 1 if the state of that number is in the set, else 0.
+    #[inline(always)]
+    pub fn has(self, raw: u8) -> u32 {
+        self.0 >> (raw & 31) & at_least(31, raw.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_the_states_themselves_say() {
+        for raw in 0..=u8::MAX {
+            let state = TcpState::from_raw(raw);
+            assert_eq!(States::CONNECTED.has(raw), u32::from(state.is_connected()), "{raw}");
+            assert_eq!(States::FIN_SENT.has(raw), u32::from(state.has_sent_fin()), "{raw}");
+            let no_socket = state.is_minisock() || state == TcpState::Listen;
+            assert_eq!(States::NO_SOCKET.has(raw), u32::from(no_socket), "{raw}");
+            assert_eq!(
+                States::HANDSHAKE.has(raw),
+                u32::from(matches!(state, TcpState::SynSent | TcpState::SynReceived)),
+                "{raw}"
+            );
+            assert_eq!(States::CLOSED.has(raw), u32::from(state == TcpState::Closed), "{raw}");
         }
     }
 }

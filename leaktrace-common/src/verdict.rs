@@ -1,6 +1,10 @@
 //! The ten verdicts: which hold for a row, decided once for the kernel and for user space.
 
-use crate::{PassSettings, SocketRow, row_flags, ticks_to_ns};
+use crate::{
+    PassSettings, SocketRow, States,
+    conditions::{at_least, less_at_most, not},
+    row_flags, ticks_to_ns,
+};
 
 /// How bad a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,64 +174,43 @@ impl Verdicts {
     /// bit are a thousand paths (6.1 did not finish within 100 s).
     #[inline(always)]
     pub fn of(row: &SocketRow, limits: &PassSettings) -> Self {
-        let is = |states: u32| states >> (row.state & 31) & 1;
+        let is = |states: States| states.has(row.state);
         let has = |flag: u32| at_least((row.flags & flag).into(), 1);
         let lasts = |span: u32, limit: u32| at_least(span.into(), limit.into());
-        let not = |condition: u32| condition ^ 1;
 
-        let known = at_least(31, row.state.into());
-        let open = is(OPEN_STATES) & known & not(has(row_flags::ORPHAN));
+        let open = is(States::OPEN) & not(has(row_flags::ORPHAN));
         let queued = open & has(row_flags::IN_ACCEPT_QUEUE);
         let held = open & not(has(row_flags::IN_ACCEPT_QUEUE));
-        let flowing = held & is(FLOWING_STATES);
-        let established = held & is(1 << ESTABLISHED);
+        // Payload can wait in a queue.
+        let flowing = held & is(States::CONNECTED);
+        let established = held & is(States::ESTABLISHED);
         let stuck = lasts(row.in_state, limits.stall);
-        let dead = held & is(1 << CLOSED) & has(row_flags::WAS_CONNECTED);
+        let dead = held & is(States::CLOSED) & has(row_flags::WAS_CONNECTED);
         let long = at_least(row.age_ns, limits.threshold_ns);
         // In nanoseconds, for an age in ticks may not fit.
         let waiting_old = at_least(row.age_ns, ticks_to_ns(limits.stall));
         let waits = lasts(row.rx_queue_bytes, 1);
         let unread = flowing & waits & lasts(row.unread, limits.stall);
-        let has_read = at_least(row.bytes_read(), 1);
+        let has_read = at_least(less_at_most(row.bytes_received, row.rx_queue_bytes.into()), 1);
         let unsent = lasts(row.tx_queue_bytes, 1);
         let guarded = has(row_flags::KEEPALIVE) | lasts(row.user_timeout_ms, 1);
         // A socket that was restored (TCP_REPAIR) may have a queue and no count.
         let never_heard = not(at_least(row.bytes_received, 1) | waits);
         let quiet = lasts(row.idle, limits.idle) & not(unsent);
-        let not_half_open = held & not(is(1 << CLOSED) & not(has(row_flags::WAS_CONNECTED)));
+        let not_half_open = held & not(is(States::CLOSED) & not(has(row_flags::WAS_CONNECTED)));
 
         let bit = |condition: u32, verdict: Verdict| condition << verdict as u32;
         Self(
-            bit(held & is(1 << CLOSE_WAIT) & stuck, Verdict::CloseWait)
+            bit(held & is(States::CLOSE_WAIT) & stuck, Verdict::CloseWait)
                 | bit(dead & stuck, Verdict::DeadHeld)
                 | bit(unread & not(has_read), Verdict::NeverRead)
                 | bit(unread & has_read, Verdict::ReadStalled)
                 | bit(flowing & unsent & lasts(row.unacked, limits.stall), Verdict::WriteStalled)
                 | bit(established & never_heard & stuck, Verdict::SilentPeer)
-                | bit(held & is(1 << SYN_SENT) & stuck, Verdict::Connecting)
-                | bit(queued & is(CONNECTED_STATES) & waiting_old, Verdict::NotAccepted)
+                | bit(held & is(States::SYN_SENT) & stuck, Verdict::Connecting)
+                | bit(queued & is(States::CONNECTED) & waiting_old, Verdict::NotAccepted)
                 | bit(established & quiet & not(guarded), Verdict::IdleUnguarded)
                 | bit(not_half_open & long, Verdict::LongLived),
         )
     }
-}
-
-const ESTABLISHED: u32 = 1;
-const SYN_SENT: u32 = 2;
-const CLOSED: u32 = 7;
-const CLOSE_WAIT: u32 = 8;
-
-/// ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT, LAST_ACK, CLOSING: the handshake is over, the end has not come.
-const CONNECTED_STATES: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
-/// States in which payload can wait in a queue.
-const FLOWING_STATES: u32 = CONNECTED_STATES;
-/// Those, and SYN_SENT, SYN_RECEIVED, CLOSED: a descriptor may refer to it. Never LISTEN, TIME_WAIT or a request.
-const OPEN_STATES: u32 = CONNECTED_STATES | 1 << 2 | 1 << 3 | 1 << 7;
-
-/// 1 if `value` is at least `limit`, else 0, for any two numbers and without a branch: what a subtraction borrows.
-#[inline(always)]
-fn at_least(value: u64, limit: u64) -> u32 {
-    let borrow = (!value & limit) | ((!value | limit) & value.wrapping_sub(limit));
-    // The compiler would turn the sign back into a comparison, which this target can only branch on.
-    (crate::opaque(!borrow) >> 63) as u32
 }

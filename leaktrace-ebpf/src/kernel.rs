@@ -3,10 +3,10 @@
 use crate::constants::{enabled, offset, setup};
 use aya_ebpf::bindings::task_struct;
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
-    generated::bpf_task_pt_regs,
+    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf,
+    generated::{bpf_probe_read_kernel, bpf_task_pt_regs},
 };
-use core::arch::asm;
+use core::{arch::asm, ffi::c_void, mem::MaybeUninit};
 use leaktrace_common::{placeholder::RDONLY_CAST_CALL, setup_flags};
 
 /// Address families (include/linux/socket.h).
@@ -100,9 +100,13 @@ pub struct Address(pub u64);
 impl Fields for Address {
     #[inline(always)]
     fn read<T: Copy + Default>(self, offset: usize) -> T {
-        let field = self.0.wrapping_add(offset as u64) as *const T;
-        // SAFETY: the helper checks the address itself.
-        unsafe { bpf_probe_read_kernel(field) }.unwrap_or_default()
+        let field = self.0.wrapping_add(offset as u64) as *const c_void;
+        let mut value = MaybeUninit::<T>::uninit();
+        // Its answer needs no look: it clears what it cannot fill (`bpf_probe_read_kernel_common`, kernel/trace/bpf_trace.c, 5.5).
+        // SAFETY: the helper checks the address itself, and the value is that long.
+        unsafe { bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, field) };
+        // SAFETY: the types that are read are numbers only, for which any bytes are a value.
+        unsafe { value.assume_init() }
     }
 }
 

@@ -111,16 +111,17 @@ pub fn closed_by_caller(sk: u64, end: End) {
 /// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
 #[inline(always)]
 pub fn closed(sk: u64, end: End) {
-    let Some(record) = records::of(sk) else {
-        return;
-    };
+    let Some(record) = records::at(sk) else { return };
+    let Some(life) = Life::of(record) else { return };
     // The kernel destroys sockets with softirqs off (`inet_csk_destroy_sock` and all who call it), calls run with them on.
     let (now_ns, company) = match end {
         End::Call => (clock::now_ns(), Company::Interrupted),
-        End::LastSegment if enabled(setup_flags::REALTIME) => (clock::nearly_now_ns(sk), Company::Interrupted),
-        End::LastSegment => (clock::nearly_now_ns(sk), Company::Alone),
+        End::LastSegment => {
+            let is_interrupted = enabled(setup_flags::REALTIME);
+            (clock::nearly_now_ns(sk), if is_interrupted { Company::Interrupted } else { Company::Alone })
+        }
     };
-    if let Some(life) = records::vacate(record) {
+    if records::vacate(record, &life) {
         count_closed(&life, now_ns, company);
     }
 }

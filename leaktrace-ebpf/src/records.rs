@@ -23,9 +23,10 @@ const VACANT: u64 = 0;
 /// The same of one that somebody is changing right now. All else is the time of an open.
 const TAKEN: u64 = 1;
 
-/// How often a hook asks for a record that a pass has taken. Each time is a look-up, and what a pass does meanwhile a few stores, or
-/// the removal of an entry.
-const ATTEMPTS: u32 = 32;
+/// How often a hook asks for a record that a pass has taken, before it tries to make one and in each round of that. Each time is a
+/// look-up, and what a pass does meanwhile a few stores, or the removal of an entry.
+const ATTEMPTS: u32 = 16;
+const ROUNDS: u32 = 2;
 
 /// `-EEXIST`, of an insertion.
 const EXISTS: i32 = -17;
@@ -68,7 +69,7 @@ pub struct Life {
 impl Life {
     /// Of the socket that a record is of, if it is of one.
     #[inline(always)]
-    fn of(record: &SocketRecord) -> Option<Self> {
+    pub fn of(record: &SocketRecord) -> Option<Self> {
         let life = Self { opened_ns: opened_ns(record), callsite: record.callsite, flags: record.flags };
         (life.opened_ns > TAKEN).then_some(life)
     }
@@ -94,20 +95,25 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
         return Entry::Made;
     }
     cold_path();
-    let mut attempt = 0;
-    while attempt < ATTEMPTS {
-        attempt += 1;
-        let Some(place) = at(sk) else {
-            match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
-                Ok(()) => return Entry::Made,
-                Err(EXISTS) => continue,
-                Err(_) => return Entry::Refused,
+    let mut round = 0;
+    while round < ROUNDS {
+        round += 1;
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
+            attempt += 1;
+            let Some(place) = at(sk) else { break };
+            let seen = opened_ns(place);
+            if seen != TAKEN && take(place, seen) {
+                // What it was of stays readable until the new one moves in: it is ours.
+                let earlier = Life { opened_ns: seen, callsite: place.callsite, flags: place.flags };
+                move_in(place, record);
+                return if seen == VACANT { Entry::Made } else { Entry::Over(earlier) };
             }
-        };
-        let earlier = Life::of(place);
-        if take(place, earlier.as_ref().map_or(VACANT, |life| life.opened_ns)) {
-            move_in(place, record);
-            return earlier.map_or(Entry::Made, Entry::Over);
+        }
+        match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
+            Ok(()) => return Entry::Made,
+            Err(EXISTS) => {}
+            Err(_) => return Entry::Refused,
         }
     }
     Entry::Refused
@@ -141,12 +147,11 @@ pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
     Adoption::Made
 }
 
-/// The socket of a record is closed: what is to be counted, unless somebody else was faster.
+/// The socket of a record is closed; whether that is for the caller to count, and nobody else was faster.
 #[inline(always)]
-pub fn vacate(record: &mut SocketRecord) -> Option<Life> {
-    let life = Life::of(record)?;
+pub fn vacate(record: &mut SocketRecord, life: &Life) -> bool {
     record.seen_pass = 0;
-    change(record, life.opened_ns, VACANT).then_some(life)
+    change(record, life.opened_ns, VACANT)
 }
 
 /// Takes away a record that no pass has seen for long: what is to be counted, unless a hook was faster.

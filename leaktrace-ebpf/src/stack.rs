@@ -128,9 +128,11 @@ impl Window {
         self.distance_to(address) == Some(0) && self.distance_to(address + Self::REACH).is_some()
     }
 
-    /// The two words at `distance` bytes from the start.
+    /// The two words at `address`, which is within its reach.
     #[inline(always)]
-    fn record(&self, distance: u64) -> [u64; 2] {
+    fn record(&self, address: u64) -> [u64; 2] {
+        // SAFETY: as in `lie_at`.
+        let distance = address.wrapping_sub(unsafe { (&raw const self.start).read_volatile() });
         // Opaque, or the mask that the verifier needs would be optimized away.
         let word = opaque(distance >> 3) as usize & (WINDOW_WORDS - 1);
         [self.words[word], self.words[word + 1]]
@@ -177,19 +179,15 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
     let mut len = 1;
     let mut ended = capture::TOO_DEEP;
     while len < MAX_FRAMES {
-        if frame_pointer == 0 {
-            ended = capture::AT_START;
-            break;
-        }
         if frame_pointer < floor || frame_pointer & 7 != 0 {
-            ended = capture::BROKEN;
+            ended = if frame_pointer == 0 { capture::AT_START } else { capture::BROKEN };
             break;
         }
         if window.distance_to(frame_pointer).is_none() && !window.fill(frame_pointer) {
             ended = capture::BROKEN;
             break;
         }
-        let [caller, ip] = window.record(window.distance_to(frame_pointer).unwrap_or(0));
+        let [caller, ip] = window.record(frame_pointer);
         if ip == 0 {
             ended = capture::AT_START;
             break;

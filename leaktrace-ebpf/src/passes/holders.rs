@@ -14,7 +14,7 @@ use crate::{
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
-    HolderRow, HoldersProgress, Observed, PassSettings, ProcessRow, SocketRecord, TcpState, Verdicts, emit,
+    HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, TcpState, Verdicts, conditions::at_least, emit,
     record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
 };
 
@@ -133,9 +133,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     if matches!(state, TcpState::Listen) {
         return;
     }
-    if records::of(sk).is_none() && adopt(sk, state, &seen, settings) {
-        progress.adopted += 1;
-    }
+    let is_new = records::of(sk).is_none() && adopt(sk, state, settings);
     let Some(record) = records::of(sk) else {
         return;
     };
@@ -151,11 +149,14 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
         record.holder_fd = fd;
     }
     place(record, holding, settings.now_ns);
-    if matches!(state, TcpState::Closed) {
-        if was_connected(sk) {
-            record.flags |= record_flags::CONNECTED;
-        }
+    if is_new {
+        progress.adopted += 1;
+    }
+    if is_new || matches!(state, TcpState::Closed) {
         record.observe(&seen, now);
+    }
+    if matches!(state, TcpState::Closed) {
+        record.flags |= was_connected(sk) as u8 * record_flags::CONNECTED;
         record.seen_pass = settings.pass;
     }
     if matches!(state, TcpState::Closed) && record.flags & record_flags::CONNECTED == 0 {
@@ -177,30 +178,28 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     write_row(meta, &HolderRow { kind: row_kind::HOLDER, tgid: holding.tgid, sk, fd, _pad: 0 });
 }
 
-/// Whether a socket in state CLOSED was connected once: the peer has acknowledged at least the SYN, or sent something.
+/// 1 if a socket in state CLOSED was connected once: the peer has acknowledged at least the SYN, or sent something.
 #[inline(always)]
-fn was_connected(sk: u64) -> bool {
+fn was_connected(sk: u64) -> u32 {
     let acknowledged: u64 = Address(sk).read(offset!(bytes_acked));
     let received: u64 = Address(sk).read(offset!(bytes_received));
-    acknowledged != 0 || received != 0
+    at_least(acknowledged | received, 1)
 }
 
 /// Adopts a socket that nobody has heard of, unless it was never connected. At the start this pass comes before the one
 /// over sockets, so that they have their call sites by then.
 #[inline(always)]
-fn adopt(sk: u64, state: TcpState, seen: &Observed, settings: &PassSettings) -> bool {
+fn adopt(sk: u64, state: TcpState, settings: &PassSettings) -> bool {
     let mut record: SocketRecord = cleared();
     record.opened_ns = settings.now_ns;
     record.callsite = UNKNOWN;
     record.flags = record_flags::ADOPTED;
     if matches!(state, TcpState::Closed) {
         let port: u16 = Address(sk).read(offset!(skc_dport));
-        if port == 0 || !was_connected(sk) {
+        if port == 0 || was_connected(sk) == 0 {
             return false;
         }
-        record.flags |= record_flags::CONNECTED;
     }
-    record.observe(seen, ticks_from_ns(settings.now_ns));
     if records::adopt(sk, &record) != Adoption::Made {
         return false;
     }

@@ -18,7 +18,7 @@ use crate::{
     memory::clear,
     records,
 };
-use leaktrace_common::{PassSettings, PassTotals, SocketRecord, TcpState, row_flags, setup_flags};
+use leaktrace_common::{PassSettings, PassTotals, SocketRecord, States, conditions::differs, row_flags, setup_flags};
 
 /// `struct bpf_iter__bpf_map_elem` (kernel/bpf/map_iter.c, 5.8).
 #[repr(C)]
@@ -116,7 +116,6 @@ fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSetting
 #[inline(always)]
 fn is_connection(sk: impl Fields) -> bool {
     let family: u16 = sk.read(offset!(skc_family));
-    let state = TcpState::from_raw(sk.read(offset!(skc_state)));
-    let is_done = state.is_minisock() || matches!(state, TcpState::Listen | TcpState::Closed);
-    (family == AF_INET || family == AF_INET6) && !is_done
+    let is_other = differs(family.into(), AF_INET.into()) & differs(family.into(), AF_INET6.into());
+    is_other | States::NO_SOCKET.or(States::CLOSED).has(sk.read(offset!(skc_state))) == 0
 }

@@ -5,7 +5,9 @@ use crate::{
     kernel::{AF_INET6, Address, Fields},
 };
 use leaktrace_common::{
-    Direction, Observed, PassSettings, SocketRecord, SocketRow, record_flags, row_flags, row_kind, ticks_from_ns,
+    Direction, Observed, PassSettings, SocketRecord, SocketRow,
+    conditions::{at_least, at_least_zero, choose, differs, less_at_most, not, only},
+    record_flags, row_flags, row_kind, ticks_from_ns,
 };
 
 /// What the fields of a socket say by themselves: everything but addresses, which only rows that are written need.
@@ -20,10 +22,11 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     let flags: u64 = sk.read(offset!(sk_flags));
     let bit = |bit: u32| (flags >> (bit & 63) & 1) as u32;
     let (orphan, fin) = (bit(setup!(sock_dead)), bit(setup!(sock_done)));
-    // Products, not branches: see `Verdicts::of`.
+    // Products, not branches: see `leaktrace_common::conditions`.
     row.flags = orphan * row_flags::ORPHAN + bit(setup!(sock_keepopen)) * row_flags::KEEPALIVE;
-    if socket == 0 && orphan == 0 {
-        row.flags |= row_flags::IN_ACCEPT_QUEUE;
+    // A branch after all: the verifier forbids arithmetic with what it knows to be a pointer.
+    if socket == 0 {
+        row.flags |= not(orphan) * row_flags::IN_ACCEPT_QUEUE;
     }
     let seen = Observed {
         state: row.state,
@@ -37,17 +40,12 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.rx_queue_bytes = seen.rx_payload;
     row.tx_queue_bytes = seen.tx_payload;
     let received: u64 = sk.read(offset!(bytes_received));
-    row.bytes_received = received.saturating_sub(u64::from(fin));
+    row.bytes_received = less_at_most(received, fin.into());
     let charged: i32 = sk.read(offset!(sk_rmem_alloc));
     let queued: i32 = sk.read(offset!(sk_wmem_queued));
     let ahead: i32 = sk.read(offset!(sk_forward_alloc));
     row.memory_bytes = at_least_zero(charged) + at_least_zero(queued) + at_least_zero(ahead);
     seen
-}
-
-#[inline(always)]
-fn at_least_zero(value: i32) -> u32 {
-    if value < 0 { 0 } else { value as u32 }
 }
 
 /// What the record says about the socket.
@@ -60,34 +58,30 @@ pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings)
 #[inline(always)]
 pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pass: u16) {
     let now = ticks_from_ns(now_ns);
-    row.age_ns = now_ns.saturating_sub(record.opened_ns);
+    row.age_ns = less_at_most(now_ns, record.opened_ns);
     row.callsite = record.callsite;
     row.tid = record.tid;
-    row.direction = record.direction;
-    if row.flags & row_flags::IN_ACCEPT_QUEUE != 0 {
-        row.direction = Direction::Accept.raw();
-    }
+    let queued = at_least((row.flags & row_flags::IN_ACCEPT_QUEUE).into(), 1);
+    row.direction = choose(queued, Direction::Accept.raw().into(), record.direction.into()) as u8;
     row.in_state = now.wrapping_sub(record.state_since);
     row.unread = now.wrapping_sub(record.unread_since);
     row.unacked = now.wrapping_sub(record.unacked_since);
     row.idle = now.wrapping_sub(record.payload_since);
-    if record.held_pass == held_pass {
-        row.holder_tgid = record.holder_tgid;
-        row.holder_fd = record.holder_fd;
-    }
-    if record.flags & record_flags::ADOPTED != 0 {
-        row.flags |= row_flags::ADOPTED;
-    }
-    if record.flags & record_flags::CONNECTED != 0 {
-        row.flags |= row_flags::WAS_CONNECTED;
-    }
+    let held = not(differs(record.held_pass.into(), held_pass.into()));
+    row.holder_tgid = only(held, record.holder_tgid);
+    row.holder_fd = only(held, record.holder_fd);
+    let has = |flag: u8| u32::from(record.flags >> flag.trailing_zeros() & 1);
+    row.flags |= has(record_flags::ADOPTED) * row_flags::ADOPTED;
+    row.flags |= has(record_flags::CONNECTED) * row_flags::WAS_CONNECTED;
 }
 
 /// Whether a dead peer would be noticed: asked only of a socket that is idle and has no keepalive, for the answer lies in a
 /// cache line of its own.
 #[inline(always)]
 pub fn look_for_a_guard<F: Fields>(sk: F, row: &mut SocketRow, settings: &PassSettings) {
-    if row.idle >= settings.idle && row.flags & row_flags::KEEPALIVE == 0 {
+    let unguarded = not(at_least((row.flags & row_flags::KEEPALIVE).into(), 1));
+    // One branch for both, see `leaktrace_common::conditions`.
+    if unguarded & at_least(row.idle.into(), settings.idle.into()) != 0 {
         row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
     }
 }

@@ -12,11 +12,11 @@ use crate::{
     lifecycle::{End, closed, count_closed},
     maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
-    records::{self, Adoption},
+    records::{self, Adoption, Life},
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
-use leaktrace_common::{PassSettings, PassTotals, SocketRecord, TcpState, record_flags, row_flags, setup_flags};
+use leaktrace_common::{PassSettings, PassTotals, SocketRecord, States, record_flags, row_flags, setup_flags};
 
 /// `struct bpf_iter__tcp` (net/ipv4/tcp_ipv4.c, 5.9).
 #[repr(C)]
@@ -35,8 +35,7 @@ pub fn pass_sockets(ctx: *mut Context) -> i32 {
         return 0;
     }
     let state: u8 = Typed(common).read(offset!(skc_state));
-    let state = TcpState::from_raw(state);
-    if state.is_minisock() || matches!(state, TcpState::Listen) {
+    if States::NO_SOCKET.has(state) != 0 {
         return 0;
     }
     // SAFETY: the verifier knows the argument; the helper gives null for anything but a full TCP socket.
@@ -108,7 +107,9 @@ fn record_of<'a>(
             return record;
         }
         // Another socket lives at this address now, and the end of the one before was not heard.
-        if let Some(life) = records::vacate(record) {
+        if let Some(life) = Life::of(record)
+            && records::vacate(record, &life)
+        {
             count_closed(&life, settings.now_ns, Company::Interrupted);
         }
     }

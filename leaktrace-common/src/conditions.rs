@@ -1,0 +1,84 @@
+//! Conditions without branches: each is a number, 1 where it holds and 0 where it does not.
+//!
+//! The kernel's verifier follows both ways out of a branch, and a dozen branches in a row are thousands of ways. What is decided for
+//! every socket is therefore computed: that also spares the processor guesses.
+
+use crate::opaque;
+
+/// 1 if `value` is at least `limit`, for any two numbers: what a subtraction borrows.
+#[inline(always)]
+pub fn at_least(value: u64, limit: u64) -> u32 {
+    let borrow = (!value & limit) | ((!value | limit) & value.wrapping_sub(limit));
+    sign(!borrow)
+}
+
+/// 1 if the two differ.
+#[inline(always)]
+pub fn differs(one: u64, other: u64) -> u32 {
+    let bits = one ^ other;
+    sign(bits | bits.wrapping_neg())
+}
+
+/// `then` where the condition holds, else `otherwise`.
+#[inline(always)]
+pub fn choose(condition: u32, then: u32, otherwise: u32) -> u32 {
+    otherwise ^ only(condition, otherwise ^ then)
+}
+
+/// `value` where the condition holds, else 0.
+#[inline(always)]
+pub fn only(condition: u32, value: u32) -> u32 {
+    value & opaque(u64::from(condition.wrapping_neg())) as u32
+}
+
+/// The opposite.
+#[inline(always)]
+pub const fn not(condition: u32) -> u32 {
+    condition ^ 1
+}
+
+/// The number, or 0 where it is negative.
+#[inline(always)]
+pub fn at_least_zero(value: i32) -> u32 {
+    choose(sign(value as i64 as u64), 0, value as u32)
+}
+
+/// `value` less `less`, but not below zero.
+#[inline(always)]
+pub fn less_at_most(value: u64, less: u64) -> u64 {
+    value.wrapping_sub(less) & u64::from(at_least(value, less)).wrapping_neg()
+}
+
+/// The highest bit. The compiler would turn it back into a comparison, which the BPF target can only branch on.
+#[inline(always)]
+fn sign(value: u64) -> u32 {
+    (opaque(value) >> 63) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CORNERS: [u64; 9] = [0, 1, 2, 31, 1 << 31, (1 << 32) - 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
+
+    #[test]
+    fn conditions_are_those_of_comparisons() {
+        for one in CORNERS {
+            for other in CORNERS {
+                assert_eq!(at_least(one, other), u32::from(one >= other), "{one} at least {other}");
+                assert_eq!(differs(one, other), u32::from(one != other), "{one} differs from {other}");
+                assert_eq!(less_at_most(one, other), one.saturating_sub(other), "{one} less {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn choices_are_those_of_branches() {
+        for value in [i32::MIN, -1, 0, 1, i32::MAX] {
+            assert_eq!(at_least_zero(value), value.max(0) as u32);
+        }
+        assert_eq!(choose(1, 7, 9), 7);
+        assert_eq!(choose(0, 7, 9), 9);
+        assert_eq!(choose(1, u32::MAX, 0), u32::MAX);
+    }
+}
