@@ -5,6 +5,12 @@
 
 use crate::opaque;
 
+/// 1 if a flag of one bit is set.
+#[inline(always)]
+pub fn has(flags: u8, flag: u8) -> u32 {
+    u32::from(flags >> flag.trailing_zeros() & 1)
+}
+
 /// 1 if `value` is at least `limit`, for any two numbers: what a subtraction borrows.
 #[inline(always)]
 pub fn at_least(value: u64, limit: u64) -> u32 {
@@ -21,13 +27,13 @@ pub fn differs(one: u64, other: u64) -> u32 {
 
 /// `then` where the condition holds, else `otherwise`.
 #[inline(always)]
-pub fn choose(condition: u32, then: u32, otherwise: u32) -> u32 {
-    otherwise ^ only(condition, otherwise ^ then)
+pub fn select(condition: u32, then: u32, otherwise: u32) -> u32 {
+    otherwise ^ value_if(condition, otherwise ^ then)
 }
 
 /// `value` where the condition holds, else 0.
 #[inline(always)]
-pub fn only(condition: u32, value: u32) -> u32 {
+pub fn value_if(condition: u32, value: u32) -> u32 {
     value & opaque(u64::from(condition.wrapping_neg())) as u32
 }
 
@@ -40,12 +46,12 @@ pub const fn not(condition: u32) -> u32 {
 /// The number, or 0 where it is negative.
 #[inline(always)]
 pub fn at_least_zero(value: i32) -> u32 {
-    choose(sign(value as i64 as u64), 0, value as u32)
+    select(sign(value as i64 as u64), 0, value as u32)
 }
 
 /// `value` less `less`, but not below zero.
 #[inline(always)]
-pub fn less_at_most(value: u64, less: u64) -> u64 {
+pub fn saturating_sub(value: u64, less: u64) -> u64 {
     value.wrapping_sub(less) & u64::from(at_least(value, less)).wrapping_neg()
 }
 
@@ -67,18 +73,18 @@ mod tests {
             for other in CORNERS {
                 assert_eq!(at_least(one, other), u32::from(one >= other), "{one} at least {other}");
                 assert_eq!(differs(one, other), u32::from(one != other), "{one} differs from {other}");
-                assert_eq!(less_at_most(one, other), one.saturating_sub(other), "{one} less {other}");
+                assert_eq!(saturating_sub(one, other), one.saturating_sub(other), "{one} less {other}");
             }
         }
     }
 
     #[test]
-    fn choices_are_those_of_branches() {
+    fn selections_are_those_of_branches() {
         for value in [i32::MIN, -1, 0, 1, i32::MAX] {
             assert_eq!(at_least_zero(value), value.max(0) as u32);
         }
-        assert_eq!(choose(1, 7, 9), 7);
-        assert_eq!(choose(0, 7, 9), 9);
-        assert_eq!(choose(1, u32::MAX, 0), u32::MAX);
+        assert_eq!(select(1, 7, 9), 7);
+        assert_eq!(select(0, 7, 9), 9);
+        assert_eq!(select(1, u32::MAX, 0), u32::MAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     States, Ticks,
-    conditions::{at_least, at_least_zero, choose, differs, less_at_most, not, only},
+    conditions::{at_least, at_least_zero, differs, has, not, saturating_sub, select, value_if},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -104,9 +104,9 @@ impl Observed {
         let sendable = not(States::HANDSHAKE.or(States::CLOSED).has(self.state));
         let own_fin = States::FIN_SENT.has(self.state);
         // The FIN leaves the receive queue with the last read, so the queue may already be without it.
-        let unread = less_at_most(distance(self.copied_seq, self.rcv_nxt), peer_fin.into()) as u32;
-        let unsent = less_at_most(distance(self.snd_una, self.write_seq), own_fin.into()) as u32;
-        Self { rx_payload: only(handshaken, unread), tx_payload: only(sendable, unsent), ..self }
+        let unread = saturating_sub(distance(self.copied_seq, self.rcv_nxt), peer_fin.into()) as u32;
+        let unsent = saturating_sub(distance(self.snd_una, self.write_seq), own_fin.into()) as u32;
+        Self { rx_payload: value_if(handshaken, unread), tx_payload: value_if(sendable, unsent), ..self }
     }
 }
 
@@ -125,19 +125,19 @@ impl SocketRecord {
     pub fn observe(&mut self, seen: &Observed, now: Ticks) {
         let mark = seen.rcv_nxt ^ seen.write_seq.rotate_left(16);
         let flags = self.flags;
-        let has = |flag: u8| u32::from(flags >> flag.trailing_zeros() & 1);
+        let has = |flag| has(flags, flag);
         let first = not(has(record_flags::OBSERVED));
         let opening = first & not(has(record_flags::ADOPTED)) & States::SYN_SENT.has(seen.state);
         let opened = crate::ticks_from_ns(self.opened_ns);
         // It may have been opened after the pass has read the clock.
         let is_past = at_least((Ticks::MAX / 2).into(), now.wrapping_sub(opened).into());
-        let in_state_since = choose(opening & is_past, opened, now);
-        let restart = |since: &mut Ticks, broken: u32, at: Ticks| *since = choose(first | broken, at, *since);
+        let in_state_since = select(opening & is_past, opened, now);
+        let restart = |since: &mut Ticks, broken: u32, at: Ticks| *since = select(first | broken, at, *since);
         restart(&mut self.state_since, differs(seen.state.into(), self.state.into()), in_state_since);
         let has_read = differs(seen.copied_seq.into(), self.copied_seq.into());
         restart(&mut self.unread_since, not(has(record_flags::UNREAD)) | has_read, now);
-        let was_heard = differs(seen.snd_una.into(), self.snd_una.into());
-        restart(&mut self.unacked_since, not(has(record_flags::UNACKED)) | was_heard, now);
+        let was_acknowledged = differs(seen.snd_una.into(), self.snd_una.into());
+        restart(&mut self.unacked_since, not(has(record_flags::UNACKED)) | was_acknowledged, now);
         restart(&mut self.payload_since, differs(mark.into(), self.payload_mark.into()), now);
         self.state = seen.state;
         self.copied_seq = seen.copied_seq;

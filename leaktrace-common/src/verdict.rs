@@ -2,7 +2,7 @@
 
 use crate::{
     PassSettings, SocketRow, States,
-    conditions::{at_least, less_at_most, not},
+    conditions::{at_least, not, saturating_sub},
     row_flags, ticks_to_ns,
 };
 
@@ -170,8 +170,8 @@ impl Verdicts {
     /// know earn none. A socket in an accept queue can only be [`Verdict::NotAccepted`]. Any bits may stand in a row:
     /// `tests/verdicts.rs` holds this against the contract for all of them.
     ///
-    /// Written without branches: the verifiers of older kernels follow every path, and ten conditions that each set a
-    /// bit are a thousand paths (6.1 did not finish within 100 s).
+    /// Written without branches, see [`crate::conditions`]: ten that each set a bit are a thousand ways through (6.1 did not finish
+    /// within 100 s).
     #[inline(always)]
     pub fn of(row: &SocketRow, limits: &PassSettings) -> Self {
         let is = |states: States| states.has(row.state);
@@ -191,7 +191,7 @@ impl Verdicts {
         let waiting_old = at_least(row.age_ns, ticks_to_ns(limits.stall));
         let waits = lasts(row.rx_queue_bytes, 1);
         let unread = flowing & waits & lasts(row.unread, limits.stall);
-        let has_read = at_least(less_at_most(row.bytes_received, row.rx_queue_bytes.into()), 1);
+        let has_read = at_least(saturating_sub(row.bytes_received, row.rx_queue_bytes.into()), 1);
         let unsent = lasts(row.tx_queue_bytes, 1);
         let guarded = has(row_flags::KEEPALIVE) | lasts(row.user_timeout_ms, 1);
         // A socket that was restored (TCP_REPAIR) may have a queue and no count.

@@ -6,7 +6,7 @@ use crate::{
 };
 use leaktrace_common::{
     Direction, Observed, PassSettings, SocketRecord, SocketRow,
-    conditions::{at_least, at_least_zero, choose, differs, less_at_most, not, only},
+    conditions::{at_least, at_least_zero, differs, has, not, saturating_sub, select, value_if},
     record_flags, row_flags, row_kind, ticks_from_ns,
 };
 
@@ -40,7 +40,7 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.rx_queue_bytes = seen.rx_payload;
     row.tx_queue_bytes = seen.tx_payload;
     let received: u64 = sk.read(offset!(bytes_received));
-    row.bytes_received = less_at_most(received, fin.into());
+    row.bytes_received = saturating_sub(received, fin.into());
     let charged: i32 = sk.read(offset!(sk_rmem_alloc));
     let queued: i32 = sk.read(offset!(sk_wmem_queued));
     let ahead: i32 = sk.read(offset!(sk_forward_alloc));
@@ -58,21 +58,20 @@ pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings)
 #[inline(always)]
 pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pass: u16) {
     let now = ticks_from_ns(now_ns);
-    row.age_ns = less_at_most(now_ns, record.opened_ns);
+    row.age_ns = saturating_sub(now_ns, record.opened_ns);
     row.callsite = record.callsite;
     row.tid = record.tid;
     let queued = at_least((row.flags & row_flags::IN_ACCEPT_QUEUE).into(), 1);
-    row.direction = choose(queued, Direction::Accept.raw().into(), record.direction.into()) as u8;
+    row.direction = select(queued, Direction::Accept.raw().into(), record.direction.into()) as u8;
     row.in_state = now.wrapping_sub(record.state_since);
     row.unread = now.wrapping_sub(record.unread_since);
     row.unacked = now.wrapping_sub(record.unacked_since);
     row.idle = now.wrapping_sub(record.payload_since);
     let held = not(differs(record.held_pass.into(), held_pass.into()));
-    row.holder_tgid = only(held, record.holder_tgid);
-    row.holder_fd = only(held, record.holder_fd);
-    let has = |flag: u8| u32::from(record.flags >> flag.trailing_zeros() & 1);
-    row.flags |= has(record_flags::ADOPTED) * row_flags::ADOPTED;
-    row.flags |= has(record_flags::CONNECTED) * row_flags::WAS_CONNECTED;
+    row.holder_tgid = value_if(held, record.holder_tgid);
+    row.holder_fd = value_if(held, record.holder_fd);
+    row.flags |= has(record.flags, record_flags::ADOPTED) * row_flags::ADOPTED;
+    row.flags |= has(record.flags, record_flags::CONNECTED) * row_flags::WAS_CONNECTED;
 }
 
 /// Whether a dead peer would be noticed: asked only of a socket that is idle and has no keepalive, for the answer lies in a
