@@ -22,6 +22,8 @@ pub struct Program {
     pub runs: u64,
     /// How long it ran in all, in nanoseconds.
     pub run_ns: u64,
+    /// How many instructions the verifier followed before it let the program run; not told before 5.16.
+    pub verified: Option<u64>,
 }
 
 /// While this lives, the kernel keeps the run times of all BPF programs, which costs each run some nanoseconds.
@@ -41,12 +43,13 @@ pub fn programs_of(pid: u32) -> Result<Vec<Program>> {
     for text in descriptors_of(pid)? {
         // A link's text names its program as well, without its times.
         if let (None, Some(id)) = (value(&text, "link_id:"), value(&text, "prog_id:")) {
-            programs.insert(id, (value(&text, "run_cnt:"), value(&text, "run_time_ns:")));
+            let figures = ["run_cnt:", "run_time_ns:", "verified_insns:"].map(|name| value(&text, name));
+            programs.insert(id, figures);
         }
     }
-    let program = |(id, (runs, run_ns)): (u64, (Option<u64>, Option<u64>))| {
+    let program = |(id, [runs, run_ns, verified]): (u64, [Option<u64>; 3])| {
         let name = name_of(u32::try_from(id)?).with_context(|| format!("cannot ask for the name of program {id}"))?;
-        Ok(Program { name, runs: runs.unwrap_or_default(), run_ns: run_ns.unwrap_or_default() })
+        Ok(Program { name, runs: runs.unwrap_or_default(), run_ns: run_ns.unwrap_or_default(), verified })
     };
     programs.into_iter().map(program).collect()
 }

@@ -1,8 +1,14 @@
 //! `bench start`: from exec to the first table, and the memory resident then; also beside sockets that must be adopted.
+//!
+//! Most of a start is the kernel's verifier. How many instructions it followed is the same on every run, however noisy the machine:
+//! that tells whether a change of the kernel side made starts dearer.
+
+use std::cmp::Reverse;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::bpf::Program;
 use super::load::{self, Crowd};
 use super::series::Series;
 use super::tracer::Subject;
@@ -29,7 +35,8 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     }
     let crowd = Crowd::open(options.sockets)?;
     // The first start also brings the program into the page cache.
-    drop(subject.start("top", &[])?);
+    let mut programs = subject.start("top", &[])?.running.programs()?;
+    programs.sort_by_key(|program| Reverse(program.verified));
     let mut milliseconds: [Series; 2] = Default::default();
     let (mut now, mut peak) = (Series::default(), Series::default());
     for round in 0..options.runs.count() {
@@ -53,8 +60,20 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     }
     println!("{:<24} {:.1} MiB resident at the first table", "top", now.median()?);
     println!("{:<24} {:.1} MiB resident at most until then", "top", peak.median()?);
+    let verified = verified(&programs);
     Ok(json!({
+        "verified_instructions": verified,
         "sockets": crowd.as_ref().map_or(0, |crowd| crowd.sockets), "ways": ways,
         "memory": { "resident_mib": now.to_json()?, "peak_resident_mib": peak.to_json()? },
     }))
+}
+
+/// Prints and gives what the verifier followed, program by program.
+fn verified(programs: &[Program]) -> Map<String, Value> {
+    let each = programs.iter().filter_map(|program| Some((program.name.clone(), program.verified?)));
+    let each: Vec<(String, u64)> = each.collect();
+    let total: u64 = each.iter().map(|(_, verified)| verified).sum();
+    let words: Vec<String> = each.iter().map(|(name, verified)| format!("{name} {verified}")).collect();
+    println!("{:<24} {total} instructions followed by the verifier: {}", "", words.join(", "));
+    each.into_iter().map(|(name, verified)| (name, json!(verified))).collect()
 }
