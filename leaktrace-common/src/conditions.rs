@@ -83,6 +83,7 @@ mod tests {
         for value in [i32::MIN, -1, 0, 1, i32::MAX] {
             assert_eq!(at_least_zero(value), value.max(0) as u32);
         }
+        assert_eq!([has(0b0110, 2), has(0b0110, 8), has(1 << 7, 1 << 7)], [1, 0, 1]);
         assert_eq!(select(1, 7, 9), 7);
         assert_eq!(select(0, 7, 9), 9);
         assert_eq!(select(1, u32::MAX, 0), u32::MAX);

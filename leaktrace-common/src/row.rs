@@ -1,6 +1,6 @@
 //! What the iterators hand to user space: rows, each starting with its kind.
 
-use crate::Ticks;
+use crate::{Ticks, conditions::saturating_sub};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First word of every row.
@@ -106,8 +106,8 @@ const _: () = assert!(size_of::<SocketRow>() == 152);
 impl SocketRow {
     /// Payload that the application has taken: what came less what still waits.
     #[inline(always)]
-    pub const fn bytes_read(&self) -> u64 {
-        self.bytes_received.saturating_sub(self.rx_queue_bytes as u64)
+    pub fn bytes_read(&self) -> u64 {
+        saturating_sub(self.bytes_received, self.rx_queue_bytes.into())
     }
 }
 

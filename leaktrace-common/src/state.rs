@@ -143,35 +143,40 @@ impl Direction {
 #[derive(Clone, Copy)]
 pub struct States(u32);
 
-impl States {
-    /// Connected both ways.
-    pub const ESTABLISHED: Self = Self::of(&[1]);
-    /// An active open that waits for an answer.
-    pub const SYN_SENT: Self = Self::of(&[2]);
-    /// TCP is done with the socket.
-    pub const CLOSED: Self = Self::of(&[7]);
-    /// The peer has closed, we have not.
-    pub const CLOSE_WAIT: Self = Self::of(&[8]);
-    /// The handshake is not over.
-    pub const HANDSHAKE: Self = Self::of(&[2, 3]);
-    /// The handshake is over and the connection not yet gone: [`TcpState::is_connected`].
-    pub const CONNECTED: Self = Self::of(&[1, 4, 5, 8, 9, 11]);
-    /// Our own FIN has been queued: [`TcpState::has_sent_fin`].
-    pub const FIN_SENT: Self = Self::of(&[4, 9, 11]);
-    /// A descriptor may refer to a connection in it: never LISTEN, TIME_WAIT or a request.
-    pub const OPEN: Self = Self::of(&[1, 2, 3, 4, 5, 7, 8, 9, 11]);
-    /// No connection, or less than a `struct sock` of one: TIME_WAIT, LISTEN, a request.
-    pub const NO_SOCKET: Self = Self::of(&[6, 10, 12]);
-
-    const fn of(states: &[u8]) -> Self {
-        let mut set = 0;
-        let mut place = 0;
-        while place < states.len() {
-            set |= 1 << states[place];
-            place += 1;
+/// Those of which a condition holds.
+macro_rules! states {
+    ($state:ident => $condition:expr) => {{
+        let (mut set, mut raw) = (0, 0);
+        while raw < 32 {
+            let $state = TcpState::from_raw(raw);
+            if $condition {
+                set |= 1 << raw;
+            }
+            raw += 1;
         }
         Self(set)
-    }
+    }};
+}
+
+impl States {
+    /// [`TcpState::Established`]
+    pub const ESTABLISHED: Self = states!(state => matches!(state, TcpState::Established));
+    /// [`TcpState::SynSent`]
+    pub const SYN_SENT: Self = states!(state => matches!(state, TcpState::SynSent));
+    /// [`TcpState::Closed`]
+    pub const CLOSED: Self = states!(state => matches!(state, TcpState::Closed));
+    /// [`TcpState::CloseWait`]
+    pub const CLOSE_WAIT: Self = states!(state => matches!(state, TcpState::CloseWait));
+    /// The handshake is not over.
+    pub const HANDSHAKE: Self = states!(state => matches!(state, TcpState::SynSent | TcpState::SynReceived));
+    /// [`TcpState::is_connected`]
+    pub const CONNECTED: Self = states!(state => state.is_connected());
+    /// [`TcpState::has_sent_fin`]
+    pub const FIN_SENT: Self = states!(state => state.has_sent_fin());
+    /// A descriptor may refer to a connection in it: never LISTEN, TIME_WAIT or a request.
+    pub const OPEN: Self = Self::CONNECTED.or(Self::HANDSHAKE).or(Self::CLOSED);
+    /// No connection, or less than a `struct sock` of one: TIME_WAIT, LISTEN, a request.
+    pub const NO_SOCKET: Self = states!(state => state.is_minisock() || matches!(state, TcpState::Listen));
 
     /// Those in either.
     pub const fn or(self, other: Self) -> Self {
@@ -187,22 +192,17 @@ impl States {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     #[test]
-    fn sets_hold_what_the_states_themselves_say() {
-        for raw in 0..=u8::MAX {
-            let state = TcpState::from_raw(raw);
-            assert_eq!(States::CONNECTED.has(raw), u32::from(state.is_connected()), "{raw}");
-            assert_eq!(States::FIN_SENT.has(raw), u32::from(state.has_sent_fin()), "{raw}");
-            let no_socket = state.is_minisock() || state == TcpState::Listen;
-            assert_eq!(States::NO_SOCKET.has(raw), u32::from(no_socket), "{raw}");
-            assert_eq!(
-                States::HANDSHAKE.has(raw),
-                u32::from(matches!(state, TcpState::SynSent | TcpState::SynReceived)),
-                "{raw}"
-            );
-            assert_eq!(States::CLOSED.has(raw), u32::from(state == TcpState::Closed), "{raw}");
-        }
+    fn a_set_has_its_members_and_no_number_beyond() {
+        let in_set = |set: States| (0..=u8::MAX).filter(|raw| set.has(*raw) == 1).collect::<std::vec::Vec<_>>();
+        assert_eq!(in_set(States::OPEN), [1, 2, 3, 4, 5, 7, 8, 9, 11]);
+        assert_eq!(in_set(States::CONNECTED), [1, 4, 5, 8, 9, 11]);
+        assert_eq!(in_set(States::FIN_SENT), [4, 9, 11]);
+        assert_eq!(in_set(States::NO_SOCKET), [6, 10, 12]);
+        assert_eq!(in_set(States::HANDSHAKE), [2, 3]);
     }
 }

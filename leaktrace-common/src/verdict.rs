@@ -2,7 +2,7 @@
 
 use crate::{
     PassSettings, SocketRow, States,
-    conditions::{at_least, not, saturating_sub},
+    conditions::{at_least, not},
     row_flags, ticks_to_ns,
 };
 
@@ -191,7 +191,7 @@ impl Verdicts {
         let waiting_old = at_least(row.age_ns, ticks_to_ns(limits.stall));
         let waits = lasts(row.rx_queue_bytes, 1);
         let unread = flowing & waits & lasts(row.unread, limits.stall);
-        let has_read = at_least(saturating_sub(row.bytes_received, row.rx_queue_bytes.into()), 1);
+        let has_read = at_least(row.bytes_read(), 1);
         let unsent = lasts(row.tx_queue_bytes, 1);
         let guarded = has(row_flags::KEEPALIVE) | lasts(row.user_timeout_ms, 1);
         // A socket that was restored (TCP_REPAIR) may have a queue and no count.

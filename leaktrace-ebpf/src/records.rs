@@ -23,9 +23,11 @@ const VACANT: u64 = 0;
 /// The same of one that somebody is changing right now. All else is the time of an open.
 const TAKEN: u64 = 1;
 
-/// How often a hook asks for a record that a pass has taken, before it tries to make one and in each round of that. Each time is a
-/// look-up, and what a pass does meanwhile a few stores, or the removal of an entry.
+/// How often a hook asks for a record that a pass has taken before it tries to make one: each time is a look-up, and what a pass does
+/// meanwhile a few stores, or the removal of an entry.
 const ATTEMPTS: u32 = 16;
+
+/// How often it does both.
 const ROUNDS: u32 = 2;
 
 /// `-EEXIST`, of an insertion.

@@ -85,7 +85,7 @@ fn run() -> Result<bool> {
     let zoo = std::env::current_exe().context("which program is this?")?.with_file_name("zoo");
     anyhow::ensure!(zoo.is_file(), "{} is missing", zoo.display());
     if options.place == Place::Vm {
-        // As long as the machine itself may take: what was started first must still be there when all are judged.
+        // As long as the machine itself may take (xtask, `vm::machine::TIME_LIMIT`): what was started first must still be there when all are judged.
         // SAFETY: no other thread exists yet.
         unsafe { std::env::set_var(LIFE_VARIABLE, "1800") };
     }

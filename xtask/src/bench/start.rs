@@ -60,20 +60,20 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     }
     println!("{:<24} {:.1} MiB resident at the first table", "top", now.median()?);
     println!("{:<24} {:.1} MiB resident at most until then", "top", peak.median()?);
-    let verified = verified(&programs);
     Ok(json!({
-        "verified_instructions": verified,
+        "verified_instructions": print_verified(&programs),
         "sockets": crowd.as_ref().map_or(0, |crowd| crowd.sockets), "ways": ways,
         "memory": { "resident_mib": now.to_json()?, "peak_resident_mib": peak.to_json()? },
     }))
 }
 
-/// Prints and gives what the verifier followed, program by program.
-fn verified(programs: &[Program]) -> Map<String, Value> {
-    let each = programs.iter().filter_map(|program| Some((program.name.clone(), program.verified?)));
-    let each: Vec<(String, u64)> = each.collect();
+/// Prints and gives what the verifier followed, program by program: nothing where the kernel does not tell.
+fn print_verified(programs: &[Program]) -> Map<String, Value> {
+    let each: Vec<_> = programs.iter().filter_map(|program| Some((&program.name, program.verified?))).collect();
     let total: u64 = each.iter().map(|(_, verified)| verified).sum();
     let words: Vec<String> = each.iter().map(|(name, verified)| format!("{name} {verified}")).collect();
-    println!("{:<24} {total} instructions followed by the verifier: {}", "", words.join(", "));
-    each.into_iter().map(|(name, verified)| (name, json!(verified))).collect()
+    if !each.is_empty() {
+        println!("{:<24} {total} instructions followed by the verifier: {}", "", words.join(", "));
+    }
+    each.into_iter().map(|(name, verified)| (name.clone(), json!(verified))).collect()
 }
