@@ -9,7 +9,7 @@ use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    thread::{self, JoinHandle, Thread},
     time::Duration,
 };
 use zerocopy::FromBytes;
@@ -62,14 +62,18 @@ impl Waiting {
 }
 
 /// What the thread and the sampler share.
-#[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    news: Condvar,
     room: Condvar,
+    sampler: Thread,
 }
 
 impl Shared {
+    /// For the thread that calls it to be the sampler.
+    fn new() -> Self {
+        Self { waiting: Mutex::default(), room: Condvar::new(), sampler: thread::current() }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,7 +83,7 @@ impl Shared {
         let full = |waiting: &mut Waiting| waiting.is_full() && !waiting.over;
         let mut waiting = self.room.wait_while(self.waiting(), full).unwrap_or_else(PoisonError::into_inner);
         waiting.add(bytes);
-        self.news.notify_one();
+        self.sampler.unpark();
         !waiting.over
     }
 
@@ -99,7 +103,7 @@ pub struct Captures {
 }
 
 impl Captures {
-    /// Takes copies out of `ring` from now on.
+    /// Takes copies out of `ring` from now on, for the thread that calls it.
     ///
     /// # Errors
     /// When there is no thread or descriptor to be had.
@@ -111,17 +115,18 @@ impl Captures {
         }
         // SAFETY: the descriptor is new and ours.
         let stop = unsafe { OwnedFd::from_raw_fd(stop) };
-        let (shared, stopped) = (Arc::new(Shared::default()), stop.try_clone()?);
+        let (shared, stopped) = (Arc::new(Shared::new()), stop.try_clone()?);
         let into = Arc::clone(&shared);
         let thread =
-            std::thread::Builder::new().name("captures".to_owned()).spawn(move || empty(ring, &stopped, &into))?;
+            thread::Builder::new().name("captures".to_owned()).spawn(move || empty(ring, &stopped, &into))?;
         Ok(Self { shared, stop, thread: Some(thread) })
     }
 
-    /// Rests until something waits to be taken, or `longest` is over.
+    /// Rests until something waits to be taken, somebody unparks this thread, or `longest` is over.
     pub fn wait(&self, longest: Duration) {
-        let waiting = self.shared.waiting();
-        drop(self.shared.news.wait_timeout_while(waiting, longest, |waiting| waiting.is_empty()));
+        if self.shared.waiting().is_empty() {
+            thread::park_timeout(longest);
+        }
     }
 
     /// Processes that have come to run another program since the last call.
@@ -225,11 +230,11 @@ mod tests {
 
     #[test]
     fn a_full_house_keeps_the_next_copy_waiting_until_there_is_room() {
-        let shared = Shared::default();
+        let shared = Shared::new();
         for callsite in 0..MOST_WAITING as u32 {
             assert!(shared.add(copy(callsite, 70, 0).as_bytes()));
         }
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let last = scope.spawn(|| shared.add(copy(9999, 80, 0).as_bytes()));
             assert!(shared.take(|waiting| waiting.take_of(9999)).is_none());
             assert_eq!(shared.take(|waiting| waiting.take_process(1)).len(), 1);
@@ -240,11 +245,11 @@ mod tests {
 
     #[test]
     fn the_end_does_not_wait_for_room() {
-        let shared = Shared::default();
+        let shared = Shared::new();
         for callsite in 0..MOST_WAITING as u32 {
             assert!(shared.add(copy(callsite, 70, 0).as_bytes()));
         }
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let last = scope.spawn(|| shared.add(copy(9999, 80, 0).as_bytes()));
             shared.take(|waiting| waiting.over = true);
             assert!(!last.join().unwrap());

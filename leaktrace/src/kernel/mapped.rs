@@ -60,6 +60,14 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
         Some(unsafe { entry.read_volatile() })
     }
 
+    /// A copy of the first field of one entry, for whoever has no use for most entries; `None` behind the end.
+    pub fn first<F: FromBytes + Copy>(&self, index: usize) -> Option<F> {
+        const { assert!(size_of::<F>() <= size_of::<T>() && align_of::<F>() <= align_of::<T>()) };
+        let entry = self.entry(index)?.cast::<F>();
+        // SAFETY: it lies within the entry, aligned as that is, and any bytes are an `F`.
+        Some(unsafe { entry.read_volatile() })
+    }
+
     /// Overwrites the eight bytes at `offset` of one entry, which the kernel side may write beside.
     pub fn write(&self, index: usize, offset: usize, value: u64) {
         debug_assert!(offset.is_multiple_of(8) && offset < size_of::<T>());

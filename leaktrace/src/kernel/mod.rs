@@ -159,7 +159,7 @@ impl Tracer {
         self.attached.kind
     }
 
-    /// Rests until a call site is new, or `longest` is over.
+    /// Rests until a call site is new, somebody unparks this thread, or `longest` is over.
     pub fn wait_for_new(&self, longest: Duration) {
         self.stacks.wait(longest);
     }

@@ -110,9 +110,17 @@ pub fn enter(namespace: &File) -> io::Result<()> {
     }
 }
 
-/// Threads may each have a namespace of their own, as those of container runtimes do.
+/// Links to a process's folder of threads besides one for each of them (`proc_task_getattr`, fs/proc/base.c).
+const OTHER_LINKS: u64 = 2;
+
+/// Threads may each have a namespace of their own, as those of container runtimes do. Most processes have one, and looking for
+/// more takes three times as long.
 fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) {
-    match fs::read_dir(process.join("task")) {
+    let threads = process.join("task");
+    if fs::metadata(&threads).is_ok_and(|data| data.nlink() == OTHER_LINKS + 1) {
+        return add(paths, process.join("ns/net"));
+    }
+    match fs::read_dir(threads) {
         Ok(threads) => threads.flatten().for_each(|thread| add(paths, thread.path().join("ns/net"))),
         Err(_) => add(paths, process.join("ns/net")),
     }

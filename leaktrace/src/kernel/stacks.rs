@@ -67,7 +67,7 @@ impl StackReader {
         self.stacks.forget_unused() || self.recent.len() < count
     }
 
-    /// Rests until the hooks have copied something, or `longest` is over.
+    /// Rests until the hooks have copied something, somebody unparks this thread, or `longest` is over.
     pub fn wait(&self, longest: Duration) {
         self.captures.wait(longest);
     }

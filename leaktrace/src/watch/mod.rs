@@ -16,13 +16,13 @@ pub use session::{Picture, RecordTo, Session, Source, WatchError};
 use crate::{config::WatchConfig, kernel::HookKind, snapshot::Snapshot};
 use std::{
     sync::mpsc::{self, TryRecvError},
-    thread,
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How long an order may wait while nothing else is to be done.
-const LONGEST_DEAFNESS: Duration = Duration::from_millis(25);
+/// How often a tree of processes is looked at while it runs: nobody calls when sockets are left or the last one ends.
+const TREE_LOOK: Duration = Duration::from_millis(25);
 
 /// What a watcher may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,20 @@ pub struct Limits {
 
 /// A way to tell a watcher something, from wherever.
 #[derive(Clone, Debug)]
-pub struct Teller(mpsc::Sender<Control>);
+pub struct Teller {
+    orders: mpsc::Sender<Control>,
+    /// Rests between looks, and must be woken to hear. There is none if it could not be started.
+    watcher: Option<Thread>,
+}
 
 impl Teller {
     /// Tells it something. It is done with what it is at first.
     pub fn tell(&self, control: Control) {
         // A watcher that has ended needs no orders.
-        let _ = self.0.send(control);
+        let _ = self.orders.send(control);
+        if let Some(watcher) = &self.watcher {
+            watcher.unpark();
+        }
     }
 }
 
@@ -108,10 +115,10 @@ impl Watch {
     }
 
     fn start_with(config: WatchConfig, each: Each, record: Option<RecordTo>) -> Self {
-        let (control, orders) = mpsc::channel();
+        let (orders, received) = mpsc::channel();
         let (tell, updates) = tokio::sync::mpsc::unbounded_channel();
         let thread = thread::Builder::new().name("sampler".to_owned()).spawn(move || {
-            let outcome = run(config, each, record, &orders, &|update| {
+            let outcome = run(config, each, record, &received, &|update| {
                 // Nobody listens any more: the program is on its way out.
                 let _ = tell.send(update);
             });
@@ -119,7 +126,9 @@ impl Watch {
                 let _ = tell.send(Update::Failed(error));
             }
         });
-        Self { updates, control: Teller(control), thread: thread.ok() }
+        let thread = thread.ok();
+        let watcher = thread.as_ref().map(|thread| thread.thread().clone());
+        Self { updates, control: Teller { orders, watcher }, thread }
     }
 
     /// Tells it something.
@@ -199,7 +208,7 @@ fn run(
         }
         let wait = next.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            session.attend(wait.min(LONGEST_DEAFNESS))?;
+            session.attend(if follows_tree { wait.min(TREE_LOOK) } else { wait })?;
             continue;
         }
         match each {
