@@ -14,8 +14,6 @@ pub mod record_flags {
     pub const OBSERVED: u8 = 2;
     /// The handshake was completed at some time.
     pub const CONNECTED: u8 = 4;
-    /// The second of two programs on one hook made the record, where there are two.
-    pub const BY_SECOND_TWIN: u8 = 8;
     /// Payload waited in the receive queue at the last pass.
     pub const UNREAD: u8 = 16;
     /// Payload waited in the send queue at the last pass.
@@ -47,8 +45,8 @@ pub struct SocketRecord {
     pub flags: u8,
     /// [`crate::TcpState`] at the last pass, raw.
     pub state: u8,
-    #[doc(hidden)]
-    pub _pad: u8,
+    /// Which of the programs on one hook made it, where a hook has several; else 0.
+    pub made_by: u8,
     /// `copied_seq` at the last pass.
     pub copied_seq: u32,
     /// `snd_una` at the last pass.

@@ -49,7 +49,7 @@ pub mod setup_flags {
     pub const SOCKET_COOKIE: u32 = 4;
     /// New call sites also get a copy of their user stack.
     pub const STACK_COPIES: u32 = 8;
-    /// Each opening hook by trampoline is attached twice, because this kernel may skip one of the two.
+    /// Opening hooks by trampoline have several programs, because this kernel may skip one.
     pub const TWINS: u32 = 16;
     /// Only the tree of one command is followed.
     pub const TREE: u32 = 32;

@@ -18,6 +18,9 @@ use leaktrace_common::{
     CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, lifetime_bucket, opaque, setup_flags,
 };
 
+/// How many [`Direction`]s there are.
+const DIRECTIONS: u32 = 3;
+
 /// Index of the unknown call site.
 pub const UNKNOWN: u32 = 0;
 
@@ -29,8 +32,7 @@ pub fn current(task: Task, tgid: u32, direction: Direction, twin: Twin, now_ns: 
     if left_out {
         key.stack_hash = NOT_SAMPLED;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + if twin == Twin::Second { 3 } else { 0 })
-    else {
+    let Some(scratch) = SCRATCH.get_ptr_mut(u32::from(direction.raw()) + twin.place() * DIRECTIONS) else {
         return UNKNOWN;
     };
     // SAFETY: the scratch entry belongs to this processor and to this program, which does not nest.

@@ -17,23 +17,31 @@ use leaktrace_common::{Direction, SocketRecord, record_flags, setup_flags};
 ///
 /// A kernel that preempts programs (trampolines on any preemptible kernel; tracepoints, not on 6.18 but on 7.2) skips a
 /// program for whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
-/// kernel/trace/bpf_trace.c. There, a twin with a guard of its own stands beside each opening hook, and whichever runs
-/// first does the work.
+/// kernel/trace/bpf_trace.c. There, others with a guard of their own stand beside each opening hook, and whichever runs
+/// first does the work (connects of trampolines have a breakpoint instead, where there are kprobes). Their numbers are those of [`SocketRecord::made_by`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Twin {
     /// The only one, where none is skipped.
-    Alone,
+    Alone = 0,
     /// The one that is always there.
-    First,
+    First = 1,
     /// The one that is there where programs may be skipped.
-    Second,
+    Second = 2,
+    /// One more, of hooks whose first two are often preempted at once.
+    Third = 3,
 }
 
 impl Twin {
-    /// The one that is always there, of hooks that one of [`setup_flags`] gives two.
+    /// The one that is always there, of hooks that one of [`setup_flags`] gives more.
     #[inline(always)]
     pub fn first(two: u32) -> Self {
         if enabled(two) { Self::First } else { Self::Alone }
+    }
+
+    /// Its place among the programs on its hook.
+    #[inline(always)]
+    pub fn place(self) -> u32 {
+        (self as u32).saturating_sub(Self::First as u32)
     }
 }
 
@@ -50,10 +58,9 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     if tree::leaves_out(tgid) {
         return;
     }
-    let by_twin = if matches!(twin, Twin::Second) { record_flags::BY_SECOND_TWIN } else { 0 };
     // A connect has yet to send its first segment.
     let now_ns = if matches!(direction, Direction::Accept) { clock::nearly_now_ns(sk) } else { clock::now_ns() };
-    if twin != Twin::Alone && is_recorded(sk, tid, by_twin) {
+    if twin != Twin::Alone && is_recorded(sk, tid, twin) {
         return;
     }
     let callsite = callsites::current(task, tgid, direction, twin, now_ns);
@@ -64,7 +71,8 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     record.callsite = callsite;
     record.tid = tid;
     record.direction = direction.raw();
-    record.flags = connected | in_tree | by_twin;
+    record.flags = connected | in_tree;
+    record.made_by = twin as u8;
     match records::enter(sk, &record) {
         Entry::Made => {}
         Entry::Over(earlier) => {
@@ -84,10 +92,10 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     }
 }
 
-/// Whether the other twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
+/// Whether another twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
 #[inline(always)]
-fn is_recorded(sk: u64, tid: u32, by_twin: u8) -> bool {
-    records::of(sk).is_some_and(|record| record.tid == tid && record.flags & record_flags::BY_SECOND_TWIN != by_twin)
+fn is_recorded(sk: u64, tid: u32, twin: Twin) -> bool {
+    records::of(sk).is_some_and(|record| record.tid == tid && record.made_by != twin as u8)
 }
 
 /// What the end of a socket is heard by.

@@ -55,7 +55,7 @@ pub static FREE_CALLSITES: Queue<u32> = Queue::with_max_entries(MAX_CALLSITES, 0
 /// One entry for each [`leaktrace_common::Direction`] and [`crate::lifecycle::Twin`], since each of these programs may
 /// be preempted by another.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(6, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(9, 0);
 
 /// Copies of user stacks for unwinding in user space, one for each new call site: room for 170, since it is emptied as
 /// it fills.

@@ -29,6 +29,13 @@ pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
     state_changed(&ctx, Twin::Second)
 }
 
+/// See [`Twin`].
+#[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
+pub fn tp_state_third(ctx: BtfTracePointContext) -> i32 {
+    state_changed(&ctx, Twin::Third)
+}
+
 #[inline(always)]
 fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
     let new_state: i32 = ctx.arg(2);
@@ -116,6 +123,13 @@ pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub fn tp_accept_twin(ctx: BtfTracePointContext) -> i32 {
     call_returned(&ctx, Twin::Second)
+}
+
+/// See [`Twin`].
+#[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
+pub fn tp_accept_third(ctx: BtfTracePointContext) -> i32 {
+    call_returned(&ctx, Twin::Third)
 }
 
 #[inline(always)]

@@ -117,8 +117,7 @@ impl Captures {
         let stop = unsafe { OwnedFd::from_raw_fd(stop) };
         let (shared, stopped) = (Arc::new(Shared::new()), stop.try_clone()?);
         let into = Arc::clone(&shared);
-        let thread =
-            thread::Builder::new().name("captures".to_owned()).spawn(move || empty(ring, &stopped, &into))?;
+        let thread = thread::Builder::new().name("captures".to_owned()).spawn(move || empty(ring, &stopped, &into))?;
         Ok(Self { shared, stop, thread: Some(thread) })
     }
 
