@@ -87,6 +87,13 @@ impl Shared {
         !waiting.over
     }
 
+    /// Rests until something waits to be taken, somebody unparks this thread, or `longest` is over.
+    fn wait(&self, longest: Duration) {
+        if self.waiting().is_empty() {
+            thread::park_timeout(longest);
+        }
+    }
+
     /// Takes something out, which makes room.
     fn take<T>(&self, what: impl FnOnce(&mut Waiting) -> T) -> T {
         let taken = what(&mut self.waiting());
@@ -121,11 +128,9 @@ impl Captures {
         Ok(Self { shared, stop, thread: Some(thread) })
     }
 
-    /// Rests until something waits to be taken, somebody unparks this thread, or `longest` is over.
+    /// See [`Shared::wait`].
     pub fn wait(&self, longest: Duration) {
-        if self.shared.waiting().is_empty() {
-            thread::park_timeout(longest);
-        }
+        self.shared.wait(longest);
     }
 
     /// Processes that have come to run another program since the last call.
@@ -240,6 +245,20 @@ mod tests {
             assert!(last.join().unwrap());
             assert!(shared.take(|waiting| waiting.take_of(9999)).is_some());
         });
+    }
+
+    #[test]
+    fn what_comes_wakes_the_sampler() {
+        let shared = Shared::new();
+        thread::scope(|scope| {
+            scope.spawn(|| shared.add(copy(1, 70, 0).as_bytes()));
+            while shared.waiting().is_empty() {
+                shared.wait(Duration::from_secs(3600));
+            }
+        });
+        // Nothing to wait for.
+        shared.wait(Duration::from_secs(3600));
+        assert!(shared.take(|waiting| waiting.take_of(1)).is_some());
     }
 
     #[test]

@@ -225,6 +225,23 @@ mod tests {
     }
 
     #[test]
+    fn processes_of_one_thread_and_of_more_show_their_namespaces() {
+        let own = fs::metadata("/proc/self/ns/net").map(|data| data.ino()).unwrap();
+        let mut sleep = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        std::thread::scope(|scope| {
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || ended.recv());
+            for pid in [sleep.id(), std::process::id()] {
+                let mut paths = BTreeMap::new();
+                add_threads(&mut paths, &Path::new("/proc").join(pid.to_string()));
+                assert_eq!(paths.into_keys().collect::<Vec<_>>(), [own], "{pid}");
+            }
+            drop(end);
+        });
+        sleep.kill().and_then(|()| sleep.wait()).unwrap();
+    }
+
+    #[test]
     fn the_own_namespace_is_among_those_found() {
         let own = fs::metadata("/proc/self/ns/net").map(|data| data.ino()).unwrap_or_default();
         assert!(Namespaces::find().paths.contains_key(&own));
