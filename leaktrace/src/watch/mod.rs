@@ -223,3 +223,25 @@ fn run(
         next = (next + interval).max(Instant::now() + interval / 2);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_wakes_a_watcher_that_rests() {
+        let (orders, received) = mpsc::channel();
+        let watcher = thread::spawn(move || {
+            loop {
+                match received.try_recv() {
+                    Ok(order) => return order,
+                    Err(_) => thread::park_timeout(Duration::from_secs(3600)),
+                }
+            }
+        });
+        // So that it rests already; else the test shows nothing, but fails for nothing either.
+        thread::sleep(Duration::from_millis(100));
+        Teller { orders, watcher: Some(watcher.thread().clone()) }.tell(Control::Stop);
+        assert_eq!(watcher.join().unwrap(), Control::Stop);
+    }
+}
