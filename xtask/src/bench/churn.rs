@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::floor::EmptyHooks;
+use super::floor::Floor;
 use super::load::{self, Crowd};
 use super::peers::{PEERS, Peer};
 use super::process::{Cpu, Running};
@@ -36,8 +36,8 @@ pub struct Options {
 
 /// Who watches.
 enum Watcher {
-    /// Nobody: empty programs where leaktrace's tracepoint hooks are.
-    EmptyHooks,
+    /// Nobody: other programs where leaktrace's tracepoint hooks are.
+    Floor(Floor),
     Leaktrace {
         name: &'static str,
         options: &'static [&'static str],
@@ -93,7 +93,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
         (Some(_), false) => vec![DEFAULT, NO_PASSES],
     };
     if subject.identity()?.hooks == "tracepoint" && settled.is_zero() {
-        watchers.push(Watcher::EmptyHooks);
+        watchers.extend([Floor::EmptyHooks, Floor::PlainTracer].map(Watcher::Floor));
     }
     watchers.extend(peers.into_iter().map(Watcher::Peer));
     println!(
@@ -158,7 +158,7 @@ fn peers() -> Result<(Vec<&'static Peer>, Vec<(&'static str, String)>)> {
 impl Watcher {
     fn name(&self) -> &'static str {
         match self {
-            Self::EmptyHooks => "empty hooks",
+            Self::Floor(floor) => floor.name(),
             Self::Leaktrace { name, .. } => name,
             Self::Peer(peer) => peer.name,
         }
@@ -166,8 +166,8 @@ impl Watcher {
 
     fn run_beside(&self, subject: &Subject, settled: Duration, span: Duration) -> Result<(Run, CpuShare)> {
         match self {
-            Self::EmptyHooks => {
-                let _attached = EmptyHooks::attach()?;
+            Self::Floor(floor) => {
+                let _attached = floor.attach()?;
                 Ok((load(span)?, CpuShare { user: 0.0, system: 0.0 }))
             }
             Self::Leaktrace { options, .. } => {

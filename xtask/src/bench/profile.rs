@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::floor::EmptyHooks;
+use super::floor::Floor;
 use super::series::Series;
 use super::tracer::Subject;
 use super::{Pairs, load, turns};
@@ -28,17 +28,18 @@ const CALLERS: [&str; 4] = ["bpf_trace_run", "perf_syscall_exit", "syscall_exit_
 const FREQUENCY: &str = "8999";
 
 /// Each way to watch.
-const WAYS: [Way; 4] = [
-    Way { name: "stacks", options: Some(&[]) },
-    Way { name: "no stacks", options: Some(&["--no-stacks"]) },
-    Way { name: "empty hooks", options: None },
-    Way { name: "nobody", options: None },
+const WAYS: [Way; 5] = [
+    Way::Leaktrace { name: "stacks", options: &[] },
+    Way::Leaktrace { name: "no stacks", options: &["--no-stacks"] },
+    Way::Floor(Floor::EmptyHooks),
+    Way::Floor(Floor::PlainTracer),
+    Way::Nobody,
 ];
 
-struct Way {
-    name: &'static str,
-    /// Of leaktrace.
-    options: Option<&'static [&'static str]>,
+enum Way {
+    Leaktrace { name: &'static str, options: &'static [&'static str] },
+    Floor(Floor),
+    Nobody,
 }
 
 /// Of one run, in percent of the load's samples.
@@ -75,14 +76,27 @@ pub fn measure(subject: &Subject, pairs: &Pairs) -> Result<Value> {
     // Gone already where the first run has failed.
     let _ = std::fs::remove_file(&data);
     measured?;
-    let ways = WAYS.iter().zip(&figures).map(|(way, figures)| figures.summary(way.name)).collect::<Result<Vec<_>>>()?;
+    let ways =
+        WAYS.iter().zip(&figures).map(|(way, figures)| figures.summary(way.name())).collect::<Result<Vec<_>>>()?;
     Ok(json!({ "seconds_per_run": pairs.span().as_secs_f64(), "ways": ways }))
 }
 
 impl Way {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Leaktrace { name, .. } => name,
+            Self::Floor(floor) => floor.name(),
+            Self::Nobody => "nobody",
+        }
+    }
+
     fn run(&self, subject: &Subject, pairs: &Pairs, data: &Path) -> Result<Shares> {
-        let _empty = if self.name == "empty hooks" { Some(EmptyHooks::attach()?) } else { None };
-        let tracer = self.options.map(|options| subject.start("top", options)).transpose()?;
+        let (mut tracer, mut _floor) = (None, None);
+        match self {
+            Self::Leaktrace { options, .. } => tracer = Some(subject.start("top", options)?),
+            Self::Floor(floor) => _floor = Some(floor.attach()?),
+            Self::Nobody => {}
+        }
         let mut record = Command::new("perf");
         record.args(["record", "--quiet", "-g", "-e", "cpu-clock", "-F", FREQUENCY, "-a", "-o"]).arg(data).arg("--");
         record.arg(project::release_program(LOAD)).args(["--seconds", &pairs.span().as_secs().to_string()]);
