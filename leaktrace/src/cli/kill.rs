@@ -90,6 +90,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_name_is_no_filter() {
+        // As from a variable of the shell that is not set.
+        for words in [["--comm", "", "--yes"], ["--container", "", "--yes"], ["--comm", "a,", "--yes"]] {
+            assert!(config(&words).is_err_and(|error| error.contains("a value is required")), "{words:?}");
+        }
+    }
+
+    #[test]
     fn a_recording_is_refused() {
         assert!(config(&["--port", "1", "--replay", "x"]).is_err_and(|error| error.contains("--replay")));
     }

@@ -8,7 +8,10 @@ use crate::{
     units::{parse_duration, parse_size},
 };
 use anyhow::{Context, bail};
-use clap::{Args, ValueHint, builder::PossibleValue};
+use clap::{
+    Args, ValueHint,
+    builder::{BoolishValueParser, NonEmptyStringValueParser, PossibleValue},
+};
 use leaktrace_common::Direction;
 use std::{
     num::NonZeroU32,
@@ -38,7 +41,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "N", help_heading = "Filters", env = "LEAKTRACE_PID", value_delimiter = ',')]
     pid: Vec<u32>,
     /// Only sockets of processes with this name
-    #[arg(long, value_name = "NAME", help_heading = "Filters", env = "LEAKTRACE_COMM", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", help_heading = "Filters", env = "LEAKTRACE_COMM", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     comm: Vec<String>,
     /// Only sockets with this local or remote port
     #[arg(long, value_name = "N", help_heading = "Filters", env = "LEAKTRACE_PORT", value_delimiter = ',')]
@@ -47,7 +50,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "CIDR", help_heading = "Filters", env = "LEAKTRACE_PEER", value_delimiter = ',')]
     peer: Vec<Network>,
     /// Only sockets of containers whose id begins like this
-    #[arg(long, value_name = "PREFIX", help_heading = "Filters", env = "LEAKTRACE_CONTAINER", value_delimiter = ',')]
+    #[arg(long, value_name = "PREFIX", help_heading = "Filters", env = "LEAKTRACE_CONTAINER", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     container: Vec<String>,
     /// Only sockets that were opened this way
     #[arg(long, value_enum, help_heading = "Filters", env = "LEAKTRACE_DIRECTION", value_delimiter = ',')]
@@ -56,8 +59,8 @@ pub struct WatchArgs {
     #[arg(long, value_enum, help_heading = "Tracing", env = "LEAKTRACE_HOOKS")]
     hooks: Option<HooksArg>,
     /// Do not capture stacks
-    #[arg(long, help_heading = "Tracing", env = "LEAKTRACE_NO_STACKS")]
-    no_stacks: bool,
+    #[arg(long, help_heading = "Tracing", env = "LEAKTRACE_NO_STACKS", num_args = 0, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    no_stacks: Option<bool>,
     /// Of a process that opens fast, capture one stack in N, such as 100: where stacks cost too much. The rest is marked
     /// "not sampled" [default: every stack]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..), env = "LEAKTRACE_STACK_SAMPLE")]
@@ -180,7 +183,9 @@ impl TryFrom<WatchArgs> for WatchConfig {
             DirectionArg::Connect => Direction::Connect,
             DirectionArg::Accept => Direction::Accept,
         });
-        let no_stacks = args.no_stacks || file.no_stacks.unwrap_or(false);
+        // Who asks for samples here wants stacks, whatever the file says.
+        let none_by_file = file.no_stacks.unwrap_or(false) && args.stack_sample.is_none();
+        let no_stacks = args.no_stacks.unwrap_or(none_by_file);
         let stacks = stacks(
             if no_stacks { Wanted::No } else { Wanted::Yes },
             args.stack_sample.and_then(NonZeroU32::new).or(file.stack_sample),
@@ -226,6 +231,8 @@ impl TryFrom<WatchArgs> for WatchConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
 
     fn sample(one_in: u32, above: Option<u32>) -> Result<Stacks, String> {
         stacks(Wanted::Yes, NonZeroU32::new(one_in), above).map_err(|error| error.to_string())
@@ -239,6 +246,23 @@ mod tests {
         assert_eq!(sample(100, None), Ok(Stacks::Sample(StackSample { one_in, above_per_s: 1000 })));
         assert_eq!(sample(100, Some(0)), Ok(Stacks::Sample(StackSample { one_in, above_per_s: 0 })));
         assert!(stacks(Wanted::No, Some(one_in), Some(7)).is_ok_and(|stacks| stacks == Stacks::Off));
+    }
+
+    fn stacks_of(words: &[&str], file: &str) -> Stacks {
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(config.path(), file).unwrap();
+        let path = config.path().to_str().unwrap();
+        let line = ["leaktrace", "--config", path].into_iter().chain(words.iter().copied());
+        WatchConfig::try_from(Cli::try_parse_from(line).unwrap().top.watch).unwrap().stacks
+    }
+
+    #[test]
+    fn who_asks_for_stacks_gets_them_whatever_the_file_says() {
+        let file = "no-stacks = true\n";
+        assert_eq!(stacks_of(&[], file), Stacks::Off);
+        assert_eq!(stacks_of(&["--no-stacks"], ""), Stacks::Off);
+        assert_eq!(stacks_of(&["--stack-sample", "1"], file), Stacks::Capture);
+        assert_eq!(stacks_of(&["--no-stacks", "--stack-sample", "7"], ""), Stacks::Off);
     }
 
     #[test]

@@ -125,6 +125,12 @@ impl Ignore {
             units: self.unit.iter().cloned().collect(),
             ..Filter::default()
         };
+        let names = [&filter.comms, &filter.exes, &filter.containers, &filter.units];
+        if names.into_iter().flatten().any(String::is_empty) {
+            return Err(
+                "an ignore entry has a key with an empty value: leave the key out, or say what it is".to_owned()
+            );
+        }
         if filter.is_empty() {
             return Err("an ignore entry without any key would ignore everything: give it comm, exe, port, peer, \
                         container or unit"
@@ -153,6 +159,7 @@ mod tests {
     fn a_wrong_key_or_an_empty_entry_is_refused_with_its_name() {
         assert!(ConfigFile::parse("treshold = \"5m\"").is_err_and(|reason| reason.contains("treshold")));
         assert!(ConfigFile::parse("[[ignore]]\n").is_err_and(|reason| reason.contains("ignore everything")));
+        assert!(ConfigFile::parse("[[ignore]]\ncomm = \"\"").is_err_and(|reason| reason.contains("empty value")));
         assert!(ConfigFile::parse("[[ignore]]\npeer = \"banana\"").is_err_and(|reason| reason.contains("banana")));
     }
 }

@@ -105,8 +105,10 @@ impl Filter {
     /// Whether everything that is asked for matches. Without a socket, ports and peers are taken to match.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
         let process = |test: &dyn Fn(&ProcessFacts) -> bool| candidate.processes.iter().any(|facts| test(facts));
+        // What is not known is empty, and nothing that is asked for is.
+        let is = |name: &str, found: &str| !name.is_empty() && name == found;
         let comm =
-            |name: &String| *name == candidate.comm || candidate.processes.iter().any(|facts| facts.comm == *name);
+            |name: &String| is(name, candidate.comm) || candidate.processes.iter().any(|facts| is(name, &facts.comm));
         let one_of = |empty: bool, found: bool| empty || found;
         one_of(self.pids.is_empty(), self.pids.iter().any(|pid| candidate.pids.contains(pid)))
             && one_of(self.comms.is_empty(), self.comms.iter().any(comm))
@@ -120,7 +122,7 @@ impl Filter {
                 self.containers.is_empty(),
                 process(&|facts| {
                     let id = facts.placement.container.as_deref().unwrap_or("");
-                    self.containers.iter().any(|prefix| !id.is_empty() && id.starts_with(prefix.as_str()))
+                    self.containers.iter().any(|prefix| !prefix.is_empty() && id.starts_with(prefix.as_str()))
                 }),
             )
             && one_of(
@@ -183,6 +185,18 @@ mod tests {
     fn what_is_no_network_is_refused() {
         for text in ["", "10.0.0.0/33", "banana", "10.0.0.0/-1", "::/129"] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_matches_nobody() {
+        let unknown = ProcessFacts::default();
+        let candidate = Candidate { processes: &[&unknown], ..Candidate::default() };
+        for filter in [
+            Filter { comms: vec![String::new()], ..Filter::default() },
+            Filter { containers: vec![String::new()], ..Filter::default() },
+        ] {
+            assert!(!filter.matches(&candidate), "{filter:?}");
         }
     }
 
