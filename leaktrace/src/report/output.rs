@@ -2,6 +2,8 @@
 //!
 //! Knows nothing about what is written.
 
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::{AccessFlags, eaccess};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -70,7 +72,8 @@ pub fn check_output(destination: &Destination) -> Result<(), OutputError> {
     let Destination::File(path) = destination else { return Ok(()) };
     let place = Place::of(path)?;
     match place.kind {
-        Kind::Device => File::options().write(true).open(&place.target).map(drop),
+        // Not opened: who reads from a pipe would take it for ended when it is closed again.
+        Kind::Device => eaccess(&place.target, AccessFlags::W_OK).map_err(io::Error::from),
         // Replacing a file needs no right to write it; a file made read-only on purpose is refused all the same.
         Kind::Existing => File::options().append(true).open(&place.target).and_then(|_| temporary(&place)).map(drop),
         Kind::New => temporary(&place).map(drop),
@@ -192,7 +195,12 @@ fn replace(place: &Place, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     file.persist(&place.target).map(drop).map_err(|error| error.error)
 }
 
+/// A pipe waits for its reader, maybe for ever: from here on a signal ends the program, even where it was listened for.
 fn fill_device(target: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    for ending in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the default action is no handler.
+        unsafe { signal(ending, SigHandler::SigDfl) }?;
+    }
     let mut out = BufWriter::new(File::options().write(true).open(target)?);
     fill(&mut out)?;
     out.flush()

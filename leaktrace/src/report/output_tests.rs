@@ -60,6 +60,22 @@ fn checking_leaves_nothing_behind() {
 }
 
 #[test]
+fn whoever_waits_at_a_pipe_gets_the_report_and_not_an_end_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe)
+    });
+    // So that it waits already when the pipe is looked at.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    check_output(&file(&pipe)).unwrap();
+    write_whole(&file(&pipe), |out| out.write_all(b"report")).unwrap();
+    assert_eq!(reader.join().unwrap().unwrap(), "report");
+}
+
+#[test]
 fn a_report_that_fails_half_way_leaves_the_old_one_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
