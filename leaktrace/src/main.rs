@@ -4,11 +4,12 @@ use clap::{CommandFactory, Parser};
 use leaktrace::{
     cli::{Cli, Command, TopConfig},
     command::{self, Outcome},
+    report::{Destination, write_whole},
 };
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match start(Cli::parse()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             // Nothing is left to do if stderr is gone as well.
@@ -18,11 +19,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<Outcome> {
+fn start(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = run(cli, &runtime);
+    // A table that nobody reads may wait for ever.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn run(cli: Cli, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Outcome> {
     match cli.command {
-        None => top(&runtime, cli.top.try_into()?),
-        Some(Command::Top(args)) => top(&runtime, (*args).try_into()?),
+        None => top(runtime, cli.top.try_into()?),
+        Some(Command::Top(args)) => top(runtime, (*args).try_into()?),
         Some(Command::Diff(args)) => command::diff(&args),
         Some(Command::Kill(args)) => command::kill((*args).try_into()?),
         Some(Command::Report(args)) => runtime.block_on(command::report((*args).try_into()?)),
@@ -30,7 +38,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Run(args)) => runtime.block_on(command::run((*args).try_into()?)),
         Some(Command::Doctor(args)) => command::doctor(args.json),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut script);
+            write_whole(&Destination::Stdout, |out| out.write_all(&script))?;
             Ok(Outcome::Done)
         }
     }

@@ -5,10 +5,15 @@ mod subject;
 
 use leaktrace_tests::suite::child::ZooChild;
 use leaktrace_tests::suite::tracer::{Outcome, Tracer};
-use nix::sys::signal::Signal;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use subject::{Folder, leaktrace, refused, reported, run, run_as_nobody};
+use std::process::{ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+use subject::{Folder, command, leaktrace, refused, reported, run, run_as_nobody};
 
 fn watch(leaktrace: &Path, more: &[&str]) -> Tracer {
     let words = [&["report", "--duration", "10m", "--format", "json"], more].concat();
@@ -170,6 +175,44 @@ fn without_a_command_and_without_a_terminal_nobody_gets_stuck_in_a_view() {
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);
     assert!(!outcome.stdout.contains('\u{1b}'), "escape sequences off a terminal");
     assert!(!outcome.stdout.trim().is_empty(), "no table");
+}
+
+#[test]
+fn a_reader_that_reads_nothing_keeps_nobody_from_ending() {
+    let Some(leaktrace) = leaktrace() else { return };
+    let mut command = command(&leaktrace, &["top", "--interval", "50ms"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut unread = child.stdout.take().unwrap();
+    fcntl(&unread, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    // A table does not fit, and so one waits to be written when nothing more comes.
+    let mut before = 0;
+    while before == 0 || waiting(&unread) > before {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+        before = waiting(&unread);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    signal::kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it waits for its reader");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut text = String::new();
+    unread.read_to_string(&mut text).unwrap();
+    assert!(text.len() >= before, "what was written is gone");
+}
+
+/// Bytes in a pipe.
+fn waiting(pipe: &ChildStdout) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the place is valid.
+    assert_eq!(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) }, 0);
+    bytes.cast_unsigned() as usize
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{
     Outcome,
     on_leak::{OnLeak, Words},
     play::play,
+    replay,
 };
 use crate::{
     cli::TopConfig,
@@ -30,6 +31,7 @@ const WAITING: usize = 16;
 /// When the host cannot do it, or the terminal fails.
 pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
     if let Some(recording) = &config.watch.replay {
+        replay::leave_out(config.on_leak.as_deref());
         return play(recording, &config.watch);
     }
     let watch = Watch::start(config.watch, Each::Show(Picture::Flagged));

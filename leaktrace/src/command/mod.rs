@@ -6,6 +6,7 @@ mod kill;
 mod live;
 mod on_leak;
 mod play;
+mod print;
 mod record;
 mod replay;
 mod report;

@@ -1,6 +1,10 @@
 //! What `report` and `top` do with a recording where there is no terminal: play it from its beginning.
 
-use super::{Outcome, asked_to_end};
+use super::{
+    Outcome, asked_to_end,
+    print::{Reader, print},
+    report::found,
+};
 use crate::{
     cli::ReportConfig,
     config::{ReplayConfig, WatchConfig},
@@ -24,6 +28,9 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
     while replay.next_ns().is_some_and(|at| at <= end || replay.taken() == 0) {
         replay.step();
         progress.tell(replay.taken());
+        if !config.until.is_empty() && found(&replay.snapshot(), config.until) {
+            break;
+        }
         tokio::select! {
             biased;
             asked = &mut asked => {
@@ -59,22 +66,28 @@ pub(super) async fn tables(recording: &ReplayConfig, config: &WatchConfig) -> an
     while replay.step() {
         let mut text = Vec::new();
         PlainTable::default().write(&replay.snapshot(), &mut text)?;
-        match io::stdout().lock().write_all(&text) {
-            // Whoever read has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
-            other => other?,
-        }
         tokio::select! {
-            biased;
             asked = &mut asked => {
                 asked?;
                 return Ok(Outcome::Done);
             }
-            () = tokio::task::yield_now() => {}
+            reader = print(text) => {
+                if reader? == Reader::Gone {
+                    return Ok(Outcome::Done);
+                }
+            }
         }
     }
     warn(&replay);
     Ok(Outcome::Done)
+}
+
+/// Says that nobody is told of leaks that are over, if somebody was to be told of leaks.
+pub(super) fn leave_out(on_leak: Option<&str>) {
+    if on_leak.is_some() {
+        // A closed stderr is nobody's loss.
+        let _ = writeln!(io::stderr(), "leaktrace: a recording is no news: --on-leak is not run");
+    }
 }
 
 /// Says what is wrong with the recording.

@@ -23,7 +23,10 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     check_output(&destination)?;
     // Detaching the hooks takes longer than writing; whoever reads need not wait for it. The end of this function does.
     let (mut snapshot, _detaching) = match &config.watch.replay {
-        Some(recording) => (replay::report(recording, &config).await?, None),
+        Some(recording) => {
+            replay::leave_out(config.on_leak.as_deref());
+            (replay::report(recording, &config).await?, None)
+        }
         None => watch(&config).await.map(|(snapshot, watch)| (snapshot, Some(watch)))?,
     };
     let found = found(&snapshot, config.fail_on);
@@ -99,7 +102,7 @@ fn announce(hooks: HookKind, duration: Duration) {
 }
 
 /// Whether a verdict of the list holds for any socket. Counts of call sites decide, as not every socket may be listed.
-fn found(snapshot: &Snapshot, fail_on: Verdicts) -> bool {
+pub(super) fn found(snapshot: &Snapshot, fail_on: Verdicts) -> bool {
     let by_callsite = snapshot.callsites.iter().flat_map(|site| site.verdicts.keys());
     let by_socket = snapshot.sockets.iter().flat_map(|socket| &socket.verdicts);
     by_callsite.chain(by_socket).filter_map(|name| Verdict::from_name(name)).any(|verdict| fail_on.contains(verdict))

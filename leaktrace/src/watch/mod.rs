@@ -19,10 +19,13 @@ use std::{
     thread::{self, Thread},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// How often a tree of processes is looked at while it runs: nobody calls when sockets are left or the last one ends.
 const TREE_LOOK: Duration = Duration::from_millis(25);
+
+/// How much of what it tells may wait to be taken: each snapshot of a large host is megabytes.
+const WAITING: usize = 4;
 
 /// What a watcher may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,7 @@ pub enum Update {
         /// About how many there are, where known; equal to `done` at the end.
         total: Option<u64>,
     },
-    /// A look that was asked for by the interval.
+    /// A look that was asked for by the interval. Left out while too much that was told before has not been taken.
     Snapshot(Box<Snapshot>),
     /// The look that [`Control::Finish`] asked for; nothing follows.
     Last(Box<Snapshot>),
@@ -98,7 +101,7 @@ pub enum Each {
 
 /// A running watcher.
 pub struct Watch {
-    updates: UnboundedReceiver<Update>,
+    updates: Receiver<Update>,
     control: Teller,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -116,14 +119,11 @@ impl Watch {
 
     fn start_with(config: WatchConfig, each: Each, record: Option<RecordTo>) -> Self {
         let (orders, received) = mpsc::channel();
-        let (tell, updates) = tokio::sync::mpsc::unbounded_channel();
+        let (tell, updates) = channel(WAITING);
         let thread = thread::Builder::new().name("sampler".to_owned()).spawn(move || {
-            let outcome = run(config, each, record, &received, &|update| {
-                // Nobody listens any more: the program is on its way out.
-                let _ = tell.send(update);
-            });
+            let outcome = run(config, each, record, &received, &|update| tell_of(update, &tell));
             if let Err(error) = outcome {
-                let _ = tell.send(Update::Failed(error));
+                tell_of(Update::Failed(error), &tell);
             }
         });
         let thread = thread.ok();
@@ -142,13 +142,13 @@ impl Watch {
     }
 
     /// What it tells.
-    pub fn updates_mut(&mut self) -> &mut UnboundedReceiver<Update> {
+    pub fn updates_mut(&mut self) -> &mut Receiver<Update> {
         &mut self.updates
     }
 
     /// What it tells, for another thread to listen to; nothing more comes here.
-    pub fn take_updates(&mut self) -> UnboundedReceiver<Update> {
-        std::mem::replace(&mut self.updates, tokio::sync::mpsc::unbounded_channel().1)
+    pub fn take_updates(&mut self) -> Receiver<Update> {
+        std::mem::replace(&mut self.updates, channel(WAITING).1)
     }
 }
 
@@ -156,9 +156,20 @@ impl Drop for Watch {
     /// Waits until the hooks are detached, which is what ends the kernel side.
     fn drop(&mut self) {
         self.tell(Control::Stop);
+        // It may be waiting for room to tell something.
+        self.updates.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Tells what must be known, however long that waits to be taken; what the next look says anew, only where there is room.
+fn tell_of(update: Update, tell: &Sender<Update>) {
+    // Where nobody listens any more, the program is on its way out.
+    match update {
+        Update::Snapshot(_) | Update::Adopting { .. } => drop(tell.try_send(update)),
+        Update::Started(_) | Update::Last(_) | Update::Failed(_) => drop(tell.blocking_send(update)),
     }
 }
 
@@ -227,6 +238,27 @@ fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looks_that_nobody_takes_do_not_pile_up_and_the_last_one_comes() {
+        let (tell, mut updates) = channel(WAITING);
+        (0..10 * WAITING).for_each(|_| tell_of(Update::Snapshot(Box::default()), &tell));
+        assert_eq!(updates.len(), WAITING);
+        let watcher = thread::spawn(move || tell_of(Update::Last(Box::default()), &tell));
+        let told: Vec<Update> = std::iter::from_fn(|| updates.blocking_recv()).collect();
+        assert!(watcher.join().is_ok());
+        assert_eq!(told.len(), WAITING + 1);
+        assert!(matches!(told.last(), Some(Update::Last(_))));
+    }
+
+    #[test]
+    fn a_watcher_with_something_to_tell_ends_with_whoever_would_have_heard_it() {
+        let (tell, mut updates) = channel(1);
+        tell_of(Update::Snapshot(Box::default()), &tell);
+        let watcher = thread::spawn(move || tell_of(Update::Last(Box::default()), &tell));
+        updates.close();
+        assert!(watcher.join().is_ok());
+    }
 
     #[test]
     fn an_order_wakes_a_watcher_that_rests() {

@@ -29,6 +29,10 @@ const PASSED_ON: [Signal; 9] = [
 /// Those of them that end the wait for what runs on in the background.
 const ASK_TO_END: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
+/// By which a terminal stops a job. Whoever stops the command alone, by SIGSTOP, will let it go on alone: nobody would wake
+/// leaktrace.
+const STOPS_A_JOB: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+
 /// `SI_KERNEL` (include/uapi/asm-generic/siginfo.h): sent by the terminal, and so to the command as well.
 const SI_KERNEL: i32 = 0x80;
 
@@ -129,15 +133,17 @@ fn attend(signals: &SignalFd, pid: u32, tell: &UnboundedSender<Event>) {
     }
 }
 
-/// Takes note of what has become of the command. While it is stopped, so is leaktrace: the shell must see its job stop.
+/// Takes note of what has become of the command. While it is stopped as a job, so is leaktrace: the shell must see its job stop.
 fn look_after(command: Pid) -> Option<Ended> {
     loop {
         let what = waitpid(command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED));
         match what {
             Ok(WaitStatus::Exited(_, status)) => return Some(Ended::Exited(status)),
             Ok(WaitStatus::Signaled(_, signal, _)) => return Some(Ended::Killed(signal)),
-            Ok(WaitStatus::Stopped(..)) => {
-                let _ = raise(Signal::SIGSTOP);
+            Ok(WaitStatus::Stopped(_, signal)) => {
+                if STOPS_A_JOB.contains(&signal) {
+                    let _ = raise(Signal::SIGSTOP);
+                }
             }
             Err(Errno::EINTR) => {}
             // Nobody else waits for it, so this cannot be; a command that is gone has ended.
