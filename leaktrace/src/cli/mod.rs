@@ -28,7 +28,7 @@ Examples:
   sudo leaktrace run -- pytest                  a leak check for a test suite
   leaktrace doctor                              what this host supports, what is missing, what to do
 
-Durations read 500ms, 10s, 5m, 2h, 1d. Every option can be set by environment as well (LEAKTRACE_THRESHOLD=5m).
+Durations read 500ms, 10s, 5m, 2h, 1d. Options whose help names a variable can be set by it (LEAKTRACE_THRESHOLD=5m).
 Exit status: 0 done; 1 something matched --fail-on; 2 wrong usage, or this host cannot do it.";
 
 /// Finds leaked and stuck TCP sockets, by the code that opened them.
@@ -125,10 +125,10 @@ pub struct ReportArgs {
     #[arg(long)]
     pub all: bool,
     /// Exit with 1 if one of these is found: verdicts, or severities (leak, suspect, info), or any
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on, env = "LEAKTRACE_FAIL_ON")]
     pub fail_on: Vec<Verdicts>,
     /// End as soon as one of these is found: as for --fail-on
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on, env = "LEAKTRACE_UNTIL")]
     pub until: Vec<Verdicts>,
     /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
     /// its stdin

@@ -26,7 +26,7 @@ pub struct RunArgs {
     pub watch: WatchArgs,
     /// Exit with 1 if CMD succeeded and one of these came up: left-open, verdicts, severities (leak, suspect, info), any,
     /// or none. leak and any include left-open
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_run_fail_on, default_value = "leak")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_run_fail_on, default_value = "leak", env = "LEAKTRACE_FAIL_ON")]
     pub fail_on: Vec<FailOn>,
     /// How long to follow what CMD has left running in the background
     #[arg(long, value_name = "DUR", default_value = "2s", value_parser = parse_duration)]

@@ -83,7 +83,7 @@ fn section(kind: ChangeKind, changes: &[&Change], out: &mut dyn Write) -> io::Re
     if changes.len() > ROWS {
         writeln!(
             out,
-            "  and {} more; --format json lists them all",
+            "  and {} more; --json lists them all",
             format_counted((changes.len() - ROWS) as u64, "call site")
         )?;
     }
