@@ -55,6 +55,10 @@ const THRESHOLD: Duration = Duration::from_secs(4);
 /// With more failures than this it is not the processor.
 const MOST_AGAIN: usize = 12;
 
+/// How much longer the tracer watches at a second try: a dozen looks at a call site are needed to say whether it grows, and an
+/// emulated processor does not always come to them.
+const MORE_TIME: Duration = Duration::from_secs(15);
+
 /// A scenario under way.
 struct Act {
     scenario: Scenario,
@@ -173,7 +177,7 @@ impl Suite {
     /// Every scenario under one tracer. On an emulated processor, which may stand still for seconds, what fails is played
     /// once more, and the table says so.
     fn common_run(&self, hook: &str, cells: &mut Cells) -> Result<()> {
-        let mut results = self.play(hook, &self.scenarios, self.whole, cells)?;
+        let mut results = self.play(hook, &self.scenarios, self.whole, Duration::ZERO, cells)?;
         let failed = failures(&results);
         if self.place == Place::Vm && !failed.is_empty() && failed.len() <= MOST_AGAIN {
             let scenarios: Vec<Scenario> =
@@ -181,7 +185,7 @@ impl Suite {
             for (name, reason) in &failed {
                 println!("again {hook} {name}: {reason}");
             }
-            for (name, result) in self.play(hook, &scenarios, Whole::Leave, cells)? {
+            for (name, result) in self.play(hook, &scenarios, Whole::Leave, MORE_TIME, cells)? {
                 let first = failed.get(&name).cloned().unwrap_or_default();
                 let result = if result == Outcome::Pass { Outcome::PassAgain(first) } else { result };
                 results.retain(|(known, _)| *known != name);
@@ -192,12 +196,14 @@ impl Suite {
         Ok(())
     }
 
-    /// Plays scenarios under one tracer and judges its report; what belongs to no scenario goes into `cells`.
+    /// Plays scenarios under one tracer, `longer` than they need, and judges its report; what belongs to no scenario goes into
+    /// `cells`.
     fn play(
         &self,
         hook: &str,
         scenarios: &[Scenario],
         whole: Whole,
+        longer: Duration,
         cells: &mut Cells,
     ) -> Result<Vec<(String, Outcome)>> {
         let workshop = Workshop::open()?;
@@ -225,7 +231,7 @@ impl Suite {
         acts.extend(self.begin(&workshop, scenarios, Started::AfterTracer)?);
         cue(&mut acts, "go");
         let margin = Duration::from_millis(self.slower(1_500, 5_000));
-        std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin);
+        std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin + longer);
         cue(&mut acts, "mend");
         // Two intervals, and some more for the slower beat of the holders.
         std::thread::sleep(interval * 2 + margin);

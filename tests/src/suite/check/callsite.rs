@@ -113,7 +113,11 @@ fn check_growth(expect: &Expect, sockets: &[&Socket], report: &Report, complaint
     if growing && !sites.iter().any(|site| site.growing == Some(true)) {
         let found: Vec<(u64, Option<bool>, Option<f64>)> =
             sites.iter().map(|site| (site.open, site.growing, site.growth_per_min)).collect();
-        complaints.add(format!("no call site grows: (open, growing, growth_per_min) {found:?}"));
+        let what = match found.iter().all(|(_, growing, _)| growing.is_none()) {
+            true if !found.is_empty() => "too few looks to say what grows",
+            _ => "no call site grows",
+        };
+        complaints.add(format!("{what}: (open, growing, growth_per_min) {found:?}"));
     }
     // A call site that is shared with others may well grow by them.
     let accused = sites.iter().find(|site| site.pids == [pid] && site.growing == Some(true));

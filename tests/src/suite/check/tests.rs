@@ -114,6 +114,18 @@ fn every_untruth_about_a_call_site_is_noticed() {
 }
 
 #[test]
+fn growth_that_was_not_judged_is_told_from_growth_that_was_not_seen() {
+    let growing = |growing| {
+        let mut report = report();
+        report.callsites[0].growing = growing;
+        class(&truth().growing(true), &report, &TERMS).join("; ")
+    };
+    assert_eq!(growing(Some(true)), "");
+    assert!(growing(Some(false)).contains("no call site grows"));
+    assert!(growing(None).contains("too few looks"));
+}
+
+#[test]
 fn an_adopted_socket_must_not_claim_to_know_its_opener_or_its_age() {
     let terms = Terms { started: Started::BeforeTracer, ..TERMS };
     let found = class(&truth(), &report(), &terms).join("; ");
