@@ -34,11 +34,11 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// Least share of complete ones, in percent.
-    const LEAST: usize = 95;
+    /// Most incomplete ones, in percent.
+    const MOST: usize = 5;
 
-    /// Fewer stacks than this say nothing of a share.
-    const FEWEST: usize = 20;
+    /// So many may be incomplete however few there are: of 20 in a virtual machine one is, on every kernel of the matrix.
+    const FEW: usize = 2;
 
     /// Stacks of call sites in these processes. Sockets that are older than the tracer have none to be seen.
     pub fn count(report: &Report, pids: &BTreeSet<u32>) -> Self {
@@ -50,9 +50,10 @@ impl Stacks {
 
     /// Whether enough are complete.
     pub fn complaints(self) -> Vec<String> {
-        match self.all < Self::FEWEST || self.complete * 100 >= self.all * Self::LEAST {
+        let most = Self::FEW.max(self.all * Self::MOST / 100);
+        match self.all - self.complete <= most {
             true => Vec::new(),
-            false => vec![format!("{self}, not {} %", Self::LEAST)],
+            false => vec![format!("{self}: more than {most} are not")],
         }
     }
 }
@@ -107,5 +108,17 @@ pub fn resolved(report: &Report, mended: &[Truth]) -> Vec<String> {
     match report.health.resolved >= right {
         true => Vec::new(),
         false => vec![format!("{} verdicts resolved, not {right} or more", report.health.resolved)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_incomplete_stacks_are_no_failure_and_more_are_however_few_there_are() {
+        let bad = |complete, all| !Stacks { complete, all }.complaints().is_empty();
+        assert!(!bad(0, 0) && !bad(18, 20) && !bad(95, 99));
+        assert!(bad(16, 19) && bad(17, 20) && bad(94, 99));
     }
 }
