@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use table::HERE;
 pub use table::Table;
 
 use crate::project;
@@ -32,8 +33,8 @@ pub fn test(stages: Stages, filter: Option<&str>) -> Result<ExitCode> {
     project::build_release(&["leaktrace", "leaktrace-tests"])?;
     let mut table = Table::default();
     if stages != Stages::VirtualMachines {
-        unit::run(filter, &mut table)?;
-        host::run(filter, &mut table)?;
+        unit::run(filter, &mut table).unwrap_or_else(|error| table.add_problem("cargo test", &error));
+        host::run(filter, &mut table).unwrap_or_else(|error| table.add_problem(HERE, &error));
     }
     if stages != Stages::Host {
         let job = Job::Suite { hooks: Vec::new(), only: filter.map(str::to_owned).into_iter().collect() };
@@ -44,7 +45,10 @@ pub fn test(stages: Stages, filter: Option<&str>) -> Result<ExitCode> {
             files: Vec::new(),
             job,
         };
-        vm::boot_all(&request)?.into_iter().for_each(|outcome| table.add_machine(outcome));
+        match vm::boot_all(&request) {
+            Ok(outcomes) => outcomes.into_iter().for_each(|outcome| table.add_machine(outcome)),
+            Err(error) => table.add_problem("virtual machines", &error),
+        }
     }
     println!("{table}");
     Ok(table.exit_code())

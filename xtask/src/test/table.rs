@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::process::{ExitCode, ExitStatus};
 
+use anyhow::Error;
+
 use super::cells::{Cell, CellResult};
 use super::unit::Totals;
 use crate::vm::{End, Outcome};
@@ -12,7 +14,7 @@ use crate::vm::{End, Outcome};
 const LAST_LINES: usize = 25;
 
 /// Where the tests run that run in no virtual machine.
-const HERE: &str = "this host";
+pub const HERE: &str = "this host";
 
 /// What was found so far.
 #[derive(Default)]
@@ -70,6 +72,8 @@ impl Table {
         self.notes.push(format!("{place}: {:.0} s", outcome.seconds));
         if let End::Finished(status) = outcome.end {
             self.judge_suite(&place, &cells, Some(status));
+        } else if let End::Lost(why) = outcome.end {
+            self.problems.push(format!("{place}: {why}"));
         } else {
             let last = outcome.console.len().saturating_sub(LAST_LINES);
             let last = outcome.console[last..].join("\n    ");
@@ -80,6 +84,11 @@ impl Table {
             ));
         }
         self.rows.push(Row { place, cells });
+    }
+
+    /// A part of the run that came to nothing.
+    pub fn add_problem(&mut self, place: &str, error: &Error) {
+        self.problems.push(format!("{place}: {error:#}"));
     }
 
     /// The suite's exit status and its lines must agree, or something was not printed.
@@ -241,6 +250,26 @@ mod tests {
         let text = table.to_string();
         assert!(text.ends_with("2 passed, 0 failed, 1 skipped"), "{text}");
         assert!(text.contains("SKIP no go\n    this host unit a::b\n"), "{text}");
+    }
+
+    #[test]
+    fn what_worked_is_in_the_table_when_another_part_could_not_be_run() {
+        let outcome = |kernel: &str, end, console: &[&str]| Outcome {
+            kernel: kernel.to_owned(),
+            end,
+            console: console.iter().map(|line| (*line).to_owned()).collect(),
+            log: "log".into(),
+            retries: 0,
+            seconds: 1.0,
+        };
+        let mut table = Table::default();
+        table.add_machine(outcome("5.10", End::Finished(0), &["cell kprobe fifty PASS"]));
+        table.add_machine(outcome("6.1", End::Lost("cannot start QEMU".to_owned()), &[]));
+        table.add_problem("virtual machines", &anyhow::anyhow!("no kernel 6.12"));
+        assert_eq!(table.exit_code(), ExitCode::FAILURE);
+        let text = table.to_string();
+        assert!(text.contains("5.10    PASS 1"), "{text}");
+        assert!(text.contains("FAIL 6.1: cannot start QEMU\nFAIL virtual machines: no kernel 6.12\n"), "{text}");
     }
 
     #[test]

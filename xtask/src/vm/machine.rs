@@ -32,6 +32,8 @@ pub enum End {
     Died,
     /// It did not end by itself.
     TimedOut,
+    /// It could not be run, or be heard to its end; with the reason.
+    Lost(String),
 }
 
 impl fmt::Display for End {
@@ -40,6 +42,7 @@ impl fmt::Display for End {
             Self::Finished(status) => write!(f, "exit status {status}"),
             Self::Died => f.write_str("the machine died"),
             Self::TimedOut => write!(f, "not done after {} s", TIME_LIMIT.as_secs()),
+            Self::Lost(why) => f.write_str(why),
         }
     }
 }
@@ -69,34 +72,38 @@ impl Outcome {
     }
 }
 
-/// Boots a kernel; once more if the machine dies, which emulation without KVM now and then does.
-pub fn boot_with_retry(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Result<Outcome> {
-    let mut outcome = boot(kernel, initramfs, folder, console)?;
+/// Boots a kernel; once more if the machine dies, which emulation without KVM now and then does. What cannot be run is an
+/// outcome as well: the other machines' shall not be lost with it.
+pub fn boot_with_retry(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Outcome {
+    let mut outcome = boot(kernel, initramfs, folder, console);
     if outcome.end == End::Died {
         eprintln!("vm: {} died, starting it once more (console in {})", kernel.name, outcome.log.display());
-        let first = outcome.log.with_extension("first.log");
-        fs::rename(&outcome.log, first)?;
-        outcome = boot(kernel, initramfs, folder, console)?;
+        if let Err(error) = fs::rename(&outcome.log, outcome.log.with_extension("first.log")) {
+            eprintln!("vm: {}: its first console will be written over: {error}", kernel.name);
+        }
+        outcome = boot(kernel, initramfs, folder, console);
         outcome.retries = 1;
     }
     eprintln!("vm: {}: {} after {:.0} s", kernel.name, outcome.end, outcome.seconds);
-    Ok(outcome)
+    outcome
 }
 
-fn boot(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Result<Outcome> {
+fn boot(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Outcome {
     let log = folder.join(format!("{}.log", kernel.name));
-    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let start = Instant::now();
-    let mut qemu = start_qemu(kernel, initramfs)?;
-    let output = qemu.stdout.take().context("QEMU has no output")?;
-    let lines = follow(output);
-    let (console, end) = listen(&lines, start, &kernel.name, file, console)?;
-    if end == End::TimedOut {
-        qemu.kill()?;
-    }
-    qemu.wait()?;
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Outcome { kernel: kernel.name.clone(), end, console, log, retries: 0, seconds })
+    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()));
+    let heard = file.and_then(|file| attend(start_qemu(kernel, initramfs)?, start, &kernel.name, file, console));
+    let (console, end) = heard.unwrap_or_else(|error| (Vec::new(), End::Lost(format!("{error:#}"))));
+    Outcome { kernel: kernel.name.clone(), end, console, log, retries: 0, seconds: start.elapsed().as_secs_f64() }
+}
+
+/// Hears a machine to its end; whatever becomes of that, it is gone afterwards.
+fn attend(mut qemu: Child, start: Instant, name: &str, log: File, console: Console) -> Result<(Vec<String>, End)> {
+    let output = qemu.stdout.take().context("QEMU has no output");
+    let heard = output.and_then(|output| listen(&follow(output), start, name, log, console));
+    // One that ended by itself is not hurt by it.
+    qemu.kill().and_then(|()| qemu.wait()).context("cannot end QEMU")?;
+    heard
 }
 
 fn start_qemu(kernel: &Kernel, initramfs: &Path) -> Result<Child> {
@@ -150,5 +157,29 @@ fn listen(
             Err(RecvTimeoutError::Timeout) if matches!(end, End::Finished(_)) => return Ok((said, end)),
             Err(RecvTimeoutError::Timeout) => return Ok((said, End::TimedOut)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_whose_console_cannot_be_kept_does_not_run_on() -> Result<()> {
+        let mut command = Command::new("sh");
+        let machine = command.args(["-c", "echo a; exec sleep 600"]).stdout(Stdio::piped()).spawn()?;
+        let process = Path::new("/proc").join(machine.id().to_string());
+        let full = File::options().write(true).open("/dev/full")?;
+        let heard = attend(machine, Instant::now(), "any", full, Console::KeepForFailures);
+        assert!(heard.is_err() && !process.exists(), "{heard:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_machine_that_cannot_be_run_is_an_outcome() {
+        let kernel = Kernel { name: "any".to_owned(), image: PathBuf::new() };
+        let nowhere = Path::new("/nowhere");
+        let outcome = boot_with_retry(&kernel, nowhere, nowhere, Console::KeepForFailures);
+        assert!(matches!(&outcome.end, End::Lost(why) if why.contains("cannot write /nowhere/any.log")), "{outcome:?}");
     }
 }
