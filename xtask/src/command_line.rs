@@ -46,7 +46,7 @@ struct TestArguments {
     /// Virtual machines only
     #[arg(long)]
     vm_only: bool,
-    /// Unit tests and end-to-end scenarios whose name contains this
+    /// Unit tests and end-to-end scenarios whose name contains this; unit tests alone where no scenario's does
     #[arg(last = true)]
     filter: Option<String>,
 }
@@ -59,7 +59,7 @@ struct VmArguments {
     /// Kinds of hook to test
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     hooks: Vec<String>,
-    /// Scenarios whose name begins with NAME, in place of those of the matrix; '' for all
+    /// Scenarios whose name contains NAME; all without it
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Copies a file into the machine, under the same path

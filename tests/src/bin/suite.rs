@@ -71,8 +71,8 @@ fn run() -> Result<bool> {
     }
     let mut scenarios = scenario::all();
     if !options.only.is_empty() {
-        scenarios.retain(|scenario| options.only.iter().any(|wanted| scenario.name.starts_with(wanted)));
-        anyhow::ensure!(!scenarios.is_empty(), "no scenario begins with {:?}", options.only);
+        scenarios.retain(|scenario| options.only.iter().any(|wanted| scenario.name.contains(wanted)));
+        anyhow::ensure!(!scenarios.is_empty(), "no scenario's name contains {:?}", options.only);
     }
     if options.list {
         for scenario in scenarios {

@@ -29,3 +29,29 @@ pub fn run(filter: Option<&str>, table: &mut Table) -> Result<()> {
     table.add_host(cells, child.wait()?);
     Ok(())
 }
+
+/// Whether the suite has a scenario whose name contains this; the table says so when not. When that cannot be asked, it may have.
+pub fn has_scenario(filter: &str, table: &mut Table) -> bool {
+    let listed = project::output_of(Command::new(project::release_program("suite")).arg("--list"));
+    let found = listed.map_or(true, |list| names(&list).any(|name| name.contains(filter)));
+    if !found {
+        table.add_note(format!("no scenario's name contains {filter}: neither the suite nor a machine was started"));
+    }
+    found
+}
+
+/// The scenarios in the suite's own list, each the last word of its line.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().filter_map(|line| line.split_whitespace().next_back())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_told_from_what_else_the_list_says() {
+        let list = "Foundation AfterTracer fifty\nLeak BeforeTracer never-read@before\n";
+        assert_eq!(names(list).collect::<Vec<_>>(), ["fifty", "never-read@before"]);
+    }
+}

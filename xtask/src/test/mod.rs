@@ -32,11 +32,14 @@ pub fn test(stages: Stages, filter: Option<&str>) -> Result<ExitCode> {
     setup::set_up(Purpose::Test)?;
     project::build_release(&["leaktrace", "leaktrace-tests"])?;
     let mut table = Table::default();
+    let suite = filter.is_none_or(|filter| host::has_scenario(filter, &mut table));
     if stages != Stages::VirtualMachines {
         unit::run(filter, &mut table).unwrap_or_else(|error| table.add_problem("cargo test", &error));
+    }
+    if suite && stages != Stages::VirtualMachines {
         host::run(filter, &mut table).unwrap_or_else(|error| table.add_problem(HERE, &error));
     }
-    if stages != Stages::Host {
+    if suite && stages != Stages::Host {
         let job = Job::Suite { hooks: Vec::new(), only: filter.map(str::to_owned).into_iter().collect() };
         let request = Request {
             kernels: Vec::new(),

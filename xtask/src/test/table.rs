@@ -91,6 +91,11 @@ impl Table {
         self.problems.push(format!("{place}: {error:#}"));
     }
 
+    /// What is worth knowing and no failure.
+    pub fn add_note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     /// The suite's exit status and its lines must agree, or something was not printed.
     fn judge_suite(&mut self, place: &str, cells: &[Cell], status: Option<i32>) {
         let count = Count::of(cells);
@@ -101,10 +106,11 @@ impl Table {
         }
     }
 
-    /// Failure if anything failed, or was skipped without being expected to.
+    /// Failure if anything failed, or was skipped without being expected to, or if there was nothing at all.
     pub fn exit_code(&self) -> ExitCode {
         let total = self.total();
-        if total.failed + total.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let bad = total.failed + total.unexpected > 0 || total.passed + total.skipped == 0;
+        if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
     fn total(&self) -> Count {
@@ -270,6 +276,16 @@ mod tests {
         let text = table.to_string();
         assert!(text.contains("5.10    PASS 1"), "{text}");
         assert!(text.contains("FAIL 6.1: cannot start QEMU\nFAIL virtual machines: no kernel 6.12\n"), "{text}");
+    }
+
+    #[test]
+    fn a_run_of_nothing_is_no_success() {
+        let mut table = Table::default();
+        assert_eq!(table.exit_code(), ExitCode::FAILURE);
+        table.add_note("no scenario's name contains x".to_owned());
+        table.add_unit_tests(Totals { passed: 1, ..Totals::default() }, Vec::new(), ExitStatus::from_raw(0));
+        assert_eq!(table.exit_code(), ExitCode::SUCCESS);
+        assert!(table.to_string().contains("note no scenario's name contains x\n"), "{table}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum Job {
     Suite {
         /// Kinds of hook; empty for all.
         hooks: Vec<String>,
-        /// Scenarios whose name begins with one of these; empty for all.
+        /// Scenarios whose name contains one of these; empty for all.
         only: Vec<String>,
     },
     /// Any command line.
