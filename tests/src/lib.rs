@@ -3,6 +3,7 @@
 //! Nothing here links against leaktrace: the suite reads its JSON by the contract's names, so that a field
 //! renamed in the program is found here.
 
+pub mod leftovers;
 pub mod load;
 pub mod suite;
 pub mod truth;

@@ -2,6 +2,7 @@
 
 use super::child::ZooChild;
 use super::languages;
+use crate::leftovers;
 use crate::truth::Truth;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -10,17 +11,23 @@ use std::process::{Command, Stdio};
 const GO: &str = include_str!("../../real/leak.go");
 const PYTHON: &str = include_str!("../../real/leak.py");
 
+/// What the folder's name begins with, before the id of the process that made it.
+const NAME: &str = "leaktrace-suite-";
+
 /// A folder for what is built; gone on drop.
 #[derive(Debug)]
 pub struct Workshop(PathBuf);
 
 impl Workshop {
-    /// A fresh folder.
+    /// A fresh folder. Those of runs that were killed go.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn open() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("leaktrace-suite-{}", std::process::id()));
+        for left in leftovers::of_the_dead(&std::env::temp_dir(), NAME) {
+            let _ = std::fs::remove_dir_all(left);
+        }
+        let folder = std::env::temp_dir().join(format!("{NAME}{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self(folder))
     }

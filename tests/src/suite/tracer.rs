@@ -3,6 +3,7 @@
 use super::bpf::Objects;
 use super::report::{Report, read};
 use anyhow::{Context, Result, bail};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -20,24 +21,26 @@ const ATTACHED: &str = "watching";
 
 /// Lets a program start as it would from a terminal. Whoever runs the tests in the background may have them ignore signals,
 /// which programs inherit; and a process group whose parents are all elsewhere is not stopped by SIGTSTP, hence one of
-/// its own below this process.
+/// its own below this process. There ^C does not reach it, so it is killed when the thread that starts it ends: whoever ends
+/// the tests leaves no tracer at work.
 pub fn as_from_a_terminal(command: &mut Command) {
     let with_default_actions = || {
         for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP] {
             // SAFETY: the default action runs no code of this program.
             unsafe { signal(ignored, SigHandler::SigDfl) }?;
         }
-        Ok(())
+        Ok(set_pdeathsig(Signal::SIGKILL)?)
     };
     // SAFETY: only system calls between fork and exec.
     unsafe { command.process_group(0).pre_exec(with_default_actions) };
 }
 
-/// A running leaktrace.
+/// A running leaktrace; killed on drop.
 #[derive(Debug)]
 pub struct Tracer {
     child: Child,
-    stdout: std::thread::JoinHandle<std::io::Result<String>>,
+    /// Reads to the end; taken by whoever waits for that.
+    stdout: Option<std::thread::JoinHandle<std::io::Result<String>>>,
     stderr: Arc<Mutex<String>>,
 }
 
@@ -98,7 +101,7 @@ impl Tracer {
                 }
             }
         });
-        Ok(Self { child, stdout, stderr })
+        Ok(Self { child, stdout: Some(stdout), stderr })
     }
 
     /// Waits until its hooks are attached; false when it ended instead.
@@ -152,18 +155,25 @@ impl Tracer {
                 break status;
             }
             if start.elapsed() > PATIENCE {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
                 bail!("leaktrace does not end: {}", self.words());
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        let text = self.stdout.join().map_err(|_| anyhow::anyhow!("the reader died"))?;
+        let reader = self.stdout.take().context("somebody else has waited")?;
+        let text = reader.join().map_err(|_| anyhow::anyhow!("the reader died"))?;
         let stdout = text.context("stdout is not UTF-8")?;
         // The last words may still be on their way through the other thread.
         std::thread::sleep(Duration::from_millis(20));
         let stderr = self.stderr.lock().map(|words| words.clone()).unwrap_or_default();
         Ok(Outcome { status, stdout, stderr })
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // Neither does anything to one whose end was seen.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -180,4 +190,34 @@ fn beside_us() -> Option<PathBuf> {
     let near = own.ancestors().skip(1).take(2).map(Path::to_owned);
     let any = target.into_iter().flat_map(|target| [target.join("release"), target.join("debug")]);
     near.chain(any).map(|folder| folder.join("leaktrace")).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    /// Anything that runs for a while.
+    fn sleeper() -> Result<Tracer> {
+        Tracer::start(Path::new("sleep"), &["30"])
+    }
+
+    #[test]
+    fn a_tracer_that_nobody_awaits_does_not_run_on() -> Result<()> {
+        let tracer = sleeper()?;
+        let process = Path::new("/proc").join(tracer.pid().to_string());
+        assert!(process.exists());
+        drop(tracer);
+        assert!(!process.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_tracer_does_not_outlive_the_thread_that_started_it() -> Result<()> {
+        let left = std::thread::spawn(|| sleeper().map(std::mem::ManuallyDrop::new)).join();
+        let tracer = left.map_err(|_| anyhow::anyhow!("the thread died"))??;
+        let end = waitpid(Pid::from_raw(tracer.pid().cast_signed()), None)?;
+        assert!(matches!(end, WaitStatus::Signaled(_, Signal::SIGKILL, _)), "{end:?}");
+        Ok(())
+    }
 }

@@ -4,6 +4,7 @@ use super::net::{greet, listener, loopback, port_of};
 use super::peer::Peer;
 use super::stage::{Opened, Stage, cannot_run_here};
 use super::suspects::guarded_answerer;
+use crate::leftovers;
 use crate::truth::Expect;
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -135,7 +136,7 @@ pub fn mounted_namespace(stage: &mut Stage) -> Result<()> {
     let home = File::open("/proc/self/ns/net").context("cannot open the own namespace")?;
     let netns = enter_new_namespace()?;
     let port_and_leak = leak_here()?;
-    let mount = NamespaceMount::new(&format!("zoo-{}", stage.pid()))?;
+    let mount = NamespaceMount::new(stage.pid())?;
     setns(home, CloneFlags::CLONE_NEWNET).context("cannot go home")?;
     let (server, opened, class) = port_and_leak;
     // The server's process is still inside; only the sockets and the mount shall keep the namespace.
@@ -166,14 +167,19 @@ fn leak_and_hold(stage: &mut Stage, netns: u64) -> Result<()> {
     Ok(())
 }
 
+/// What mounted namespaces are called, before the id of the process whose they are.
+const MOUNT_NAME: &str = "zoo-";
+
 /// A namespace under the directory that `ip netns` uses; gone on drop.
 struct NamespaceMount(PathBuf);
 
 impl NamespaceMount {
-    fn new(name: &str) -> Result<Self> {
+    /// The calling thread's, for that process. Those of programs that were killed go.
+    fn new(pid: u32) -> Result<Self> {
         let folder = Path::new("/run/netns");
         std::fs::create_dir_all(folder).context("cannot make /run/netns")?;
-        let place = folder.join(name);
+        leftovers::of_the_dead(folder, MOUNT_NAME).into_iter().map(Self).for_each(drop);
+        let place = folder.join(format!("{MOUNT_NAME}{pid}"));
         File::create(&place).context("cannot make the mount point")?;
         let nothing: Option<&str> = None;
         let source = Some("/proc/thread-self/ns/net");
