@@ -64,7 +64,8 @@ fn complaints(children: &[ZooChild]) -> Vec<String> {
             let reason = format!("{}: {reason}", child.name);
             match program_may_be_missing(&child.name) {
                 true => skip(Lack::Machine(&reason)),
-                false => skip(Lack::Unexplained(&reason)),
+                // Namespaces, for example, are root's to make.
+                false => skip(Lack::Privilege(&reason)),
             }
             continue;
         }
