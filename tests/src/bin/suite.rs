@@ -9,6 +9,7 @@
 use anyhow::{Context, Result};
 use leaktrace_tests::suite::cells::Cells;
 use leaktrace_tests::suite::check::Symbols;
+use leaktrace_tests::suite::real::Workshop;
 use leaktrace_tests::suite::run::{Suite, Whole};
 use leaktrace_tests::suite::skips::Place;
 use leaktrace_tests::suite::{languages, locked_down, scenario, tracer};
@@ -92,7 +93,7 @@ fn run() -> Result<bool> {
     let whole = if options.only.is_empty() { Whole::Run } else { Whole::Leave };
     let Options { place, symbols, ref keep, .. } = options;
     let keep = keep.clone();
-    let suite = Suite { leaktrace, zoo, place, symbols, scenarios, whole, keep };
+    let suite = Suite { leaktrace, zoo, workshop: Workshop::open()?, place, symbols, scenarios, whole, keep };
     let mut cells = Cells::default();
     let begin = Instant::now();
     for hook in &options.hooks {

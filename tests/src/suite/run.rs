@@ -28,6 +28,8 @@ pub struct Suite {
     pub leaktrace: PathBuf,
     /// The zoo.
     pub zoo: PathBuf,
+    /// Where real programs are built, once for all hooks.
+    pub workshop: Workshop,
     /// Host or virtual machine.
     pub place: Place,
     /// Function names on stacks.
@@ -206,8 +208,9 @@ impl Suite {
         longer: Duration,
         cells: &mut Cells,
     ) -> Result<Vec<(String, Outcome)>> {
-        let workshop = Workshop::open()?;
-        let mut acts = self.begin(&workshop, scenarios, Started::BeforeTracer)?;
+        // First of all: no program lives for longer than two minutes, and compilers may take as long.
+        scenarios.iter().try_for_each(|scenario| self.workshop.build(scenario.program))?;
+        let mut acts = self.begin(scenarios, Started::BeforeTracer)?;
         // What the tracer adopts must have been there for a while, or its age would say nothing.
         std::thread::sleep(Duration::from_millis(300));
         let limits = Limits::default();
@@ -228,9 +231,9 @@ impl Suite {
             let missing = |scenario: &Scenario| (scenario.name.clone(), self.missing_hook(hook, &outcome.stderr));
             return Ok(scenarios.iter().map(missing).collect());
         }
-        acts.extend(self.begin(&workshop, scenarios, Started::AfterTracer)?);
+        acts.extend(self.begin(scenarios, Started::AfterTracer)?);
         cue(&mut acts, "go");
-        let margin = Duration::from_millis(self.slower(1_500, 5_000));
+        let margin = Duration::from_secs(5);
         std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin + longer);
         cue(&mut acts, "mend");
         // Two intervals, and some more for the slower beat of the holders.
@@ -274,16 +277,16 @@ impl Suite {
             println!("{stacks}");
             cells.add(hook, "stacks-complete", verdict(stacks.complaints()));
         }
-        acts.iter().map(|act| Ok((act.scenario.name.clone(), self.judge(act, &report, &workshop)?))).collect()
+        acts.iter().map(|act| Ok((act.scenario.name.clone(), self.judge(act, &report)?))).collect()
     }
 
     /// Starts all programs of one time, at once on the host: an emulated processor, slow as it is, would play them on top of
     /// each other. Waits until each is in place.
-    fn begin(&self, workshop: &Workshop, scenarios: &[Scenario], started: Started) -> Result<Vec<Act>> {
+    fn begin(&self, scenarios: &[Scenario], started: Started) -> Result<Vec<Act>> {
         let wanted = scenarios.iter().filter(|scenario| scenario.started == started);
         let mut acts = Vec::new();
         for scenario in wanted {
-            let state = match real::start(workshop, &self.zoo, scenario.program)? {
+            let state = match real::start(&self.workshop, &self.zoo, scenario.program)? {
                 real::Started::Running(child) => State::Running(child),
                 real::Started::Missing(truth) => State::Missing(truth),
             };
@@ -299,7 +302,7 @@ impl Suite {
         Ok(acts)
     }
 
-    fn judge(&self, act: &Act, report: &Report, workshop: &Workshop) -> Result<Outcome> {
+    fn judge(&self, act: &Act, report: &Report) -> Result<Outcome> {
         let truth = match &act.state {
             State::Running(child) => &child.truth,
             State::Missing(truth) => truth,
@@ -324,26 +327,21 @@ impl Suite {
             complaints.extend(check::innocence(truth, report));
         }
         if self.place == Place::Host && self.symbols == Symbols::Expected {
-            complaints.extend(self.second_opinion(act.scenario.program, truth, report, workshop)?);
+            complaints.extend(self.second_opinion(act.scenario.program, truth, report)?);
         }
         Ok(verdict(complaints))
     }
 
     /// What gdb says of a native program's first connect, where there is gdb.
-    fn second_opinion(
-        &self,
-        program: &str,
-        truth: &Truth,
-        report: &Report,
-        workshop: &Workshop,
-    ) -> Result<Vec<String>> {
+    fn second_opinion(&self, program: &str, truth: &Truth, report: &Report) -> Result<Vec<String>> {
         let Some(language) = languages::find(program).filter(|language| language.is_native()) else {
             return Ok(Vec::new());
         };
         let leaks = |site: &&Callsite| site.direction == "connect" && site.pids.contains(&truth.pid);
         let Some(site) = report.callsites.iter().find(leaks) else { return Ok(Vec::new()) };
-        let Ok(program) = language.with_symbols().program(workshop.folder())? else { return Ok(Vec::new()) };
-        match gdb::backtrace(workshop.folder(), &program)? {
+        let folder = self.workshop.folder();
+        let Ok(program) = language.with_symbols().program(folder)? else { return Ok(Vec::new()) };
+        match gdb::backtrace(folder, &program)? {
             Ok(frames) => Ok(gdb::compare(site, &frames)),
             Err(why) => {
                 println!("note {}: {why}", language.name);
