@@ -81,7 +81,7 @@ impl CommandLine {
     pub fn execute(self) -> Result<ExitCode> {
         match self.command {
             Command::Setup { purpose } => setup::set_up(purpose).map(|()| ExitCode::SUCCESS),
-            Command::Run { arguments } => run::run(&arguments),
+            Command::Run { arguments } => run::run(&arguments).map(|never| match never {}),
             Command::Test(TestArguments { host_only, vm_only, filter }) => {
                 let stages = match (host_only, vm_only) {
                     (true, _) => test::Stages::Host,

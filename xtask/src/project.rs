@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
@@ -67,6 +67,13 @@ pub fn show_and_run(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("cannot start `{}`", words(command)))
 }
 
+/// Shows a command line and runs it in place of this program. Returns only when that cannot be done.
+pub fn show_and_become(command: &mut Command) -> Error {
+    use std::os::unix::process::CommandExt as _;
+    eprintln!("$ {}", words(command));
+    Error::new(command.exec()).context(format!("cannot start `{}`", words(command)))
+}
+
 /// What a command wrote to its standard output; its words go to ours.
 pub fn output_of(command: &mut Command) -> Result<String> {
     let output = command
@@ -83,4 +90,15 @@ fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_started_is_named() {
+        let error = show_and_become(Command::new("/nowhere/leaktrace").arg("top"));
+        assert!(format!("{error:#}").starts_with("cannot start `leaktrace top`: No such file"), "{error:#}");
+    }
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask run`: from a fresh clone to leaktrace at work, with root rights for the run alone.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -9,8 +10,8 @@ use crate::bpf_side::in_path;
 use crate::project;
 use crate::setup::{self, Purpose};
 
-/// Sets up, builds, runs; passes leaktrace's exit status on.
-pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
+/// Sets up, builds, and becomes leaktrace, or sudo: signals are for it alone, and its exit status is this command's.
+pub fn run(arguments: &[OsString]) -> Result<Infallible> {
     setup::set_up(Purpose::Build)?;
     project::build_release(&["leaktrace"])?;
     let program = project::release_program("leaktrace");
@@ -23,9 +24,5 @@ pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     } else {
         bail!("leaktrace needs root to watch sockets: there is no sudo here; run {} as root", program.display());
     };
-    let status = project::show_and_run(command.args(arguments))?;
-    // No code means a signal, which a shell reports as 128 and its number.
-    use std::os::unix::process::ExitStatusExt as _;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+    Err(project::show_and_become(command.args(arguments)))
 }
