@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::project;
@@ -38,6 +38,9 @@ impl Report {
     }
 }
 
+/// How long a crowd stays at most: a day, longer than any benchmark. The end of its input ends it, also when we die.
+const LONGEST_SECONDS: &str = "86400";
+
 /// Open sockets that do nothing, on loopback; closed when this is dropped.
 pub struct Crowd {
     child: Child,
@@ -53,7 +56,7 @@ impl Crowd {
         }
         eprintln!("opens {sockets} sockets");
         let mut child = Command::new(project::release_program("crowd"))
-            .args(["--sockets", &sockets.to_string(), "--seconds", "3600"])
+            .args(["--sockets", &sockets.to_string(), "--seconds", LONGEST_SECONDS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -67,6 +70,14 @@ impl Crowd {
         crowd.sockets = report["sockets"].as_u64().context("crowd printed no sockets")?;
         Ok(Some(crowd))
     }
+
+    /// An error if it is there no more: then what was measured was not beside so many sockets.
+    pub fn still_there(&mut self) -> Result<()> {
+        match self.child.try_wait().context("cannot ask how the crowd is doing")? {
+            Some(status) => bail!("the {} sockets were closed during the run: crowd ended, {status}", self.sockets),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Drop for Crowd {
@@ -74,5 +85,21 @@ impl Drop for Crowd {
         // The end of its input ends it and its children; it waits for them, so that the next one finds their ports free.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_has_gone_is_noticed() -> Result<()> {
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut crowd = Crowd { child, sockets: 10 };
+        crowd.still_there()?;
+        drop(crowd.child.stdin.take());
+        crowd.child.wait()?;
+        assert!(crowd.still_there().is_err_and(|error| error.to_string().starts_with("the 10 sockets were closed")));
+        Ok(())
     }
 }

@@ -41,7 +41,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
 }
 
 fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
-    let crowd = Crowd::open(size)?;
+    let mut crowd = Crowd::open(size)?;
     let mut memory: [Memory; 2] = Default::default();
     for round in 0..runs {
         for place in turns::order(round, MOODS.len()) {
@@ -53,6 +53,7 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
             memory[place].peak.push(resident.peak as f64 / MIB);
             memory[place].maps.push(tracer.map_bytes()? as f64 / MIB);
         }
+        crowd.as_mut().map_or(Ok(()), Crowd::still_there)?;
     }
     println!("{} sockets", crowd.as_ref().map_or(0, |crowd| crowd.sockets));
     let mut ways = Vec::new();

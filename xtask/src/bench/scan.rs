@@ -65,7 +65,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
 }
 
 fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
-    let crowd = Crowd::open(size)?.context("no sockets to scan")?;
+    let mut crowd = Crowd::open(size)?.context("no sockets to scan")?;
     let walks = [Walk::new(Step::Nothing)?, Walk::new(Step::LookUp)?];
     // Fills the table.
     walks[1].walk()?;
@@ -99,6 +99,7 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
                 other = if form == 0 { time } else { other };
             }
         }
+        crowd.still_there()?;
         times_as_fast.push(Time { wall: other.wall / pass.wall, cpu: other.cpu / pass.cpu });
     }
     println!("{} sockets", crowd.sockets);

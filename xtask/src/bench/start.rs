@@ -33,7 +33,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     if options.sockets > 0 {
         load::build(&["crowd"])?;
     }
-    let crowd = Crowd::open(options.sockets)?;
+    let mut crowd = Crowd::open(options.sockets)?;
     // The first start also brings the program into the page cache.
     let mut programs = subject.start("top", &[])?.running.programs()?;
     programs.sort_by_key(|program| Reverse(program.verified));
@@ -51,6 +51,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
                 peak.push(resident.peak as f64 / MIB);
             }
         }
+        crowd.as_mut().map_or(Ok(()), Crowd::still_there)?;
     }
     println!("{:<24} median [95 %]", "");
     let mut ways = Vec::new();
