@@ -20,8 +20,14 @@ pub struct Options {
     sizes: Sizes,
 }
 
-/// From the first table to the look at its memory: two samples more at the default interval.
-const SETTLING: Duration = Duration::from_millis(2500);
+/// From the first table to the look at its memory: two samples more at the default interval, and the time that they take beside so
+/// many sockets.
+fn settling(sockets: u64) -> Duration {
+    Duration::from_millis(2500 + sockets / 200)
+}
+
+/// However dear a sample is, the next one comes when it is due.
+const NO_BUDGET: [&str; 2] = ["--cpu-budget", "0"];
 
 /// What was measured, in mebibytes.
 #[derive(Default)]
@@ -45,8 +51,8 @@ fn measure_size(subject: &Subject, size: u64, runs: usize) -> Result<Value> {
     let mut memory: [Memory; 2] = Default::default();
     for round in 0..runs {
         for place in turns::order(round, MOODS.len()) {
-            let mut tracer = subject.start("top", MOODS[place].options)?.running;
-            thread::sleep(SETTLING);
+            let mut tracer = subject.start("top", &[MOODS[place].options, &NO_BUDGET].concat())?.running;
+            thread::sleep(settling(size));
             tracer.still_runs()?;
             let resident = tracer.resident()?;
             memory[place].resident.push(resident.now as f64 / MIB);
