@@ -6,7 +6,7 @@ mod oracle;
 
 use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::child::ZooChild;
-use leaktrace_tests::suite::skips::program_may_be_missing;
+use leaktrace_tests::suite::skips::{Place, program_may_be_missing};
 use leaktrace_tests::truth::{Expect, SocketTruth, Truth};
 use leaktrace_tests::zoo::{CATALOGUE, Kind};
 use oracle::{Line, Oracle, own_namespace};
@@ -62,7 +62,7 @@ fn complaints(children: &[ZooChild]) -> Vec<String> {
     for child in children {
         if let Some(reason) = &child.truth.skip {
             let reason = format!("{}: {reason}", child.name);
-            match program_may_be_missing(&child.name) {
+            match program_may_be_missing(&child.name, Place::Host) {
                 true => skip(Lack::Machine(&reason)),
                 // Namespaces, for example, are root's to make.
                 false => skip(Lack::Privilege(&reason)),

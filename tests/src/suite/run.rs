@@ -309,7 +309,7 @@ impl Suite {
             State::Broken(why) => return Ok(Outcome::Fail(vec![why.clone()])),
         };
         if let Some(reason) = &truth.skip {
-            return Ok(match program_may_be_missing(act.scenario.program) {
+            return Ok(match program_may_be_missing(act.scenario.program, self.place) {
                 true => Outcome::Skip(reason.clone()),
                 false => Outcome::UnexpectedSkip(reason.clone()),
             });

@@ -20,6 +20,7 @@ pub const FOR_TESTS: &[Package] = &[
     package("cc", "gcc"),
     package("tmux", "tmux"),
     // The languages in which the suite has a leaking program each.
+    package("gcc", "gcc"),
     package("g++", "g++"),
     package("musl-gcc", "musl-tools"),
     package("objcopy", "binutils"),

@@ -1,5 +1,7 @@
 //! The end-to-end suite on this host's own kernel.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -9,11 +11,18 @@ use super::cells::Cell;
 use super::table::Table;
 use crate::project;
 
+/// Where a system keeps its programs.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Runs the suite, as root, and takes its lines down.
 pub fn run(filter: Option<&str>, table: &mut Table) -> Result<()> {
     let suite = project::release_program("suite");
     let leaktrace = project::release_program("leaktrace");
-    let mut command = Command::new(if project::is_root() { "env" } else { "sudo" });
+    let mut command = Command::new("env");
+    if !project::is_root() {
+        command = Command::new("sudo");
+        command.arg("env").args(kept(|name| env::var_os(name)));
+    }
     command.arg(format!("LEAKTRACE={}", leaktrace.display())).arg(suite);
     if let Some(filter) = filter {
         command.args(["--only", filter]);
@@ -28,6 +37,23 @@ pub fn run(filter: Option<&str>, table: &mut Table) -> Result<()> {
     }
     table.add_host(cells, child.wait()?);
     Ok(())
+}
+
+/// What sudo takes away and the suite needs to find compilers in somebody's home: assignments for `env`. The system's own programs
+/// come first.
+fn kept(variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
+    let mut path = OsString::from(format!("PATH={SYSTEM_PATH}"));
+    if let Some(users) = variable("PATH") {
+        path.push(":");
+        path.push(users);
+    }
+    let assigned = |name: &str| {
+        let mut assignment = OsString::from(format!("{name}="));
+        assignment.push(variable(name)?);
+        Some(assignment)
+    };
+    // As cargo has them from rustup, which would look for the first in root's home.
+    ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].into_iter().filter_map(assigned).chain([path]).collect()
 }
 
 /// Whether the suite has a scenario whose name contains this; the table says so when not. When that cannot be asked, it may have.
@@ -48,6 +74,14 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compilers_in_a_home_are_found_after_those_of_the_system() {
+        let user = |name: &str| (name != "RUSTUP_TOOLCHAIN").then(|| OsString::from(format!("/home/{name}")));
+        let path = format!("PATH={SYSTEM_PATH}");
+        assert_eq!(kept(user), ["RUSTUP_HOME=/home/RUSTUP_HOME", &format!("{path}:/home/PATH")]);
+        assert_eq!(kept(|_| None), [path.as_str()]);
+    }
 
     #[test]
     fn scenarios_are_told_from_what_else_the_list_says() {
