@@ -37,20 +37,38 @@ pub struct GdbFrame {
     pub name: Option<String>,
 }
 
+/// Why there is no stack to compare with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no gdb.
+    Missing,
+    /// It shows none; with its last word. It may not trace here, or have no Python.
+    Silent(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("gdb is not installed (package gdb)"),
+            Self::Silent(word) => write!(f, "gdb shows no stack: {word}"),
+        }
+    }
+}
+
 /// The stack of a program's first connect, merged calls left out; why not, where gdb is missing or cannot say.
 ///
 /// # Errors
 /// When the script cannot be written.
-pub fn backtrace(folder: &Path, program: &Path) -> Result<std::result::Result<Vec<GdbFrame>, String>> {
+pub fn backtrace(folder: &Path, program: &Path) -> Result<std::result::Result<Vec<GdbFrame>, Refusal>> {
     let script = folder.join("backtrace.py");
     std::fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
     let mut gdb = Command::new("gdb");
     gdb.args(["-nx", "-q", "-batch", "-x"]).arg(&script).arg("--args").arg(program).env_remove("DEBUGINFOD_URLS");
-    let Ok(output) = gdb.output() else { return Ok(Err("gdb is not installed (package gdb)".into())) };
+    let Ok(output) = gdb.output() else { return Ok(Err(Refusal::Missing)) };
     let frames = read(&String::from_utf8_lossy(&output.stdout));
     if frames.is_empty() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Ok(Err(format!("gdb shows no stack: {}", words.lines().next_back().unwrap_or_default())));
+        return Ok(Err(Refusal::Silent(words.lines().next_back().unwrap_or_default().to_owned())));
     }
     Ok(Ok(frames))
 }

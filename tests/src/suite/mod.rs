@@ -10,6 +10,7 @@ pub mod gdb;
 pub mod interpreters;
 pub mod languages;
 pub mod locked_down;
+pub mod opinion;
 pub mod real;
 pub mod report;
 pub mod run;

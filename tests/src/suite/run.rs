@@ -3,10 +3,10 @@
 use super::cells::{Cells, Result as Outcome};
 use super::check::{self, Started, Symbols, Terms};
 use super::child::ZooChild;
-use super::gdb;
 use super::languages;
+use super::opinion;
 use super::real::{self, Workshop};
-use super::report::{Callsite, Report};
+use super::report::Report;
 use super::scenario::Scenario;
 use super::skips::{Place, hook_may_be_missing, program_may_be_missing};
 use super::tracer::Tracer;
@@ -277,7 +277,12 @@ impl Suite {
             println!("{stacks}");
             cells.add(hook, "stacks-complete", verdict(stacks.complaints()));
         }
-        acts.iter().map(|act| Ok((act.scenario.name.clone(), self.judge(act, &report)?))).collect()
+        if self.place == Place::Host && self.symbols == Symbols::Expected {
+            let programs = acts.iter().filter_map(|act| Some((act.scenario.program, act.pid()?)));
+            let opinion = opinion::of(programs, &report, self.workshop.folder())?;
+            opinion.into_iter().for_each(|outcome| cells.add(hook, "gdb-agrees", outcome));
+        }
+        Ok(acts.iter().map(|act| (act.scenario.name.clone(), self.judge(act, &report))).collect())
     }
 
     /// Starts all programs of one time, at once on the host: an emulated processor, slow as it is, would play them on top of
@@ -302,17 +307,17 @@ impl Suite {
         Ok(acts)
     }
 
-    fn judge(&self, act: &Act, report: &Report) -> Result<Outcome> {
+    fn judge(&self, act: &Act, report: &Report) -> Outcome {
         let truth = match &act.state {
             State::Running(child) => &child.truth,
             State::Missing(truth) => truth,
-            State::Broken(why) => return Ok(Outcome::Fail(vec![why.clone()])),
+            State::Broken(why) => return Outcome::Fail(vec![why.clone()]),
         };
         if let Some(reason) = &truth.skip {
-            return Ok(match program_may_be_missing(act.scenario.program, self.place) {
+            return match program_may_be_missing(act.scenario.program, self.place) {
                 true => Outcome::Skip(reason.clone()),
                 false => Outcome::UnexpectedSkip(reason.clone()),
-            });
+            };
         }
         // A listener's sockets that come after the tracer are adopted only if their accept began before it.
         let started = match act.scenario.cue {
@@ -326,28 +331,7 @@ impl Suite {
         if act.scenario.kind == Kind::Control {
             complaints.extend(check::innocence(truth, report));
         }
-        if self.place == Place::Host && self.symbols == Symbols::Expected {
-            complaints.extend(self.second_opinion(act.scenario.program, truth, report)?);
-        }
-        Ok(verdict(complaints))
-    }
-
-    /// What gdb says of a native program's first connect, where there is gdb.
-    fn second_opinion(&self, program: &str, truth: &Truth, report: &Report) -> Result<Vec<String>> {
-        let Some(language) = languages::find(program).filter(|language| language.is_native()) else {
-            return Ok(Vec::new());
-        };
-        let leaks = |site: &&Callsite| site.direction == "connect" && site.pids.contains(&truth.pid);
-        let Some(site) = report.callsites.iter().find(leaks) else { return Ok(Vec::new()) };
-        let folder = self.workshop.folder();
-        let Ok(program) = language.with_symbols().program(folder)? else { return Ok(Vec::new()) };
-        match gdb::backtrace(folder, &program)? {
-            Ok(frames) => Ok(gdb::compare(site, &frames)),
-            Err(why) => {
-                println!("note {}: {why}", language.name);
-                Ok(Vec::new())
-            }
-        }
+        verdict(complaints)
     }
 }
 
