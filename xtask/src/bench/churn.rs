@@ -84,7 +84,7 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     let span = options.pairs.span();
     load(span)?;
     let (peers, absent) = if options.no_peers { (Vec::new(), Vec::new()) } else { peers()? };
-    let crowd = Crowd::open(options.crowd)?;
+    let mut crowd = Crowd::open(options.crowd)?;
     let settled = Duration::from_secs(options.settle.into());
     // Beside a crowd the first two are compared with each other.
     let mut watchers = match (&crowd, settled.is_zero()) {
@@ -110,7 +110,8 @@ pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
             println!("{:<16} {:>4}  {}", watcher.name(), round + 1, figures.add(untraced, traced, cpu));
             kept.push(traced.per_second / untraced.per_second);
         }
-        if crowd.is_some() {
+        if let Some(crowd) = &mut crowd {
+            crowd.still_there()?;
             lost_to_passes.push((1.0 - kept[0] / kept[1]) * 100.0);
         }
     }
