@@ -19,7 +19,7 @@ fn turn() -> MutexGuard<'static, ()> {
 /// Where in a file names are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Within {
-    /// Debug information, and symbols where there is none.
+    /// Debug information, and symbols where there is none. What the file names to have more of it is opened, whatever it is.
     Everything,
     /// Symbols only.
     Symbols,
@@ -34,13 +34,13 @@ impl Blaze {
         Self(empty())
     }
 
-    /// What the file at `path` says of an address; `None` when it says nothing or cannot be read.
+    /// What the file at `path` says of an address; `None` when it says nothing or cannot be read. With debug information,
+    /// `path.dwp` is opened too, whatever it is, so the path should be one through a descriptor.
     pub fn find(&self, path: &Path, vaddr: u64, within: Within) -> Option<Sym<'_>> {
         let mut source = ElfSource::new(path);
         source.debug_syms = within == Within::Everything;
         let _turn = turn();
-        // An error in debug information, such as a debug link that leads to the file of another build, must not hide the
-        // symbols: it is as if there were none.
+        // An error in debug information must not hide the symbols: it is as if there were none.
         match self.0.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
             Ok(Symbolized::Sym(sym)) => Some(sym),
             _ => None,

@@ -9,6 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const PAGE: u64 = 4096;
+/// Read at once where all bytes are, in bytes.
+const CHUNK: u64 = 256 << 10;
 /// Pages kept of one file: 1 MiB.
 const MAX_PAGES: usize = 256;
 
@@ -109,6 +111,21 @@ impl Bytes {
         Some(buffer)
     }
 
+    /// CRC-32 of all of them; `None` when there are more than `limit`, or they cannot be read.
+    pub fn crc(&self, limit: u64) -> Option<u32> {
+        if self.len > limit {
+            return None;
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        let mut at = 0;
+        while at < self.len {
+            let chunk = self.copy(at, CHUNK.min(self.len - at), CHUNK)?;
+            hasher.update(&chunk);
+            at += chunk.len() as u64;
+        }
+        Some(hasher.finalize())
+    }
+
     /// Drops the pages that are kept; says whether there were any.
     pub fn forget_pages(&self) -> bool {
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
@@ -155,5 +172,6 @@ mod tests {
             assert_eq!(file.copy(offset, len, u64::MAX), None);
             assert_eq!(memory.copy(offset, len, u64::MAX), None);
         }
+        assert_eq!((file.crc(20_000), file.crc(19_999)), (Some(crc32fast::hash(&content)), None));
     }
 }

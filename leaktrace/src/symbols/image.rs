@@ -8,7 +8,7 @@ use super::gopclntab::GoTable;
 use super::location::{BuildId, Content, Module, ModuleKind};
 use super::open;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,12 @@ use thiserror::Error;
 
 /// Files that are kept open at once.
 pub const MAX_OPEN: usize = 256;
+
+/// Largest debug file whose checksum is taken, in bytes.
+const MAX_SUMMED: u64 = 256 << 20;
+
+/// Sections that name another file to read debug information from.
+const LINKS: [&str; 3] = [".gnu_debuglink", ".gnu_debugaltlink", ".debug_sup"];
 
 /// Where distributions put separate debug files.
 const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
@@ -107,38 +113,57 @@ impl Image {
         self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
     }
 
-    /// Path that leads to this very file: its own, if that still does, or one through the open descriptor.
-    pub fn path(&self, shown: &str) -> Option<PathBuf> {
-        let file = self.bytes.file()?;
-        let by_name = Path::new(shown);
-        let same = std::fs::metadata(by_name)
-            .is_ok_and(|meta| meta.dev() == self.identity.device && meta.ino() == self.identity.inode);
-        Some(if same { by_name.to_path_buf() } else { open::path_of(file) })
+    /// Path that leads to this very file, through the open descriptor. No other file can be beside it.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.bytes.file().map(open::path_of)
+    }
+
+    /// Whether whoever reads the file's debug information may also open what it names. Anybody can write any name into a
+    /// file, and it would be opened on the host, whatever it is; so only the host's own distribution is believed.
+    pub fn may_be_followed(&self) -> bool {
+        LINKS.iter().all(|name| self.elf.section(name).is_none()) || self.is_of_distribution()
+    }
+
+    /// Whether it is root's file in the host's own directories for debug files. Such a path may also be one inside of a
+    /// container, so the host must have the same file there.
+    fn is_of_distribution(&self) -> bool {
+        let Some(path) = self.path().and_then(|path| std::fs::read_link(path).ok()) else { return false };
+        let is_own = |meta: Metadata| {
+            let same = meta.dev() == self.identity.device && meta.ino() == self.identity.inode;
+            same && meta.uid() == 0 && meta.mode() & 0o022 == 0
+        };
+        DEBUG_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+            && std::fs::symlink_metadata(&path).is_ok_and(is_own)
     }
 
     /// Looks for the separate debug file, by build id and then by link, in the process's root and on the host.
+    /// Nothing else follows the link.
     pub fn find_debug(&mut self, root: Option<&File>, shown: &str) {
         let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
         if has_own || self.debug.is_some() {
             return;
         }
-        let Some(id) = self.elf.build_id.clone() else { return };
+        let id = self.elf.build_id.clone();
+        let link = self.elf.debug_link(&self.bytes);
         let mut candidates: Vec<PathBuf> =
-            DEBUG_DIRECTORIES.iter().map(|directory| build_id_path(directory, &id)).collect();
-        if let Some((name, _)) = self.elf.debug_link(&self.bytes) {
+            id.iter().flat_map(|id| DEBUG_DIRECTORIES.map(|directory| build_id_path(directory, id))).collect();
+        if let Some((name, _)) = &link {
             let home = Path::new(shown).parent().unwrap_or(Path::new("/"));
-            candidates.extend([home.join(&name), home.join(".debug").join(&name)]);
+            candidates.extend([home.join(name), home.join(".debug").join(name)]);
             candidates.extend(
                 DEBUG_DIRECTORIES
-                    .map(|directory| Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(&name)),
+                    .map(|directory| Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(name)),
             );
         }
         let open = |path: &PathBuf| {
             let inside = root.and_then(|root| open::regular_in(root, path).ok());
             let image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
-            // The build id proves that it belongs; a CRC over the whole file would cost more and prove less.
-            let ours = image.elf.build_id.as_ref() == Some(&id) && image.identity != self.identity;
-            ours.then(|| Arc::new(image))
+            // The build id proves that it belongs; a CRC over the whole file costs more and proves less.
+            let belongs = match &id {
+                Some(id) => image.elf.build_id.as_ref() == Some(id),
+                None => link.as_ref().is_some_and(|(_, sum)| image.bytes.crc(MAX_SUMMED) == Some(*sum)),
+            };
+            (belongs && image.identity != self.identity).then(|| Arc::new(image))
         };
         self.debug = candidates.iter().find_map(open);
     }
@@ -259,6 +284,7 @@ fn by_build_id(module: &Module) -> Option<Image> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leaktrace_skip::{Lack, skip};
 
     fn own() -> Image {
         Image::new(open::regular(Path::new("/proc/self/exe")).unwrap()).unwrap()
@@ -296,11 +322,25 @@ mod tests {
         std::fs::copy("/proc/self/exe", &path).unwrap();
         let image = Image::new(open::regular(&path).unwrap()).unwrap();
         assert!(image.is_unchanged());
-        assert_eq!(image.path(path.to_str().unwrap()), Some(path.clone()));
-        assert!(image.path("/nowhere").unwrap().starts_with("/proc/self/fd"));
+        assert!(image.path().unwrap().starts_with("/proc/self/fd"));
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(10).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!image.is_unchanged());
+    }
+
+    #[test]
+    fn only_debug_files_of_the_hosts_distribution_are_believed() {
+        let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = libc.lines().find_map(|line| line.split_whitespace().nth(5).filter(|name| name.contains("libc.so")));
+        let id = libc.and_then(|libc| Image::new(open::regular(Path::new(libc)).ok()?).ok()?.elf.build_id);
+        let own = id.map(|id| build_id_path(DEBUG_DIRECTORIES[0], &id)).filter(|path| path.exists());
+        let Some(own) = own else { return skip(Lack::Machine("no debug files of the distribution are installed")) };
+        assert!(Image::new(open::regular(&own).unwrap()).unwrap().is_of_distribution());
+        let copy = std::env::temp_dir().join(format!("leaktrace-debug-{}", std::process::id()));
+        std::fs::copy(&own, &copy).unwrap();
+        let image = Image::new(open::regular(&copy).unwrap()).unwrap();
+        std::fs::remove_file(&copy).unwrap();
+        assert!(!image.is_of_distribution());
     }
 }

@@ -159,15 +159,16 @@ impl Symbolizer {
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
         let own = if debug.is_some() { Within::Symbols } else { Within::Everything };
         let found = debug
-            .and_then(|debug| self.ask(&debug, "", vaddr, Within::Everything))
-            .or_else(|| self.ask(&image, &module.path, vaddr, own))
+            .and_then(|debug| self.ask(&debug, vaddr, Within::Everything))
+            .or_else(|| self.ask(&image, vaddr, own))
             .unwrap_or_else(|| vec![unknown(vaddr)]);
         Some(found)
     }
 
     /// Asks blazesym for an address of a file.
-    fn ask(&mut self, image: &Arc<Image>, shown: &str, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
-        let path = image.path(shown)?;
+    fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
+        let path = image.path()?;
+        let within = if image.may_be_followed() { within } else { Within::Symbols };
         self.clock += 1;
         let read = &mut self.read;
         let parsed = self.parsed.entry(path.clone()).or_insert_with(|| {
@@ -315,5 +316,7 @@ fn generated(place: &Location, module: &Module) -> Frame {
     }
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

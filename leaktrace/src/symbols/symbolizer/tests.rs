@@ -6,7 +6,7 @@ use crate::symbols::{Locator, open};
 use leaktrace_skip::{Lack, skip};
 use std::fs::File;
 
-const C: &str = r#"
+pub(super) const C: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
 __attribute__((noinline)) void wait_here(int n) { printf("%d\n", n); fflush(stdout); pause(); }
@@ -16,12 +16,12 @@ static __attribute__((noinline)) void hidden(int n) { leak(n); leak(n); }
 int main(int argc, char **argv) { hidden(argc); return 0; }
 "#;
 
-fn symbolizer(locator: &Locator) -> Symbolizer {
+pub(super) fn symbolizer(locator: &Locator) -> Symbolizer {
     Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES)
 }
 
 /// Address and size of each function that `nm` knows.
-fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
+pub(super) fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
     let listing = scratch.run(&format!("nm -S --defined-only {file}"))?;
     let parse = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -175,6 +175,28 @@ fn a_stripped_program_gets_names_from_its_debug_file() {
     scratch.run("objcopy --only-keep-debug b a.debug");
     let frames = resolve();
     assert_eq!(frames[0].symbol, None, "{frames:?}");
+}
+
+#[test]
+fn the_debug_file_of_a_program_without_a_build_id_is_known_by_its_checksum() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    if scratch.run("cc -O2 -g -Wl,--build-id=none -o a a.c").is_none() {
+        return;
+    }
+    let Some(all) = functions(&scratch, "a") else { return };
+    let (address, ..) = all.into_iter().find(|function| function.2 == "hidden").unwrap();
+    scratch.run("objcopy --only-keep-debug a a.debug");
+    scratch.run("objcopy --strip-all --add-gnu-debuglink=a.debug a");
+    let resolve = || {
+        let locator = Locator::default();
+        let frames = symbolizer(&locator).resolve_one(&place(&locator, &scratch.path("a"), address), Role::Leaf);
+        let last = frames.last().unwrap();
+        (last.symbol.clone(), last.line)
+    };
+    assert_eq!(resolve(), (Some("hidden".to_owned()), Some(7)));
+    scratch.run("objcopy --add-section more=a.c a.debug");
+    assert_eq!(resolve(), (None, None), "it was changed since");
 }
 
 #[test]
