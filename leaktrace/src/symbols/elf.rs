@@ -58,8 +58,8 @@ pub struct Section {
     pub size: u64,
     /// Whether the file has its bytes as they are: neither absent (`SHT_NOBITS`) nor compressed.
     pub plain: bool,
-    /// Size that it is said to have when it is no longer compressed; 0 for one that is not.
-    pub unpacked: u64,
+    /// Size that it is said to have when it is no longer compressed; `None` for one that is not.
+    pub unpacked: Option<u64>,
 }
 
 /// What is known of an ELF file.
@@ -276,11 +276,14 @@ fn read_sections(bytes: &Bytes, header: &Header) -> Option<Vec<Section>> {
         let packed = flags & u64::from(elf::SHF_COMPRESSED) != 0;
         let plain = u32_at(raw, 4) != elf::SHT_NOBITS && !packed;
         // Compression header: method, (padding,) size, alignment.
-        let unpacked = match (packed, header.is_64) {
-            (false, _) => 0,
-            (true, true) => bytes.array::<16>(offset).map_or(0, |raw| u64_at(&raw, 8)),
-            (true, false) => bytes.array::<8>(offset).map_or(0, |raw| u64::from(u32_at(&raw, 4))),
+        let said = || {
+            if header.is_64 {
+                bytes.array::<16>(offset).map_or(0, |raw| u64_at(&raw, 8))
+            } else {
+                bytes.array::<8>(offset).map_or(0, |raw| u64::from(u32_at(&raw, 4)))
+            }
         };
+        let unpacked = packed.then(said);
         Section { name: String::from_utf8_lossy(name).into_owned(), addr, offset, size, plain, unpacked }
     });
     Some(sections.collect())

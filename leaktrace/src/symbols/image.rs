@@ -6,7 +6,7 @@ use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
 use super::gopclntab::GoTable;
 use super::location::{BuildId, Content, Module, ModuleKind};
-use super::open;
+use super::{open, packed};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
@@ -48,6 +48,7 @@ pub struct Image {
     /// Its separate debug file, found when it was opened: the container that has it may be gone later.
     pub debug: Option<Arc<Image>>,
     go: OnceLock<Option<GoTable>>,
+    unpacks: OnceLock<bool>,
     identity: Identity,
 }
 
@@ -85,7 +86,7 @@ impl Image {
         let identity = Identity::of(&file)?;
         let bytes = Bytes::of_file(file)?;
         let elf = Elf::read(&bytes)?;
-        Ok(Self { bytes, elf, debug: None, go: OnceLock::new(), identity })
+        Ok(Self { bytes, elf, debug: None, go: OnceLock::new(), unpacks: OnceLock::new(), identity })
     }
 
     /// The file's identity when it was opened.
@@ -105,6 +106,11 @@ impl Image {
     /// Go's tables, if it has them.
     pub fn go(&self) -> Option<&GoTable> {
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
+    }
+
+    /// Whether no compressed section becomes longer than its header says. The first time it unpacks them.
+    pub fn keeps_to_what_it_says(&self) -> bool {
+        *self.unpacks.get_or_init(|| packed::keep_to_what_they_say(&self.bytes, &self.elf))
     }
 
     /// Whether the content is still the one that was opened. One that was written over has other code at the same

@@ -34,6 +34,7 @@ mod image;
 mod location;
 mod maps;
 mod open;
+mod packed;
 mod perf_map;
 mod process;
 mod resolve;

@@ -4,6 +4,8 @@
 //! the tables of a file go when they are large or nobody has asked for a while, the names that came from them stay.
 //! Where nothing is certain the answer is module and offset, never a name.
 
+mod cost;
+
 use super::blaze::{Blaze, Within, give_pages_back};
 use super::cache::FrameCache;
 use super::demangle::readable;
@@ -16,6 +18,7 @@ use super::resolve::Resolve;
 use crate::snapshot::Frame;
 use blazesym::symbolize::{CodeInfo, Sym};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +50,7 @@ pub struct Symbolizer {
 struct Parsed {
     /// Keeps the descriptor, and with it the path through it, from being used for another file.
     _image: Arc<Image>,
+    permitted: Within,
     fixed: u64,
     /// What all lookups together take at the most.
     most: u64,
@@ -168,17 +172,19 @@ impl Symbolizer {
     /// Asks blazesym for an address of a file.
     fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
         let path = image.path()?;
-        let within = if image.may_be_followed() { within } else { Within::Symbols };
+        let parsed = match self.parsed.entry(path.clone()) {
+            Entry::Occupied(parsed) => parsed.into_mut(),
+            Entry::Vacant(place) => {
+                let parsed = Parsed::new(image, cost::permitted(image, self.limit)?);
+                self.read = self.read.saturating_add(parsed.most);
+                place.insert(parsed)
+            }
+        };
         self.clock += 1;
-        let read = &mut self.read;
-        let parsed = self.parsed.entry(path.clone()).or_insert_with(|| {
-            let parsed = Parsed::new(image);
-            *read = read.saturating_add(parsed.most);
-            parsed
-        });
         parsed.used = self.clock;
         parsed.lookups += 1;
-        *read = read.saturating_add(LOOKUP_BYTES);
+        self.read = self.read.saturating_add(LOOKUP_BYTES);
+        let within = if parsed.permitted == Within::Everything { within } else { Within::Symbols };
         let find = |within| self.blaze.find(&path, vaddr, within).filter(|sym| is_certain(sym, image, vaddr));
         let first = if within == Within::Everything { find(within) } else { None };
         let Some(sym) = first else { return find(Within::Symbols).map(|sym| frames_of(&sym)) };
@@ -220,24 +226,14 @@ impl Resolve for Symbolizer {
     }
 }
 
-/// What blazesym was measured to allocate, about: an index of symbols and one of units, and copies of compressed sections;
-/// files themselves are mapped. Of what lookups read, see [`LOOKUP_BYTES`].
-fn fixed_cost(image: &Image) -> u64 {
-    let size = |name: &str| image.elf.section(name).map_or(0, |section| section.size);
-    let unpacked = image.elf.sections.iter().filter(|section| section.name.starts_with(".debug_"));
-    let unpacked: u64 = unpacked.map(|section| section.unpacked).fold(0, u64::saturating_add);
-    let symbols = (size(".symtab") / 3).saturating_add(size(".dynsym") / 3);
-    symbols.saturating_add(size(".debug_info") / 16).saturating_add(unpacked).saturating_add(4096)
-}
-
 /// Memory that a lookup in a unit not read before takes, on average.
 const LOOKUP_BYTES: u64 = 64 << 10;
 
 impl Parsed {
-    fn new(image: &Arc<Image>) -> Self {
-        let read = |name: &str| image.elf.section(name).map_or(0, |section| section.size.max(section.unpacked));
-        let most = read(".debug_info").saturating_add(read(".debug_line"));
-        Self { _image: Arc::clone(image), fixed: fixed_cost(image), most, lookups: 0, used: 0 }
+    fn new(image: &Arc<Image>, permitted: Within) -> Self {
+        let most = if permitted == Within::Everything { cost::read(image) } else { 0 };
+        let fixed = cost::fixed(image, permitted);
+        Self { _image: Arc::clone(image), permitted, fixed, most, lookups: 0, used: 0 }
     }
 
     fn bytes(&self) -> usize {

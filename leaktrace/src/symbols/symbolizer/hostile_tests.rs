@@ -3,9 +3,10 @@
 use super::tests::{C, functions, symbolizer};
 use super::*;
 use crate::symbols::Locator;
+use crate::symbols::open;
 use crate::symbols::testing::{Scratch, place};
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::Duration;
 
 /// Symbol and line of the function `leak` in a program.
@@ -63,4 +64,57 @@ fn no_file_that_a_program_names_is_opened() {
         let (symbol, _) = leak_without_opening(&scratch, "fifo", address);
         assert_eq!(symbol.as_deref(), Some("leak"), "{section}");
     }
+}
+
+/// Writes over a part of the program.
+fn put(scratch: &Scratch, at: u64, bytes: &[u8]) {
+    File::options().write(true).open(scratch.path("a")).unwrap().write_all_at(bytes, at).unwrap();
+}
+
+/// Where in the program the header of a section is, and where its content.
+fn section(scratch: &Scratch, name: &str) -> (u64, u64) {
+    let image = Image::new(open::regular(&scratch.path("a")).unwrap()).unwrap();
+    let number = image.elf.sections.iter().position(|section| section.name == name).unwrap();
+    let headers = u64::from_le_bytes(image.bytes.array(40).unwrap());
+    (headers + number as u64 * 64, image.elf.sections[number].offset)
+}
+
+#[test]
+fn compressed_sections_are_unpacked_to_what_they_say_and_what_can_be_borne() {
+    let scratch = Scratch::new();
+    let Some(address) = program(&scratch, "-gz=zlib") else { return };
+    let (symbol, line) = leak_of(&scratch, "a", address);
+    assert_eq!((symbol.as_deref(), line.is_some()), (Some("leak"), true));
+    for name in [".debug_info", ".debug_str"] {
+        let (_, content) = section(&scratch, name);
+        let mut said = [0; 8];
+        File::open(scratch.path("a")).unwrap().read_exact_at(&mut said, content + 8).unwrap();
+        let real = u64::from_le_bytes(said);
+        for hostile in [1 << 63, 1 << 46, 1 << 30, real - 1, 0] {
+            put(&scratch, content + 8, &u64::to_le_bytes(hostile));
+            let (symbol, line) = leak_of(&scratch, "a", address);
+            assert_eq!((symbol.as_deref(), line), (Some("leak"), None), "{name} {hostile:#x}");
+        }
+        put(&scratch, content + 8, &said);
+    }
+}
+
+#[test]
+fn symbols_beyond_all_measure_are_not_read() {
+    let scratch = Scratch::new();
+    let Some(address) = program(&scratch, "") else { return };
+    let (header, _) = section(&scratch, ".symtab");
+    let size = 24_u64 << 32;
+    put(&scratch, header + 32, &size.to_le_bytes());
+    File::options().write(true).open(scratch.path("a")).unwrap().set_len(size << 1).unwrap();
+    assert_eq!(leak_of(&scratch, "a", address), (None, None));
+}
+
+#[test]
+fn sections_that_are_not_believed_are_not_handed_on() {
+    let scratch = Scratch::new();
+    let Some(address) = program(&scratch, "") else { return };
+    // The size of a section header, which blazesym does not look at.
+    put(&scratch, 58, &[63]);
+    assert_eq!(leak_of(&scratch, "a", address), (None, None));
 }
