@@ -5,14 +5,20 @@
 use crate::symbols::elf::Segment;
 use crate::symbols::image::Image;
 use gimli::{
-    BaseAddresses, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
-    UnwindContext, UnwindSection, UnwindTable, UnwindTableRow,
+    BaseAddresses, CieOrFde, CommonInformationEntry, DebugFrame, EhFrame, EhFrameHdr, EndianSlice,
+    FrameDescriptionEntry, LittleEndian, UnwindContext, UnwindOffset, UnwindSection, UnwindTable, UnwindTableRow,
 };
 
 /// Largest table that is read, in bytes. Chromium's has 15 MB.
 const MAX_TABLE: u64 = 128 << 20;
 /// Most functions in an index that is made here.
 const MAX_ENTRIES: usize = 4 << 20;
+/// Longest entry of a function that is followed, in bytes. One in rustc's own library has 34 kB.
+const MAX_FDE: usize = 64 << 10;
+/// Longest entry that others share, in bytes. Compilers make them of about 30; gimli reads it again for each of the others.
+const MAX_CIE: u64 = 256;
+/// Bytes of entries that a sample may follow for each function in it. A function has 50 on average.
+const SAMPLED_BYTES: usize = 512;
 
 pub(in crate::symbols) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 pub(super) type Fde<'a> = FrameDescriptionEntry<Reader<'a>>;
@@ -84,7 +90,7 @@ impl Table {
             table.add_from_segment(image);
         }
         if let Some(bytes) = section(".debug_frame") {
-            let index = index(debug_frame(&bytes, table.address_size), &table.bases);
+            let index = index(debug_frame(&bytes, table.address_size), &bytes, &table.bases);
             table.sections.push(Frames { bytes, kind: Kind::DebugFrame(index) });
         }
         (!table.sections.is_empty()).then_some(table)
@@ -94,8 +100,9 @@ impl Table {
         let section = || eh_frame(&bytes, self.address_size);
         // The linker's index saves reading all entries. gimli's own search in it overflows when it is damaged, so it is
         // copied, checked.
-        let index =
-            header.and_then(|header| self.linkers_index(header)).unwrap_or_else(|| index(section(), &self.bases));
+        let index = header
+            .and_then(|header| self.linkers_index(header))
+            .unwrap_or_else(|| index(section(), &bytes, &self.bases));
         self.sections.push(Frames { bytes, kind: Kind::EhFrame(index) });
     }
 
@@ -142,14 +149,14 @@ impl Table {
         let eh_frame = eh_frame(&frames.bytes, self.address_size);
         let fde = match &frames.kind {
             Kind::EhFrame(index) => {
-                eh_frame.fde_from_offset(&self.bases, search(index, vaddr)?.into(), EhFrame::cie_from_offset).ok()?
+                eh_frame.fde_from_offset(&self.bases, search(index, vaddr)?.into(), short_cie(&frames.bytes)).ok()?
             }
             Kind::DebugFrame(index) => {
-                let frames = debug_frame(&frames.bytes, self.address_size);
-                frames.fde_from_offset(&self.bases, search(index, vaddr)?.into(), DebugFrame::cie_from_offset).ok()?
+                let debug_frame = debug_frame(&frames.bytes, self.address_size);
+                debug_frame.fde_from_offset(&self.bases, search(index, vaddr)?.into(), short_cie(&frames.bytes)).ok()?
             }
         };
-        fde.contains(vaddr).then_some(fde)
+        (fde.contains(vaddr) && fde.entry_len() <= MAX_FDE).then_some(fde)
     }
 
     /// What to do at an address.
@@ -167,9 +174,11 @@ impl Table {
         Some(Entry { row: row.ok()?, fde, section, is_signal })
     }
 
-    /// Shows functions with the rows of their tables, spread evenly, at most about `limit` of them.
+    /// Shows functions with the rows of their tables, spread evenly, at most about `limit` of them. Leaves out the longest
+    /// when together they would take too long: every function of a file may claim to be.
     pub(in crate::symbols) fn sample(&self, limit: usize, mut visit: impl FnMut(Rows<'_, '_>)) {
         let mut context = UnwindContext::new();
+        let mut room = limit.saturating_mul(SAMPLED_BYTES);
         for frames in &self.sections {
             let debug_frame = debug_frame(&frames.bytes, self.address_size);
             let eh_frame = eh_frame(&frames.bytes, self.address_size);
@@ -177,6 +186,8 @@ impl Table {
             let step = index.len().div_ceil(limit.max(1)).max(1);
             for (vaddr, _) in index.iter().copied().step_by(step) {
                 let Some(fde) = self.fde_in(frames, vaddr) else { continue };
+                let Some(left) = room.checked_sub(fde.entry_len() + fde.cie().entry_len()) else { continue };
+                room = left;
                 let rows = match &frames.kind {
                     Kind::DebugFrame(_) => fde.rows(&debug_frame, &self.bases, &mut context),
                     Kind::EhFrame(_) => fde.rows(&eh_frame, &self.bases, &mut context),
@@ -202,13 +213,13 @@ fn debug_frame(bytes: &[u8], address_size: u8) -> DebugFrame<Reader<'_>> {
 }
 
 /// Start address and place of every function's entry, by address. Ends where the section stops to make sense.
-fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bases: &BaseAddresses) -> Vec<(u64, usize)> {
+fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bytes: &[u8], bases: &BaseAddresses) -> Vec<(u64, usize)> {
     let mut index = Vec::new();
     let mut entries = section.entries(bases);
     while let Ok(Some(entry)) = entries.next() {
         if let CieOrFde::Fde(fde) = entry
-            && let Ok(fde) = fde.parse(S::cie_from_offset)
             && index.len() < MAX_ENTRIES
+            && let Ok(fde) = fde.parse(short_cie(bytes))
         {
             index.push((fde.initial_address(), fde.offset()));
         }
@@ -217,7 +228,26 @@ fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bases: &BaseAddresses) ->
     index
 }
 
+/// Reads the entry that others share, unless it is too long to be read for each of them.
+fn short_cie<'a, S: UnwindSection<Reader<'a>>>(
+    bytes: &[u8],
+) -> impl FnMut(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Reader<'a>>> {
+    |section, bases, offset| match length_at(bytes, UnwindOffset::into(offset)) {
+        Some(length) if length <= MAX_CIE => section.cie_from_offset(bases, offset),
+        _ => Err(gimli::Error::UnknownAugmentation),
+    }
+}
+
+/// Length of an entry, which is the first that it says: 4 bytes, or, behind 4 that mark it, 8.
+fn length_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    let (word, rest) = bytes.get(offset..)?.split_first_chunk().map(|(raw, rest)| (u32::from_le_bytes(*raw), rest))?;
+    if word == u32::MAX { rest.first_chunk().map(|raw| u64::from_le_bytes(*raw)) } else { Some(u64::from(word)) }
+}
+
 fn search(index: &[(u64, usize)], vaddr: u64) -> Option<usize> {
     let at = index.partition_point(|(start, _)| *start <= vaddr).checked_sub(1)?;
     index.get(at).map(|(_, offset)| *offset)
 }
+
+#[cfg(test)]
+mod tests;
