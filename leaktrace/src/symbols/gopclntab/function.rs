@@ -3,8 +3,8 @@
 use super::{GoTable, Layout, Named};
 use crate::symbols::bytes::Bytes;
 
-/// Most steps of one table of values. The longest functions have some ten thousand.
-const MAX_STEPS: usize = 1 << 20;
+/// Most steps through the tables of values for one place. The longest functions have some ten thousand in each.
+pub(super) const MAX_STEPS: usize = 1 << 19;
 
 /// The fields of runtime's `_func` that are of use.
 #[derive(Clone, Debug)]
@@ -98,13 +98,13 @@ impl GoTable {
     }
 
     /// The file and the line of an address in a function.
-    pub(super) fn line(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> (Option<String>, Option<u32>) {
-        let line = self.value(bytes, function, function.line, vaddr).and_then(|line| u32::try_from(line).ok());
-        (self.file(bytes, function, vaddr), line.filter(|line| *line > 0))
+    fn line(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> (Option<String>, Option<u32>) {
+        let line = self.value(bytes, function, function.line, vaddr, steps).and_then(|line| u32::try_from(line).ok());
+        (self.file(bytes, function, vaddr, steps), line.filter(|line| *line > 0))
     }
 
-    fn file(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<String> {
-        let number = u64::try_from(self.value(bytes, function, function.file, vaddr)?).ok()?;
+    fn file(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> Option<String> {
+        let number = u64::try_from(self.value(bytes, function, function.file, vaddr, steps)?).ok()?;
         let at = u64::from(function.unit).checked_add(number)?.checked_mul(4)?.checked_add(self.units)?;
         let offset = self.u32_at(bytes, at).filter(|_| at < self.files)?;
         if offset == u32::MAX {
@@ -115,18 +115,28 @@ impl GoTable {
     }
 
     /// A value at an address, from a table of differences: pairs of varints, the value's change and the length of code for
-    /// which it then holds. It starts at -1 (runtime: `pcvalue`).
-    pub(super) fn value(&self, bytes: &Bytes, function: &Function, table: u32, vaddr: u64) -> Option<i32> {
+    /// which it then holds. It starts at -1 (runtime: `pcvalue`). Ends when there are no `steps` left.
+    pub(super) fn value(
+        &self,
+        bytes: &Bytes,
+        function: &Function,
+        table: u32,
+        vaddr: u64,
+        steps: &mut usize,
+    ) -> Option<i32> {
         if table == 0 {
             return None;
         }
         let mut at = self.values.checked_add(u64::from(table))?;
         let (mut value, mut pc) = (-1_i32, function.entry);
-        for step in 0..MAX_STEPS {
+        let mut is_first = true;
+        loop {
+            *steps = steps.checked_sub(1)?;
             let change = self.varint(bytes, &mut at)?;
-            if change == 0 && step > 0 {
+            if change == 0 && !is_first {
                 return None;
             }
+            is_first = false;
             let magnitude = (change >> 1).cast_signed();
             value = value.wrapping_add(if change & 1 == 0 { magnitude } else { !magnitude });
             pc = pc.checked_add(u64::from(self.varint(bytes, &mut at)?).checked_mul(self.quantum)?)?;
@@ -137,7 +147,6 @@ impl GoTable {
                 return None;
             }
         }
-        None
     }
 
     fn varint(&self, bytes: &Bytes, at: &mut u64) -> Option<u32> {
@@ -163,17 +172,18 @@ impl GoTable {
     /// would be that of another function, so only the compiled function's name is given.
     pub(super) fn named(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Named>> {
         let name = shown(self.name(bytes, function.name)?);
-        let Some(merged) = self.inlined(bytes, function, vaddr) else {
+        let mut steps = MAX_STEPS;
+        let Some(merged) = self.inlined(bytes, function, vaddr, &mut steps) else {
             return Some(vec![Named { name, file: None, line: None }]);
         };
         let mut pc = vaddr;
         let mut functions = Vec::new();
         for call in merged {
-            let (file, line) = self.line(bytes, function, pc);
+            let (file, line) = self.line(bytes, function, pc, &mut steps);
             functions.push(Named { name: shown(call.name), file, line });
             pc = call.caller;
         }
-        let (file, line) = self.line(bytes, function, pc);
+        let (file, line) = self.line(bytes, function, pc, &mut steps);
         functions.push(Named { name, file, line });
         Some(functions)
     }

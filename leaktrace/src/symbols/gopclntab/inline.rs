@@ -1,6 +1,6 @@
 //! Calls that Go's compiler merged into their callers.
 
-use super::function::Function;
+use super::function::{Function, MAX_STEPS};
 use super::module_data::ModuleData;
 use super::{GoTable, Layout, MAX_INLINED};
 use crate::symbols::bytes::Bytes;
@@ -12,6 +12,8 @@ const TREE: u8 = 3;
 
 /// Functions with merged calls whose records must all be sound before a place for function data is believed.
 const PROOFS: usize = 24;
+/// Most steps through tables of values to find those.
+const PROOF_STEPS: usize = 4 * MAX_STEPS;
 
 /// A call that was merged.
 pub(super) struct Call {
@@ -24,10 +26,16 @@ pub(super) struct Call {
 impl GoTable {
     /// The calls that were merged at an address, innermost first; empty where there are none. `None` when they cannot be
     /// read.
-    pub(super) fn inlined(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Call>> {
+    pub(super) fn inlined(
+        &self,
+        bytes: &Bytes,
+        function: &Function,
+        vaddr: u64,
+        steps: &mut usize,
+    ) -> Option<Vec<Call>> {
         let mut calls = Vec::new();
         let mut pc = vaddr;
-        while let Some(index) = self.index(bytes, function, pc) {
+        while let Some(index) = self.index(bytes, function, pc, steps) {
             let call = self.record(bytes, function, self.function_data?, index)?;
             pc = call.caller;
             calls.push(call);
@@ -35,14 +43,15 @@ impl GoTable {
                 return None;
             }
         }
-        Some(calls)
+        // Without steps left, that was no end.
+        (*steps > 0).then_some(calls)
     }
 
     /// Number of the merged call that an address is in.
-    fn index(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<u64> {
+    fn index(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> Option<u64> {
         let (start, count) = function.tables;
         let table = (INDEX < count).then(|| self.u32_at(bytes, start.checked_add(u64::from(INDEX) * 4)?))??;
-        u64::try_from(self.value(bytes, function, table, vaddr)?).ok()
+        u64::try_from(self.value(bytes, function, table, vaddr, steps)?).ok()
     }
 
     /// Reads a record, taking function data to be at `data`. Sound or not at all.
@@ -96,12 +105,13 @@ fn proofs(bytes: &Bytes, table: &GoTable) -> Vec<(Function, u64)> {
     let step = (table.functions / 4096).max(1);
     let mut found = Vec::new();
     let mut number = 0;
-    while number < table.functions && found.len() < PROOFS {
+    let mut steps = PROOF_STEPS;
+    while number < table.functions && found.len() < PROOFS && steps > 0 {
         if let Some(function) = table.function_at(bytes, number)
             && function.data > TREE
         {
             let places = (function.entry..function.end).step_by(16).take(64);
-            let index = places.filter_map(|vaddr| table.index(bytes, &function, vaddr)).max();
+            let index = places.filter_map(|vaddr| table.index(bytes, &function, vaddr, &mut steps)).max();
             found.extend(index.map(|index| (function, index)));
         }
         number += step;

@@ -11,6 +11,7 @@ mod module_data;
 
 use super::bytes::Bytes;
 use super::elf::Elf;
+use function::MAX_STEPS;
 use std::ops::Range;
 
 /// Longest name or path, in bytes. Generic functions can have very long ones.
@@ -75,12 +76,13 @@ impl GoTable {
         if !elf.is_64 {
             return None;
         }
-        find::candidates(bytes, elf).into_iter().find_map(|span| Self::open(bytes, elf, span))
+        let mut left = module_data::MAX_SEARCH;
+        find::candidates(bytes, elf).into_iter().find_map(|span| Self::open(bytes, elf, span, &mut left))
     }
 
-    fn open(bytes: &Bytes, elf: &Elf, span: Range<u64>) -> Option<Self> {
+    fn open(bytes: &Bytes, elf: &Elf, span: Range<u64>, left: &mut u64) -> Option<Self> {
         let mut table = Self::read_header(bytes, span)?;
-        let module = module_data::find(bytes, elf, &table);
+        let module = module_data::find(bytes, elf, &table, left);
         table.text = match table.layout {
             Layout::Go116 => 0,
             Layout::Go118 | Layout::Go120 => find::text(bytes, elf, &table, module.as_ref())?,
@@ -144,7 +146,8 @@ impl GoTable {
         if CHANGES_STACK.contains(&bare(&name)) {
             return None;
         }
-        u64::try_from(self.value(bytes, &function, function.stack, vaddr)?).ok()
+        let mut steps = MAX_STEPS;
+        u64::try_from(self.value(bytes, &function, function.stack, vaddr, &mut steps)?).ok()
     }
 
     /// Whether a goroutine or a thread starts in the function at an address.

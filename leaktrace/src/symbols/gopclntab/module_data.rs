@@ -9,8 +9,8 @@ use crate::symbols::elf::Elf;
 use object::elf::R_X86_64_RELATIVE;
 use std::collections::HashMap;
 
-/// Most that is searched for it, in bytes.
-const MAX_SEARCH: u64 = 512 << 20;
+/// Most that is searched for it in a file, in bytes, for all tables that the file may have.
+pub(super) const MAX_SEARCH: u64 = 1 << 30;
 const CHUNK: u64 = 1 << 20;
 /// Words of it that are read.
 const WORDS: u64 = 64;
@@ -34,8 +34,8 @@ pub(super) struct ModuleData {
     pub behind_text: Vec<u64>,
 }
 
-/// Finds the module's data by its first pointers.
-pub(super) fn find(bytes: &Bytes, elf: &Elf, table: &GoTable) -> Option<ModuleData> {
+/// Finds the module's data by its first pointers. Searches no more than `left`, and takes off what it did.
+pub(super) fn find(bytes: &Bytes, elf: &Elf, table: &GoTable, left: &mut u64) -> Option<ModuleData> {
     let header = elf.vaddr_of(table.span.start)?;
     let parts = [
         (NAMES, table.names),
@@ -50,36 +50,36 @@ pub(super) fn find(bytes: &Bytes, elf: &Elf, table: &GoTable) -> Option<ModuleDa
         let behind_text = words.get(TEXT_END + 1..)?.iter().copied().filter(|word| *word != 0).collect();
         (is_ours && text < text_end).then_some(ModuleData { text, text_end, behind_text })
     };
-    let in_place = search(bytes, elf, header).into_iter().find_map(|vaddr| {
+    let in_place = search(bytes, elf, header, left).into_iter().find_map(|vaddr| {
         let offset = elf.offset_of(vaddr)?;
         check(&(0..WORDS).map_while(|word| u64_at(bytes, offset.checked_add(word * 8)?)).collect::<Vec<_>>())
     });
     in_place.or_else(|| {
         let relocations = Relocations::of(elf)?;
-        let starts = relocations.that(bytes, |_, addend| addend == header);
+        let starts = relocations.that(bytes, left, |_, addend| addend == header);
         starts.into_iter().find_map(|(start, _)| {
             let end = start.checked_add(WORDS * 8)?;
             let words: HashMap<u64, u64> =
-                relocations.that(bytes, |at, _| (start..end).contains(&at)).into_iter().collect();
+                relocations.that(bytes, left, |at, _| (start..end).contains(&at)).into_iter().collect();
             check(&(0..WORDS).map(|word| words.get(&(start + word * 8)).copied().unwrap_or(0)).collect::<Vec<_>>())
         })
     })
 }
 
-/// Addresses of aligned words in data that have this value.
-fn search(bytes: &Bytes, elf: &Elf, value: u64) -> Vec<u64> {
+/// Addresses of aligned words in data that have this value; a few at most.
+fn search(bytes: &Bytes, elf: &Elf, value: u64, left: &mut u64) -> Vec<u64> {
     let wanted = value.to_le_bytes();
     let mut found = Vec::new();
-    let mut searched = 0;
     for segment in elf.segments.iter().filter(|segment| segment.writable && !segment.executable) {
         let mut at = 0;
-        while at < segment.filesz && searched < MAX_SEARCH {
+        while at < segment.filesz && found.len() < 64 {
             let len = CHUNK.min(segment.filesz - at);
+            let Some(rest) = left.checked_sub(len) else { return found };
+            *left = rest;
             let Some(chunk) = bytes.copy(segment.offset.saturating_add(at), len, CHUNK) else { break };
             let hits = chunk.chunks_exact(8).enumerate().filter(|(_, word)| *word == wanted);
             found.extend(hits.map(|(index, _)| segment.vaddr.wrapping_add(at).wrapping_add(index as u64 * 8)).take(64));
             at += len;
-            searched += len;
         }
     }
     found
@@ -93,16 +93,18 @@ struct Relocations {
 impl Relocations {
     fn of(elf: &Elf) -> Option<Self> {
         let section = [".rela.dyn", ".rela"].iter().find_map(|name| elf.section(name))?;
-        Some(Self { offset: section.offset, size: section.size.min(MAX_SEARCH) })
+        Some(Self { offset: section.offset, size: section.size })
     }
 
     /// Place and value of the relative relocations that `wanted` picks by place and value; a few at most.
-    fn that(&self, bytes: &Bytes, wanted: impl Fn(u64, u64) -> bool) -> Vec<(u64, u64)> {
+    fn that(&self, bytes: &Bytes, left: &mut u64, wanted: impl Fn(u64, u64) -> bool) -> Vec<(u64, u64)> {
         const ENTRY: u64 = 24;
         let mut found = Vec::new();
         let mut at = 0;
-        while at + ENTRY <= self.size {
+        while self.size - at >= ENTRY {
             let len = (CHUNK / ENTRY * ENTRY).min((self.size - at) / ENTRY * ENTRY);
+            let Some(rest) = left.checked_sub(len) else { break };
+            *left = rest;
             let Some(chunk) = bytes.copy(self.offset.saturating_add(at), len, CHUNK) else { break };
             for entry in chunk.chunks_exact(24) {
                 let word = |number: usize| {

@@ -2,8 +2,10 @@
 //!
 //! Every Go in `PATH` and every GOROOT in `LEAKTRACE_TEST_GOROOTS` (separated by colons) is tried.
 
+use super::function::Function;
 use super::*;
 use crate::snapshot::StackQuality;
+use crate::symbols::elf::Segment;
 use crate::symbols::testing::{Running, Scratch, frame_pointer_walk, take};
 use crate::symbols::unwind::{Ended, Unwinder};
 use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust, image::Image, open};
@@ -276,6 +278,53 @@ fn the_layout_of_1_16_is_read() {
     assert_eq!(table.frame_size(&bytes, 0x1050), Some(0));
     assert_eq!(table.place(&bytes, 0x1080), None);
     assert_eq!(table.place(&bytes, 0xfff), None);
+}
+
+/// A table in the first bytes of a file, with one function.
+fn by_hand(len: u64) -> GoTable {
+    GoTable {
+        layout: Layout::Go120,
+        span: 0..len,
+        pointer: 8,
+        quantum: 1,
+        functions: 1,
+        text: 0x1000,
+        names: 0,
+        units: 16,
+        files: 24,
+        values: 32,
+        table: 32,
+        function_data: None,
+    }
+}
+
+#[test]
+fn the_search_for_the_modules_data_ends_with_what_is_left_for_the_file() {
+    let segment = Segment { offset: 0, vaddr: 0x1000, filesz: 4 << 20, executable: false, writable: true };
+    let elf = Elf { segments: vec![segment; 8], ..Elf::default() };
+    let bytes = Bytes::of_memory(vec![0; 4 << 20]);
+    let mut left = 5 << 19;
+    assert!(module_data::find(&bytes, &elf, &by_hand(64), &mut left).is_none());
+    assert_eq!(left, 1 << 19);
+}
+
+#[test]
+fn tables_of_values_that_lead_nowhere_end_with_the_steps_for_a_place() {
+    // A name at 0, the number of the table of merged calls at 24, and from 34 on changes by one over no code at all.
+    let mut content = vec![0; 34];
+    content[..6].copy_from_slice(b"main.f");
+    content[24] = 2;
+    content.extend([2, 0].repeat(2 * MAX_STEPS));
+    let table = by_hand(content.len() as u64);
+    let bytes = Bytes::of_memory(content);
+    let function =
+        Function { entry: 0x1000, end: 0x2000, name: 0, stack: 2, file: 2, line: 2, unit: 0, tables: (16, 3), data: 6 };
+    let mut steps = MAX_STEPS;
+    assert!(table.inlined(&bytes, &function, 0x1000, &mut steps).is_none(), "that is not the end of them");
+    assert_eq!(steps, 0);
+    assert_eq!(table.value(&bytes, &function, function.line, 0x1000, &mut steps), None);
+    let name = Named { name: "main.f".into(), file: None, line: None };
+    assert_eq!(table.named(&bytes, &function, 0x1000), Some(vec![name]));
 }
 
 proptest! {
