@@ -119,6 +119,12 @@ impl Image {
         self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
     }
 
+    /// Whether its headers are still what was read of them: whoever writes over a file can set its time back.
+    pub fn has_its_headers(&self) -> bool {
+        let again = || Elf::read(&Bytes::of_file(self.bytes.file()?.try_clone().ok()?).ok()?).ok();
+        again().is_some_and(|elf| elf == self.elf)
+    }
+
     /// Path that leads to this very file, through the open descriptor. No other file can be beside it.
     pub fn path(&self) -> Option<PathBuf> {
         self.bytes.file().map(open::path_of)

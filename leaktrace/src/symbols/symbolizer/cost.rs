@@ -11,7 +11,7 @@ use object::elf::ET_REL;
 /// gets no lines, or no names.
 const MOST: u64 = 256 << 20;
 
-/// How much of a file blazesym may read; `None` when nothing.
+/// How much of a file blazesym may read; `None` when nothing. To be asked right before: blazesym reads the headers again.
 pub fn permitted(image: &Image, limit: usize) -> Option<Within> {
     let most = MOST.max(limit as u64);
     // All that blazesym looks for are sections. A table of sections that is too damaged to be read here is not handed on.
@@ -20,7 +20,9 @@ pub fn permitted(image: &Image, limit: usize) -> Option<Within> {
     }
     let everything =
         debug(image) <= most && !is_object(image) && image.may_be_followed() && image.keeps_to_what_it_says();
-    Some(if everything { Within::Everything } else { Within::Symbols })
+    let within = if everything { Within::Everything } else { Within::Symbols };
+    // Last, for unpacking takes time in which the file may be written over.
+    image.has_its_headers().then_some(within)
 }
 
 /// What blazesym was measured to allocate, about: an index of symbols and one of units, and copies of compressed sections;

@@ -118,3 +118,17 @@ fn sections_that_are_not_believed_are_not_handed_on() {
     put(&scratch, 58, &[63]);
     assert_eq!(leak_of(&scratch, "a", address), (None, None));
 }
+
+#[test]
+fn headers_that_were_written_over_are_not_handed_on_although_the_time_was_set_back() {
+    let scratch = Scratch::new();
+    let Some(address) = program(&scratch, "") else { return };
+    let locator = Locator::default();
+    let location = place(&locator, &scratch.path("a"), address);
+    let (header, _) = section(&scratch, ".comment");
+    let modified = std::fs::metadata(scratch.path("a")).unwrap().modified().unwrap();
+    put(&scratch, header + 32, &[0xff; 8]);
+    File::options().write(true).open(scratch.path("a")).unwrap().set_modified(modified).unwrap();
+    let frames = symbolizer(&locator).resolve_one(&location, Role::Leaf);
+    assert_eq!(frames[0].symbol, None);
+}
