@@ -108,9 +108,10 @@ impl Image {
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
-    /// Whether no compressed section becomes longer than its header says. The first time it unpacks them.
+    /// Whether no compressed section becomes longer than its header says. The first time it unpacks them, which takes as long as
+    /// reading them for their lines does; the host's own distribution is believed, as in [`Self::may_be_followed`].
     pub fn keeps_to_what_it_says(&self) -> bool {
-        *self.unpacks.get_or_init(|| packed::keep_to_what_they_say(&self.bytes, &self.elf))
+        *self.unpacks.get_or_init(|| self.is_of_distribution() || packed::keep_to_what_they_say(&self.bytes, &self.elf))
     }
 
     /// Whether the content is still the one that was opened. One that was written over has other code at the same
