@@ -28,7 +28,7 @@ impl Walks {
     /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
     /// records there was no room.
     pub fn is_due(&self) -> bool {
-        self.left_out || self.passes.is_none_or(|passes| passes + 1 >= self.every())
+        self.passes.is_none_or(|passes| passes + 1 >= self.every())
     }
 
     /// Whether the last walk found sockets for whose records there was no room.
@@ -46,8 +46,11 @@ impl Walks {
         self.passes = self.passes.map(|passes| passes.saturating_add(1));
     }
 
-    /// One pass in so many is a walk.
+    /// One pass in so many is a walk: whoever counts what a walk costs shares it out among those.
     pub fn every(&self) -> u32 {
+        if self.left_out {
+            return 1;
+        }
         self.asked.map_or(if self.cost < CHEAP { 1 } else { EVERY }, NonZeroU32::get)
     }
 }
@@ -104,5 +107,16 @@ mod tests {
         assert!(walks.is_due());
         walks.walked(50 * MS, 0);
         assert!(!walks.is_due());
+    }
+
+    #[test]
+    fn a_walk_that_every_pass_makes_is_not_said_to_be_one_in_ten() {
+        for asked in [None, NonZeroU32::new(3)] {
+            let mut walks = Walks::new(asked);
+            walks.walked(50 * MS, 1);
+            assert_eq!(walks.every(), 1, "its cost is the cost of every sample");
+            walks.walked(50 * MS, 0);
+            assert_eq!(walks.every(), asked.map_or(EVERY, NonZeroU32::get));
+        }
     }
 }
