@@ -17,7 +17,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData},
 };
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, CopyRate, Direction, MAX_CALLSITES, NOT_SAMPLED, StackCapture, StackEntry,
+    CallsiteCounters, CallsiteKey, CopyRate, Direction, MAX_CALLSITES, NOT_SAMPLED, PassSums, StackCapture, StackEntry,
 };
 use std::{
     collections::BTreeMap,
@@ -173,6 +173,16 @@ impl CallsiteTable {
         let sum = self.tallies.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
         site.tally.add(&sum);
         Ok(())
+    }
+
+    /// Makes no sums of passes be of any pass. Passes are told apart by 65,535 numbers, and a call site without sockets keeps its
+    /// sums: without this, those would count again when their number comes again.
+    pub fn forget_sums(&self) {
+        const AT: usize = offset_of!(CallsiteCounters, sums);
+        const { assert!(offset_of!(PassSums, pass) == 0) };
+        for index in 0..self.pool.high_water() {
+            self.counters.write(index as usize, AT, 0);
+        }
     }
 
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.

@@ -192,7 +192,7 @@ impl Tracer {
         self.log.flush();
         let clock = Clock::now();
         let mut sample = Sample { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns, ..Sample::default() };
-        let rows = self.sampler.run(&mut self.ebpf, request, &mut sample)?;
+        let rows = self.sampler.run(&mut self.ebpf, request, &self.callsites, &mut sample)?;
         self.callsites.collect(&mut sample, &mut self.stacks)?;
         // After the call sites: an index that was given back just now belongs to a process that is gone, whose last words
         // are there.

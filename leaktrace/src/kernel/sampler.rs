@@ -1,6 +1,7 @@
 //! The passes of one sample: which of them run, in which order, in which namespaces, and what they leave behind.
 
 use super::{
+    callsites::CallsiteTable,
     error::StartError,
     mapped::{MappedArray, take_map_data},
     namespaces::Namespaces,
@@ -126,18 +127,25 @@ impl Sampler {
         Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
     }
 
-    /// Runs the passes of a sample. Its sums, costs and losses are in `sample` afterwards, its rows in what is returned.
+    /// Runs the passes of a sample. Its sums, costs and losses are in `sample` afterwards, those of call sites in `sites`, its
+    /// rows in what is returned.
     ///
     /// # Errors
     /// When a pass cannot be run.
-    pub fn run(&mut self, ebpf: &mut Ebpf, request: &SampleRequest, sample: &mut Sample) -> Result<Rows, StartError> {
+    pub fn run(
+        &mut self,
+        ebpf: &mut Ebpf,
+        request: &SampleRequest,
+        sites: &CallsiteTable,
+        sample: &mut Sample,
+    ) -> Result<Rows, StartError> {
         let mut rows = Rows::default();
         self.search_namespaces(request.holders);
         if request.holders == HoldersPass::Run {
             self.held_pass = next_number(self.held_pass);
         }
         let is_first = self.pass == 0;
-        self.begin_pass(request, sample.boot_ns);
+        self.begin_pass(request, sites, sample.boot_ns);
         let walk = request.walk == Walk::Now || self.walks.is_due();
         if is_first && request.holders == HoldersPass::Run {
             // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
@@ -150,7 +158,7 @@ impl Sampler {
                 if sample.totals.adopted > 0 {
                     // The holders pass has just placed adopted sockets: sum them where they belong now.
                     let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
-                    self.begin_pass(request, sample.boot_ns);
+                    self.begin_pass(request, sites, sample.boot_ns);
                     self.walk(ebpf, &mut rows, sample)?;
                     rows.sockets.extend(dead);
                 }
@@ -186,8 +194,12 @@ impl Sampler {
     }
 
     /// Numbers a pass over sockets and tells the kernel side what to look for.
-    fn begin_pass(&mut self, request: &SampleRequest, now_ns: u64) {
-        self.pass = next_number(self.pass);
+    fn begin_pass(&mut self, request: &SampleRequest, sites: &CallsiteTable, now_ns: u64) {
+        let next = next_number(self.pass);
+        if next < self.pass {
+            sites.forget_sums();
+        }
+        self.pass = next;
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let (emit_verdicts, emit) = match request.rows {
             RowChoice::With(verdicts) => (verdicts.0, 0),
@@ -287,7 +299,7 @@ fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
     row.flags & leaktrace_common::row_flags::FROM_HOLDER != 0
 }
 
-/// Counts up, leaving out 0.
+/// Counts up, leaving out 0. Behind the last number comes the first again: 18 hours at one a second.
 fn next_number(number: u16) -> u16 {
     number.wrapping_add(1).max(1)
 }
