@@ -16,7 +16,9 @@ use crate::{
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
-use leaktrace_common::{PassSettings, PassTotals, SocketRecord, States, record_flags, row_flags, setup_flags};
+use leaktrace_common::{
+    PassSettings, PassTotals, SocketRecord, SocketRow, States, record_flags, row_flags, setup_flags,
+};
 
 /// `struct bpf_iter__tcp` (net/ipv4/tcp_ipv4.c, 5.9).
 #[repr(C)]
@@ -73,7 +75,7 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
     }
     row.cookie = cookie(sk);
     let mut unkept = MaybeUninit::uninit();
-    let record = record_of(address, row.cookie as u32, settings, totals, &mut unkept);
+    let record = record_of(row, again, settings, totals, &mut unkept);
     // Kernels show a socket twice when its bucket changes between two reads.
     let again = again || record.seen_pass == settings.pass;
     judge(Sighting { sk, seen, record, row, again }, meta, settings, totals);
@@ -89,16 +91,17 @@ fn cookie(sk: Typed) -> u64 {
     cookie
 }
 
-/// The socket's record; a fresh one for a socket that has none, in `unkept` where the table is full, or a hook
-/// is just making it.
+/// The record of the socket that `row` is of; a fresh one for a socket that has none, in `unkept` where the table is full, which
+/// the row then says, or a hook is just making it.
 #[inline(always)]
 fn record_of<'a>(
-    address: u64,
-    cookie_low: u32,
+    row: &mut SocketRow,
+    again: bool,
     settings: &PassSettings,
     totals: &mut PassTotals,
     unkept: &'a mut MaybeUninit<SocketRecord>,
 ) -> &'a mut SocketRecord {
+    let (address, cookie_low) = (row.sk, row.cookie as u32);
     if let Some(record) = records::of(address) {
         if record.cookie_low == 0 {
             record.cookie_low = cookie_low;
@@ -125,7 +128,10 @@ fn record_of<'a>(
         }
         Adoption::Beaten => {}
         Adoption::Refused => {
-            totals.unattributed += 1;
+            row.flags |= row_flags::UNATTRIBUTED;
+            if !again {
+                totals.unattributed += 1;
+            }
             return unkept;
         }
     }
