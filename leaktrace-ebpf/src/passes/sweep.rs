@@ -1,11 +1,11 @@
 //! The sweep: drops vacant records, and those whose socket neither a sampling pass nor a holders pass has seen for a while.
 //! Hooks hear every end; this mends what a hook missed, such as closes while another hook of ours was running.
 
-use super::records::Context;
+use super::{pause, records::Context};
 use crate::{
     callsites::Company,
     lifecycle::count_closed,
-    maps::{SETTINGS, count_lost},
+    maps::{SETTINGS, TOTALS, count_lost},
     records,
 };
 
@@ -20,12 +20,19 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
     let key = unsafe { (*ctx).key };
     // SAFETY: see above.
     let value = unsafe { (*ctx).value };
+    // SAFETY: see above.
+    let meta = unsafe { (*ctx).meta };
     if key.is_null() || value.is_null() {
         return 0;
     }
-    let Some(settings) = SETTINGS.get(0) else {
+    let (Some(settings), Some(totals)) = (SETTINGS.get(0), TOTALS.get_ptr_mut(0)) else {
         return 0;
     };
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
+    if pause::is_due(meta, unsafe { &mut *totals }) {
+        pause::begin(meta);
+        return 0;
+    }
     // SAFETY: both are live for the time of this call.
     let (sk, record) = unsafe { (*key, &mut *value) };
     if records::is_vacant(record) {
