@@ -10,12 +10,13 @@
 //! look and its change a pass may overwrite an open.
 
 use crate::{
+    callsites::UNKNOWN,
     constants::enabled,
     maps::{SOCKETS, exchange},
 };
 use aya_ebpf::bindings::BPF_NOEXIST;
 use core::hint::cold_path;
-use leaktrace_common::{PassSettings, SocketRecord, emit, setup_flags};
+use leaktrace_common::{PassSettings, SocketRecord, emit, record_flags, setup_flags};
 
 /// [`SocketRecord::opened_ns`] of a vacant record.
 const VACANT: u64 = 0;
@@ -154,6 +155,32 @@ pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
 pub fn vacate(record: &mut SocketRecord, life: &Life) -> bool {
     record.seen_pass = 0;
     change(record, life.opened_ns, VACANT)
+}
+
+/// Gives the record of an adopted socket that has no call site yet the one of its holder, and flags; whether it could still be
+/// done. What hears the end of the socket or another open meanwhile must not count it at one call site while it moves to the
+/// other: the record is taken for that time, and is a nanosecond younger after it, so that whoever has looked before and changes it
+/// after has looked in vain. An end that is missed so is for the sweep.
+#[inline(always)]
+pub fn settle(record: &mut SocketRecord, callsite: u32, flags: u8) -> bool {
+    let seen = opened_ns(record);
+    // Without the one step, others would be no safer for it.
+    let is_shared = enabled(setup_flags::EXCHANGE);
+    if seen <= TAKEN || (is_shared && !take(record, seen)) {
+        return false;
+    }
+    let is_unsettled = record.callsite == UNKNOWN && record.flags & record_flags::ADOPTED != 0;
+    if is_unsettled {
+        let flags = record.flags | flags;
+        // SAFETY: a field of a live map value, here and below; volatile, so that both are there before the record is given back.
+        unsafe { (&raw mut record.callsite).write_volatile(callsite) };
+        // SAFETY: as above.
+        unsafe { (&raw mut record.flags).write_volatile(flags) };
+    }
+    if is_shared {
+        set(record, seen + u64::from(is_unsettled));
+    }
+    is_unsettled
 }
 
 /// Takes away a record that no pass has seen for long: what is to be counted, unless a hook was faster.

@@ -214,12 +214,10 @@ fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
         return;
     }
     let callsite = of_holder(holding.tgid, now_ns, holding.comm);
-    if callsite == UNKNOWN {
+    let in_tree = enabled(setup_flags::TREE) && tree::contains(holding.tgid);
+    let flags = if in_tree { record_flags::IN_TREE } else { 0 };
+    if callsite == UNKNOWN || !records::settle(record, callsite, flags) {
         return;
-    }
-    record.callsite = callsite;
-    if enabled(setup_flags::TREE) && tree::contains(holding.tgid) {
-        record.flags |= record_flags::IN_TREE;
     }
     if let Some(counters) = Counters::of(UNKNOWN, Company::Interrupted) {
         counters.take_opened();
