@@ -5,7 +5,7 @@ use crate::{
     host::{KernelRelease, Lockdown},
     kernel::{
         HoldersPass, HookChoice, HookKind, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
-        Walk, btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces,
+        Walk, btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces, pid_namespace,
     },
     privilege::{self, Capability},
     symbols::{Images, Modules},
@@ -22,6 +22,7 @@ pub fn all() -> Vec<Finding> {
     findings.extend(capabilities);
     findings.push(lockdown());
     findings.push(memlock());
+    findings.push(pid_namespace());
     let may_load = findings.iter().all(|finding| finding.standing != Standing::Fatal);
     let hooks = if may_load { hooks() } else { Vec::new() };
     findings.extend(hooks);
@@ -101,6 +102,18 @@ fn memlock() -> Finding {
             "ulimit -l unlimited, or a lower --max-sockets",
         ),
     }
+}
+
+fn pid_namespace() -> Finding {
+    if !pid_namespace::is_own() {
+        return Finding::yes("PID namespace", "the host's, as the kernel numbers processes");
+    }
+    Finding::no(
+        "PID namespace",
+        Standing::Fatal,
+        "another than the host's: the kernel's numbers of processes mean others here",
+        "run leaktrace on the host, or in a container with --pid=host",
+    )
 }
 
 fn hooks() -> Vec<Finding> {

@@ -32,6 +32,12 @@ pub enum StartError {
          lockdown=integrity or without lockdown"
     )]
     LockedDown,
+    /// Not where the kernel's numbers of processes mean the same.
+    #[error(
+        "cannot trace from a PID namespace of its own, as containers have: the kernel names processes by the host's numbers, \
+         which mean others here: run leaktrace on the host, or in a container with --pid=host"
+    )]
+    PidNamespace,
     /// The kernel did not take the object.
     #[error("the kernel refused to load leaktrace's programs: {reason}; `leaktrace doctor` says what this host lacks")]
     Load {

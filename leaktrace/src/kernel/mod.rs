@@ -16,6 +16,7 @@ mod log;
 mod mapped;
 pub mod namespaces;
 mod passes;
+pub mod pid_namespace;
 mod placeholders;
 mod preemption;
 mod processes;
@@ -106,6 +107,9 @@ impl Tracer {
         }
         if Lockdown::running() == Lockdown::Confidentiality {
             return Err(StartError::LockedDown);
+        }
+        if pid_namespace::is_own() {
+            return Err(StartError::PidNamespace);
         }
         let facts = KernelFacts::of_running_kernel()?;
         if !facts.has_iterators {
