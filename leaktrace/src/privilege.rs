@@ -38,7 +38,7 @@ impl Capability {
         match self {
             Self::SysResource => "raising the limit of locked memory before 5.11",
             Self::SysAdmin => "entering other network namespaces, and tracefs where it is not mounted",
-            Self::SysPtrace => "memory maps and executables of other users' processes",
+            Self::SysPtrace => "memory maps, executables and network namespaces of other users' processes",
             Self::Perfmon => "attaching hooks and reading kernel memory from them",
             Self::Bpf => "loading programs and maps",
         }

@@ -19,23 +19,30 @@ use std::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {
     paths: BTreeMap<u64, PathBuf>,
+    hidden: u32,
 }
 
 impl Namespaces {
-    /// Looks for all of them. Processes that vanish meanwhile, or may not be looked at, are passed over.
+    /// Looks for all of them. Processes that vanish meanwhile are passed over, those that may not be looked at are counted.
     pub fn find() -> Self {
         let mut paths = BTreeMap::new();
+        let mut hidden = 0;
         if let Ok(processes) = fs::read_dir("/proc") {
             for entry in processes.flatten() {
                 if entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
-                    add_threads(&mut paths, &entry.path());
+                    hidden += u32::from(add_threads(&mut paths, &entry.path()) == Look::Denied);
                 }
             }
         }
         for path in mounted() {
             add(&mut paths, path);
         }
-        Self { paths }
+        Self { paths, hidden }
+    }
+
+    /// How many processes may not be looked at, and may be in namespaces that are not among these.
+    pub fn hidden(&self) -> u32 {
+        self.hidden
     }
 
     /// A way to open the namespace with this inode number. Whoever opens it must compare the number: processes move.
@@ -113,26 +120,45 @@ pub fn enter(namespace: &File) -> io::Result<()> {
 /// Links to a process's folder of threads besides one for each of them (`proc_task_getattr`, fs/proc/base.c).
 const OTHER_LINKS: u64 = 2;
 
+/// What came of a look at a process or a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Its namespace is known, or it is gone.
+    Done,
+    /// This process may not (`ptrace_may_access` in `proc_ns_readlink`, fs/proc/namespaces.c).
+    Denied,
+}
+
 /// Threads may each have a namespace of their own, as those of container runtimes do. Most processes have one, and looking for
 /// more takes three times as long.
-fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) {
+fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) -> Look {
     let threads = process.join("task");
     if fs::metadata(&threads).is_ok_and(|data| data.nlink() == OTHER_LINKS + 1) {
         return add(paths, process.join("ns/net"));
     }
-    match fs::read_dir(threads) {
-        Ok(threads) => threads.flatten().for_each(|thread| add(paths, thread.path().join("ns/net"))),
-        Err(_) => add(paths, process.join("ns/net")),
+    let Ok(threads) = fs::read_dir(threads) else {
+        return add(paths, process.join("ns/net"));
+    };
+    let mut look = Look::Done;
+    for thread in threads.flatten() {
+        if add(paths, thread.path().join("ns/net")) == Look::Denied {
+            look = Look::Denied;
+        }
     }
+    look
 }
 
-fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) {
+fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) -> Look {
     // The link reads `net:[4026531840]`; asking for the inode of what it leads to would open it.
-    let Ok(target) = fs::read_link(&path) else {
-        if let Ok(data) = fs::metadata(&path) {
-            paths.entry(data.ino()).or_insert(path);
+    let target = match fs::read_link(&path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Look::Denied,
+        Err(_) => {
+            if let Ok(data) = fs::metadata(&path) {
+                paths.entry(data.ino()).or_insert(path);
+            }
+            return Look::Done;
         }
-        return;
     };
     let name = target.to_string_lossy();
     if let Some(inode) = name.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'))
@@ -140,6 +166,7 @@ fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) {
     {
         paths.entry(inode).or_insert(path);
     }
+    Look::Done
 }
 
 /// Where network namespaces are mounted: lines of type nsfs with the root `net:[…]`.
@@ -202,6 +229,7 @@ fn tcp_in_use(text: &str, protocol: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leaktrace_skip::{Lack, skip};
 
     #[test]
     fn mounted_namespaces_are_read_from_mountinfo() {
@@ -239,6 +267,24 @@ mod tests {
             drop(end);
         });
         sleep.kill().and_then(|()| sleep.wait()).unwrap();
+    }
+
+    /// As another user without capabilities would see it.
+    #[test]
+    fn a_process_that_may_not_be_looked_at_is_counted_not_passed_over() {
+        // SAFETY: the call takes nothing.
+        if unsafe { libc::geteuid() } != 0 {
+            return skip(Lack::Privilege("only root can become another user"));
+        }
+        let look = std::thread::spawn(|| {
+            let nobody: libc::uid_t = 65_534;
+            // Of this thread only: the library's function would change all.
+            // SAFETY: the call takes numbers only.
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) };
+            let mut paths = BTreeMap::new();
+            (changed, add_threads(&mut paths, Path::new("/proc/1")), paths)
+        });
+        assert_eq!(look.join().unwrap(), (0, Look::Denied, BTreeMap::new()));
     }
 
     #[test]

@@ -272,16 +272,7 @@ impl Sampler {
         sample.cost.sockets_cpu = usual.cpu;
         sample.cost.walks = walks;
         sample.cost.namespaces = self.walked.namespaces;
-        if self.walked.refused > 0 {
-            sample.degraded.push(Degradation {
-                feature: "namespaces".to_owned(),
-                reason: format!(
-                    "{} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
-                     for that",
-                    self.walked.refused
-                ),
-            });
-        }
+        sample.degraded.extend(missing_namespaces(self.walked.refused, self.namespaces.hidden()));
     }
 
     fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
@@ -293,6 +284,25 @@ impl Sampler {
         sample.cost.holders = host::thread_cpu() - before;
         Ok(())
     }
+}
+
+/// Says which network namespaces are missing, or may be, and for want of what.
+fn missing_namespaces(refused: u32, hidden: u32) -> Option<Degradation> {
+    let mut reasons = Vec::new();
+    if refused > 0 {
+        reasons.push(format!(
+            "{refused} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
+             for that"
+        ));
+    }
+    if hidden > 0 {
+        reasons.push(format!(
+            "{hidden} processes may not be looked at, and sockets are missing where those are in network namespaces that \
+             no other process is in: leaktrace needs CAP_SYS_PTRACE for that, and no security module that forbids it"
+        ));
+    }
+    let reason = reasons.join("; ");
+    (!reason.is_empty()).then(|| Degradation { feature: "namespaces".to_owned(), reason })
 }
 
 fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
@@ -310,4 +320,18 @@ fn map_array<T: zerocopy::FromBytes + zerocopy::IntoBytes + Copy>(
 ) -> Result<MappedArray<T>, StartError> {
     let data = take_map_data(ebpf, name).map_err(|error| StartError::internal(&error))?;
     MappedArray::new(data, 1).map_err(|error| StartError::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_that_cannot_be_seen_are_told_of_as_those_that_cannot_be_entered() {
+        let reason = |refused, hidden| missing_namespaces(refused, hidden).map(|missing| missing.reason);
+        assert_eq!(reason(0, 0), None);
+        assert!(reason(2, 0).is_some_and(|text| text.starts_with("2 network") && !text.contains("PTRACE")));
+        assert!(reason(0, 3).is_some_and(|text| text.starts_with("3 processes") && text.contains("CAP_SYS_PTRACE")));
+        assert!(reason(2, 3).is_some_and(|text| text.contains("ADMIN") && text.contains("; 3 processes")));
+    }
 }
