@@ -36,8 +36,6 @@ macro_rules! offsets {
 offsets! {
     /// TCP state.
     skc_state: "sock" "__sk_common.skc_state";
-    /// Local port, host order; 0 after a reset.
-    skc_num: "sock" "__sk_common.skc_num";
     /// Remote port, network order.
     skc_dport: "sock" "__sk_common.skc_dport";
     /// Address family.

@@ -96,7 +96,7 @@ impl KernelTypes {
                 return Err(cut_short);
             };
             let kind = info >> 24 & 0x1f;
-            if matches!(kind, KIND_STRUCT | KIND_ENUM | KIND_FUNC | KIND_TYPEDEF)
+            if matches!(kind, KIND_STRUCT | KIND_ENUM | KIND_FUNC)
                 && let Some(name) = c_string(&bytes, strings + name as usize)
                 && let Some(name) = wanted.get(name)
             {
@@ -151,11 +151,6 @@ impl KernelTypes {
     /// Whether the kernel has a function of that name.
     pub fn has_function(&self, name: &'static str) -> bool {
         self.function(name).is_some()
-    }
-
-    /// Whether the kernel has a type definition of that name.
-    pub fn has_typedef(&self, name: &'static str) -> bool {
-        self.named.contains_key(&(name, KIND_TYPEDEF))
     }
 
     /// How many parameters a function takes.

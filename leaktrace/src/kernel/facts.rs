@@ -27,15 +27,12 @@ const NAMES: &[&str] = &[
     "signal_struct",
     "sock_flags",
     "inet_csk_accept",
-    "tcp_connect",
     "security_sock_graft",
     "bpf_task_pt_regs",
     "bpf_rdonly_cast",
     "bpf_get_socket_ptr_cookie",
     "bpf_iter_tcp",
     "bpf_iter_task_file",
-    "btf_trace_inet_sock_set_state",
-    "btf_trace_sys_exit",
 ];
 
 /// Size of a task's kernel stack on x86-64 (`THREAD_SIZE`, arch/x86/include/asm/page_64_types.h, without KASAN): needed

@@ -93,7 +93,7 @@ mod tests {
 
     fn facts(rdonly_cast: Option<u32>) -> KernelFacts {
         KernelFacts {
-            offsets: Offsets { skc_num: 14, ..Offsets::default() },
+            offsets: Offsets { skc_dport: 14, ..Offsets::default() },
             rdonly_cast,
             setup: Setup::default(),
             accept_parameters: 2,
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn offsets_and_facts_become_immediate_values() {
-        let offset = placeholder::of_offset(std::mem::offset_of!(Offsets, skc_num));
+        let offset = placeholder::of_offset(std::mem::offset_of!(Offsets, skc_dport));
         let tick = placeholder::of_setup(std::mem::offset_of!(Setup, tick_ns));
         let code = [instruction(MOVE, 3, offset), instruction(MOVE, 4, tick)].concat();
         assert_eq!(filled(code, None), [instruction(MOVE, 3, 14), instruction(MOVE, 4, 4_000_000)].concat());
