@@ -97,8 +97,8 @@ impl Tally {
         Self { closed_adopted: closed.wrapping_sub(witnessed), ..self }
     }
 
-    /// Takes in what another processor has counted of the same call site. A socket that was opened on one and closed on another
-    /// makes single counts wrap, never their sum.
+    /// Takes in what another processor has counted of the same call site. A socket may be opened on one and closed on another: only
+    /// sums over all of them fit each other.
     pub fn add(&mut self, other: &Self) {
         self.opened = self.opened.wrapping_add(other.opened);
         self.closed_adopted = self.closed_adopted.wrapping_add(other.closed_adopted);

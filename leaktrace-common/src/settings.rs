@@ -159,7 +159,7 @@ const _: () = assert!(size_of::<PassTotals>() == 168);
 pub struct Losses {
     /// Sockets without a record because the table was full.
     pub sockets_unattributed: u64,
-    /// Opens whose stack could not be kept (no call site left, or the stack was unreadable).
+    /// Opens whose stack could not be kept, and holders without a call site, because none was left.
     pub stacks: u64,
     /// Records dropped by a pass because their socket was gone: a close was not heard.
     pub stale_records: u64,

@@ -18,8 +18,8 @@ use leaktrace_common::{Direction, SocketRecord, record_flags, setup_flags};
 /// A kernel that preempts programs (trampolines on any preemptible kernel; tracepoints, not on 6.18 but on 7.2) skips a
 /// program for whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
 /// kernel/trace/bpf_trace.c. There, others with a guard of their own stand beside each opening hook, and whichever runs
-/// first does the work; connects of trampolines have a breakpoint in place of it where there are kprobes. The numbers are
-/// those of [`SocketRecord::made_by`].
+/// first does the work; connects of trampolines have a breakpoint in place of it where there are kprobes, and their accepts
+/// need none but on kernels without CONFIG_SECURITY, where some are missed. The numbers are those of [`SocketRecord::made_by`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Twin {
     /// The only one, where none is skipped.

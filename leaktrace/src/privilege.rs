@@ -8,7 +8,7 @@ use std::fs;
 pub enum Capability {
     /// Changing limits.
     SysResource = 24,
-    /// Entering other network namespaces; on kernels before 5.8 also what the next two are for.
+    /// Entering other network namespaces; on kernels before 5.8 also what [`Self::Perfmon`] and [`Self::Bpf`] are for.
     SysAdmin = 21,
     /// Looking into other users' processes.
     SysPtrace = 19,

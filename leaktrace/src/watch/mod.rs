@@ -229,7 +229,7 @@ fn run(
             }
             Each::Remember => session.look(Picture::Suspects, false)?,
         }
-        // A pass that took longer than the interval is followed by a full one of rest.
+        // A look that took longer than the interval is followed by at least half of one of rest.
         let interval = session.interval();
         next = (next + interval).max(Instant::now() + interval / 2);
     }

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 /// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.
 const REMEMBERED: usize = 5;
 
-/// Further apart than this no budget puts them: who watches would take it for a hang.
+/// Further apart than this no budget puts them, but for the interval that ends behind it: who watches would take it for a hang.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// What samples have cost, and what follows for the next one.
@@ -153,6 +153,15 @@ mod tests {
     fn no_budget_is_no_bound_and_none_stretches_beyond_a_minute() {
         assert_eq!(pace("0", &[0, 100_000]).interval(), SECOND);
         assert_eq!(pace("0.01", &[0, 100_000]).interval(), LONGEST);
+    }
+
+    #[test]
+    fn an_interval_that_a_minute_is_no_multiple_of_ends_behind_it() {
+        for (asked, planned) in [(7 * SECOND, 63 * SECOND), (45 * SECOND, 90 * SECOND)] {
+            let mut pace = Pace::new(asked, "0.01".parse().unwrap());
+            take(&mut pace, &[0, 100_000]);
+            assert_eq!(pace.interval(), planned);
+        }
     }
 
     #[test]
