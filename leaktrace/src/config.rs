@@ -46,8 +46,6 @@ pub struct WatchConfig {
     pub walk_every: Option<NonZeroU32>,
     /// A recording to read in place of the kernel.
     pub replay: Option<ReplayConfig>,
-    /// Level of kernel-side diagnostics.
-    pub log_level: u8,
     /// The process whose tree is followed, and nothing else; `None` for the whole host.
     pub tree: Option<u32>,
 }

@@ -89,9 +89,9 @@ pub struct WatchArgs {
     /// Config file [default: /etc/leaktrace.toml, if it is there]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "LEAKTRACE_CONFIG")]
     config: Option<PathBuf>,
-    /// Say more on stderr; twice for diagnostics of the kernel side
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    /// Accepted from whoever is used to it: there is nothing more to say
+    #[arg(short = 'v', long = "verbose", hide = true, action = clap::ArgAction::Count)]
+    _verbose: u8,
 }
 
 /// Which end opened.
@@ -222,7 +222,6 @@ impl TryFrom<WatchArgs> for WatchConfig {
                 stall: args.stall,
                 idle: args.idle,
             }),
-            log_level: if args.verbose >= 2 { 5 } else { 0 },
             tree: None,
         })
     }

@@ -149,7 +149,6 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
         unwind: Unwind::Auto,
         max_sockets: TRIAL_SOCKETS,
         walk_every: None,
-        log_level: 0,
     };
     let mut tracer = Tracer::start(&options, Modules::default(), Images::default())?;
     let minute = Duration::from_secs(60);

@@ -63,8 +63,6 @@ pub struct LoadOptions {
     pub copies: bool,
     /// Entries of the table of sockets.
     pub max_sockets: u32,
-    /// Level of kernel-side diagnostics: 0 for none, 5 for all.
-    pub log_level: u8,
     /// Whether the tree of one command is followed and nothing else.
     pub tree: bool,
 }
@@ -111,7 +109,6 @@ pub fn load(
     raise_memlock();
     EbpfLoader::new()
         .btf(Some(btf))
-        .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("SOCKETS", options.max_sockets)
         .map_max_entries("OPEN_RATES", rated_processes)
         .map_max_entries("TREE", tree_processes)

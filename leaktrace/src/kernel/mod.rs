@@ -12,7 +12,6 @@ pub mod error;
 pub mod facts;
 pub mod hooks;
 mod load;
-mod log;
 mod mapped;
 pub mod namespaces;
 mod passes;
@@ -71,8 +70,6 @@ pub struct TracerOptions {
     pub max_sockets: u32,
     /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
     pub walk_every: Option<NonZeroU32>,
-    /// Level of kernel-side diagnostics: 0 for none, 5 for all.
-    pub log_level: u8,
     /// The process whose tree is followed, and nothing else; `None` follows the host.
     pub tree: Option<u32>,
 }
@@ -89,7 +86,6 @@ pub struct Tracer {
     sampler: Sampler,
     told: ToldProcesses,
     tree: Option<TreeReader>,
-    log: log::KernelLog,
 }
 
 impl Tracer {
@@ -120,7 +116,6 @@ impl Tracer {
             stacks: options.stacks,
             copies: options.unwind != Unwind::Fp,
             max_sockets: options.max_sockets,
-            log_level: options.log_level,
             tree: options.tree.is_some(),
         };
         let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
@@ -153,7 +148,6 @@ impl Tracer {
             sampler,
             told: ToldProcesses::default(),
             tree,
-            log: log::KernelLog::new(&mut ebpf, options.log_level),
             ebpf,
         })
     }
@@ -193,7 +187,6 @@ impl Tracer {
 
     /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
-        self.log.flush();
         let clock = Clock::now();
         let mut sample = Sample { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns, ..Sample::default() };
         let rows = self.sampler.run(&mut self.ebpf, request, &self.callsites, &mut sample)?;

@@ -139,7 +139,6 @@ impl Session {
             unwind: config.unwind,
             max_sockets: config.max_sockets,
             walk_every: config.walk_every,
-            log_level: config.log_level,
             tree: config.tree,
         };
         let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
