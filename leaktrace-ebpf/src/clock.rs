@@ -23,6 +23,9 @@ pub fn now_ns() -> u64 {
 /// ticks before now (2 to 20 ms, by CONFIG_HZ), and not after it unless the timer was late when the clock was read; before 6.2 the
 /// time itself. `CLOCK_BOOTTIME` in nanoseconds.
 ///
+/// But for up to a second after the machine has slept it is as long too early as that was: neither the timer nor what the socket
+/// keeps counts sleep, and how long there was of it is read once a second ([`look`]). Asking for it costs as much as the time.
+///
 /// `tcp_clock_cache` is what `tcp_mstamp_refresh` (net/ipv4/tcp_output.c, 4.20) has read of `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub fn nearly_now_ns(sk: u64) -> u64 {
