@@ -61,8 +61,8 @@ pub mod setup_flags {
     pub const EXCHANGE: u32 = 256;
     /// [`TWINS`] of opening hooks by tracepoint.
     pub const TRACEPOINT_TWINS: u32 = 512;
-    /// Softirqs are preempted (PREEMPT_RT).
-    pub const REALTIME: u32 = 1024;
+    /// What hears the end of a socket may be interrupted by what hears another end.
+    pub const ENDS_INTERRUPTED: u32 = 1024;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded: part of their code

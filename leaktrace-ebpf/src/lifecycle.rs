@@ -122,11 +122,13 @@ pub fn closed_by_caller(sk: u64, end: End) {
 pub fn closed(sk: u64, end: End) {
     let Some(record) = records::at(sk) else { return };
     let Some(life) = Life::of(record) else { return };
-    // The kernel destroys sockets with softirqs off (`inet_csk_destroy_sock` and all who call it), calls run with them on.
+    // Calls run with softirqs on, most ends come with them off. Not all: a segment that arrives while `tcp_close` or a walk holds
+    // an orphan is dealt with once they let go, softirqs on (`release_sock`, net/core/sock.c). What hears an end in a softirq then
+    // is skipped by the kernel, for the sweep to find, or [`setup_flags::ENDS_INTERRUPTED`] says that it is not.
     let (now_ns, company) = match end {
         End::Call => (clock::now_ns(), Company::Interrupted),
         End::LastSegment => {
-            let is_interrupted = enabled(setup_flags::REALTIME);
+            let is_interrupted = enabled(setup_flags::ENDS_INTERRUPTED);
             (clock::nearly_now_ns(sk), if is_interrupted { Company::Interrupted } else { Company::Alone })
         }
     };

@@ -11,6 +11,9 @@ use std::fs;
 /// Since when tracepoints are preemptible: after 6.18, where no program was ever skipped.
 const TRACEPOINTS: (u32, u32) = (6, 19);
 
+/// Since when the kernel skips a program on a tracepoint that would interrupt itself (`__bpf_trace_run`, kernel/trace/bpf_trace.c).
+const TRACEPOINTS_GUARDED: (u32, u32) = (6, 1);
+
 /// How kernel code is preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preemption {
@@ -61,7 +64,14 @@ impl Preemption {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         flag(self.skips(HookKind::Fentry, release), setup_flags::TWINS)
             | flag(self.skips(HookKind::Tracepoint, release), setup_flags::TRACEPOINT_TWINS)
-            | flag(self == Self::Realtime, setup_flags::REALTIME)
+            | flag(self.interrupts_ends(release), setup_flags::ENDS_INTERRUPTED)
+    }
+
+    /// Whether a program that hears the end of a socket may find that another has counted while it did. Some ends come with softirqs
+    /// on: where softirqs are preempted, where the next end in one interrupts it, and where it is preempted itself.
+    fn interrupts_ends(self, release: &KernelRelease) -> bool {
+        let is_guarded = release.version >= TRACEPOINTS_GUARDED;
+        self == Self::Realtime || !is_guarded || self.skips(HookKind::Tracepoint, release)
     }
 }
 
@@ -102,10 +112,18 @@ mod tests {
 
     #[test]
     fn the_kernel_side_is_told_which_hooks_are_skipped() {
-        use setup_flags::{REALTIME, TRACEPOINT_TWINS, TWINS};
+        use setup_flags::{ENDS_INTERRUPTED, TRACEPOINT_TWINS, TWINS};
         assert_eq!(Preemption::Voluntary.setup_flags(&release(7, 2)), 0);
         assert_eq!(Preemption::Anywhere.setup_flags(&release(6, 18)), TWINS);
-        assert_eq!(Preemption::Anywhere.setup_flags(&release(7, 2)), TWINS | TRACEPOINT_TWINS);
-        assert_eq!(Preemption::Realtime.setup_flags(&release(6, 18)), TWINS | REALTIME);
+        let newer = TWINS | TRACEPOINT_TWINS | ENDS_INTERRUPTED;
+        assert_eq!(Preemption::Anywhere.setup_flags(&release(7, 2)), newer);
+        assert_eq!(Preemption::Realtime.setup_flags(&release(6, 18)), TWINS | ENDS_INTERRUPTED);
+    }
+
+    #[test]
+    fn kernels_that_let_a_tracepoint_interrupt_itself_count_ends_with_care() {
+        let flags = |release| Preemption::Voluntary.setup_flags(&release);
+        assert_eq!(flags(release(5, 10)), setup_flags::ENDS_INTERRUPTED);
+        assert_eq!(flags(release(6, 1)), 0);
     }
 }
