@@ -192,6 +192,8 @@ fn a_full_table_is_counted_and_costs_only_attribution() {
     let shown = report.sockets.iter().filter(|socket| socket.remote_port() == class.remote_port).count();
     assert_eq!(shown as u64, class.count.unwrap(), "sockets without a record are still sockets");
     assert!(report.health.lost.sockets_unattributed > 0, "nothing is said about {:?}", report.health.lost);
+    let unknown = report.sockets.iter().filter(|socket| socket.idle_s.is_none()).count();
+    assert!(unknown >= 40, "{unknown} of fifty are said to be of unknown past where ten have a record");
 }
 
 #[test]

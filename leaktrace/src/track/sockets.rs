@@ -55,8 +55,9 @@ impl Tracker {
         }
         let process = holders.first().map(|holder| holder.pid).or(opener.as_ref().map(|(pid, _)| *pid));
         let placement = process.and_then(|pid| self.facts.get(&pid)).map(|facts| &facts.placement);
-        let waiting = |bytes: u32, span: Ticks| (bytes > 0).then(|| seconds(span));
+        // Without a record nobody knows since when anything is as it is.
         let known = !has(row_flags::UNATTRIBUTED);
+        let waiting = |bytes: u32, span: Ticks| (known && bytes > 0).then(|| seconds(span));
         Socket {
             cookie: (row.cookie != 0).then_some(row.cookie),
             callsite: self.sites.of_index(row.callsite).map(|site| site.id),
