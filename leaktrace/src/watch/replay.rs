@@ -80,7 +80,7 @@ impl Replay {
             idle: config.idle.unwrap_or(idle),
         };
         let options = tracker_options(start, filter).map_err(damaged)?;
-        let has_filter = !options.filter.is_empty();
+        let has_filter = !options.filter.is_empty() || options.ignore.iter().any(Filter::needs_sockets);
         let mut tracker = Tracker::new(options);
         tracker.set_settings(settings(asked, interval));
         let (count, spacing) = match travel {

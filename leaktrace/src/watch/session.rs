@@ -9,7 +9,7 @@ use crate::{
     sample::Sample,
     snapshot::Snapshot,
     symbols::{Images, Modules, Symbolizer},
-    track::{Moment, Tracker, TrackerOptions, Tree},
+    track::{Filter, Moment, Tracker, TrackerOptions, Tree},
 };
 use leaktrace_common::{Severity, Verdicts};
 use std::{
@@ -235,16 +235,8 @@ impl Session {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
         // What the last look saw may be long ago, or nothing yet.
-        let sees_few = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets()) <= FEW_SOCKETS;
-        let rows = match picture {
-            Picture::All => RowChoice::All,
-            _ if !self.config.filter.is_empty() => RowChoice::All,
-            // The kernel side shows those of the tree only.
-            _ if self.config.tree.is_some() => RowChoice::All,
-            Picture::Flagged | Picture::Suspects if sees_few => RowChoice::All,
-            Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
-            Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
-        };
+        let open = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets());
+        let rows = rows_of(picture, &self.config, open);
         let mut sample = self.source.sample(&SampleRequest {
             threshold: self.config.threshold,
             stall: self.config.stall,
@@ -292,5 +284,41 @@ impl Session {
         if placing || naming {
             host::give_memory_back();
         }
+    }
+}
+
+/// Which sockets a look shows one by one on a host with so many open ones.
+fn rows_of(picture: Picture, config: &WatchConfig, open: u64) -> RowChoice {
+    match picture {
+        Picture::All => RowChoice::All,
+        // What a filter leaves, or an entry of the ignore list that asks for a port or peer, is counted by the rows.
+        _ if !config.filter.is_empty() || config.ignore.iter().any(Filter::needs_sockets) => RowChoice::All,
+        // The kernel side shows those of the tree only.
+        _ if config.tree.is_some() => RowChoice::All,
+        Picture::Flagged | Picture::Suspects if open <= FEW_SOCKETS => RowChoice::All,
+        Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
+        Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn config() -> WatchConfig {
+        match Cli::try_parse_from(["leaktrace", "top"]).unwrap().command {
+            Some(Command::Top(args)) => args.watch.try_into().unwrap(),
+            other => panic!("{other:?} is not top"),
+        }
+    }
+
+    #[test]
+    fn a_large_host_is_shown_whole_where_rows_must_be_counted() {
+        let ignoring = |ignore| rows_of(Picture::Flagged, &WatchConfig { ignore: vec![ignore], ..config() }, 100_000);
+        let comms = vec!["postgres".to_owned()];
+        assert_eq!(ignoring(Filter { comms: comms.clone(), ports: vec![5432], ..Filter::default() }), RowChoice::All);
+        assert_ne!(ignoring(Filter { comms, ..Filter::default() }), RowChoice::All);
     }
 }
