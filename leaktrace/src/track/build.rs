@@ -144,7 +144,9 @@ impl Tracker {
             direction: Some(site.direction),
         };
         let ignored = self.ignore.iter().any(|ignore| !ignore.needs_sockets() && ignore.matches(&candidate));
-        let by_socket = self.filter.needs_sockets() || self.ignore.iter().any(super::Filter::needs_sockets);
+        // An entry with a port or peer says nothing of call sites that it does not fit otherwise.
+        let by_port = self.ignore.iter().any(|ignore| ignore.needs_sockets() && ignore.matches(&candidate));
+        let by_socket = self.filter.needs_sockets() || by_port;
         let by_holder = shown.as_ref().is_some_and(|shown| shown.open > 0);
         if ignored || (!self.filter.matches(&candidate) && !by_holder) || (by_socket && !by_holder) {
             return None;
@@ -181,37 +183,6 @@ impl Tracker {
         }
         let nothing = callsite.open == 0 && callsite.opened == 0 && callsite.closed == 0;
         (!nothing).then_some(callsite)
-    }
-
-    fn matching_pids(&self, pids: &[u32]) -> Vec<u32> {
-        let wanted = |pid: &u32| {
-            let facts: Vec<&ProcessFacts> = self.facts.get(pid).into_iter().collect();
-            let comm = facts.first().map_or("", |facts| facts.comm.as_str());
-            self.filter.matches(&Candidate { socket: None, pids: &[*pid], processes: &facts, comm, direction: None })
-        };
-        let matching: Vec<u32> = pids.iter().copied().filter(wanted).collect();
-        // What was opened by another and is held by one that matches keeps its openers.
-        if matching.is_empty() { pids.to_vec() } else { matching }
-    }
-
-    /// Counts of those processes of a call site that the filters let through.
-    fn counts_of_matching(&self, site: &Site) -> super::sites::Counts {
-        let mut counts = super::sites::Counts::default();
-        for counters in self.sites.members(site) {
-            let pid = counters.key.tgid;
-            let facts: Vec<&ProcessFacts> = self.facts.get(&pid).into_iter().collect();
-            let candidate = Candidate {
-                socket: None,
-                pids: &[pid],
-                processes: &facts,
-                comm: &site.comm,
-                direction: Some(site.direction),
-            };
-            if self.filter.matches(&candidate) {
-                counts.add(counters);
-            }
-        }
-        counts
     }
 
     /// What the kernel side has summed for a call site, where not every socket was shown. Sockets that TCP has finished

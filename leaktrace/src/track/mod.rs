@@ -7,6 +7,7 @@ mod filter;
 mod groups;
 mod growth;
 mod lifetimes;
+mod matching;
 mod processes;
 mod sites;
 mod sockets;

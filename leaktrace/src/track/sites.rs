@@ -52,7 +52,7 @@ pub struct Site {
     /// Why not all.
     pub reason: Option<String>,
     /// Counters of kernel call sites whose index has been given back.
-    retired: Counts,
+    pub retired: Counts,
     /// Open sockets over time.
     pub history: Growth,
     members: BTreeSet<u32>,
