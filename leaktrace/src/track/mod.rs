@@ -48,6 +48,8 @@ pub struct Tracker {
     peers: groups::Histories,
     rows: Vec<SocketRow>,
     dead: Vec<SocketRow>,
+    /// When those were found, which is what their ages count from.
+    dead_ns: u64,
     limits: PassSettings,
     totals: PassTotals,
     losses: Losses,
@@ -107,6 +109,7 @@ impl Tracker {
             peers: groups::Histories::default(),
             rows: Vec::new(),
             dead: Vec::new(),
+            dead_ns: 0,
             limits: PassSettings::default(),
             totals: PassTotals::default(),
             losses: Losses::default(),
@@ -141,7 +144,7 @@ impl Tracker {
             sample.sockets.into_iter().partition(|row| row.flags & row_flags::FROM_HOLDER != 0);
         self.rows = rows;
         if looked_at_descriptors {
-            self.dead = dead;
+            (self.dead, self.dead_ns) = (dead, self.now.boot_ns);
             // A socket that two descriptors refer to is shown by each.
             self.dead.sort_unstable_by_key(|row| row.sk);
             self.dead.dedup_by_key(|row| row.sk);

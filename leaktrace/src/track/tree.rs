@@ -82,8 +82,10 @@ impl Tracker {
         let TreeSample { processes, left } = sample.unwrap_or_default();
         tree.ingest(processes);
         tree.rows += left.len() as u64;
-        for row in self.rows.iter().chain(&self.dead).filter(|row| row.verdicts != 0 && self.passes(row)) {
-            tree.flag(row, self.now.boot_ns, || self.describe(row));
+        let rows = self.rows.iter().map(|row| (row, self.now.boot_ns));
+        let dead = self.dead.iter().map(|row| (row, self.dead_ns));
+        for (row, now_ns) in rows.chain(dead).filter(|(row, _)| row.verdicts != 0 && self.passes(row)) {
+            tree.flag(row, now_ns, || self.describe(row));
         }
         let was_unplaced = std::mem::take(&mut tree.unplaced);
         let is_new = was_unplaced.len();

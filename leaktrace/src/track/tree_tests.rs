@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    sample::Sample,
+    sample::{Holders, Sample},
     track::{Moment, TrackerOptions},
 };
-use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Tally, Verdict, emit};
+use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Tally, Verdict, emit, row_flags};
 use zerocopy::FromZeros;
 
 const START: u64 = 1_000_000_000;
@@ -120,4 +120,21 @@ fn call_sites_of_other_processes_are_left_out() {
     tracker.ingest(sample(1, &[(7, running(START))], &[]));
     let snapshot = tracker.snapshot();
     assert_eq!(snapshot.callsites.iter().map(|site| site.pids.as_slice()).collect::<Vec<_>>(), [[7]]);
+}
+
+#[test]
+fn a_dead_socket_is_counted_once_however_many_samples_lie_between_two_looks_at_descriptors() {
+    let mut tracker = tracker();
+    let bit = 1 << Verdict::DeadHeld as u32;
+    for second in 1..10 {
+        let mut sample = sample(second, &[(7, running(START))], &[]);
+        if second == 1 || second == 6 {
+            let dead = SocketRow { flags: row_flags::FROM_HOLDER, age_ns: second * 1_000_000_000, ..row(1, 1, bit) };
+            sample.sockets = vec![dead];
+            sample.holders = Some(Holders::default());
+        }
+        tracker.ingest(sample);
+    }
+    let run = told(&tracker);
+    assert_eq!((run.verdicts.get("dead-held"), run.flagged.len()), (Some(&1), 1));
 }
