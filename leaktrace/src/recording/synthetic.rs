@@ -9,7 +9,7 @@ use crate::{
 };
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks,
-    Verdicts, emit, lifetime_bucket, row_flags, row_kind, ticks_from_ns,
+    Verdicts, emit, lifetime_bucket, row_flags, row_kind, span_from_ns, ticks_from_ns,
 };
 use std::time::Duration;
 use zerocopy::FromZeros as _;
@@ -53,6 +53,8 @@ struct Socket {
 #[derive(Debug)]
 pub struct Host {
     scale: Scale,
+    /// Threshold, stall and idle.
+    spans_s: [u64; 3],
     state: u64,
     now_ns: u64,
     samples: u32,
@@ -83,12 +85,26 @@ impl Host {
                 sums: PassSums::default(),
             })
             .collect();
-        let mut host = Self { scale, state: 1, now_ns: START_NS, samples: 0, next: 1, sockets: Vec::new(), sites };
+        let mut host = Self {
+            scale,
+            spans_s: [60, 10, 60],
+            state: 1,
+            now_ns: START_NS,
+            samples: 0,
+            next: 1,
+            sockets: Vec::new(),
+            sites,
+        };
         for _ in 0..scale.sockets {
             let socket = host.open();
             host.sockets.push(socket);
         }
         host
+    }
+
+    /// Judges sockets by these from now on: threshold, stall and idle, in seconds.
+    pub fn judge_by(&mut self, spans_s: [u64; 3]) {
+        self.spans_s = spans_s;
     }
 
     /// Where watching begins, by `CLOCK_BOOTTIME` and since 1970.
@@ -164,12 +180,13 @@ impl Host {
         for _ in 0..self.scale.moving {
             self.move_one();
         }
+        let [threshold, stall, idle] = self.spans_s.map(|seconds| seconds * SECOND);
         let limits = PassSettings {
             now_ns: self.now_ns,
             sweep_before_ns: self.now_ns - 5 * SECOND,
-            threshold_ns: 60 * SECOND,
-            stall: ticks_from_ns(10 * SECOND),
-            idle: ticks_from_ns(60 * SECOND),
+            threshold_ns: threshold,
+            stall: span_from_ns(stall),
+            idle: span_from_ns(idle),
             emit_verdicts: 0,
             emit: emit::ALL,
             pass: self.samples as u16,

@@ -49,7 +49,9 @@ pub(crate) fn recording(scale: Scale, samples: u32) -> Vec<u8> {
 struct MadeUp(Host);
 
 impl Source for MadeUp {
-    fn sample(&mut self, _: &SampleRequest) -> Result<Sample, StartError> {
+    fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
+        let SampleRequest { threshold, stall, idle, .. } = request;
+        self.0.judge_by([threshold, stall, idle].map(Duration::as_secs));
         Ok(self.0.sample())
     }
 

@@ -14,8 +14,8 @@ use crate::{
     track::{Filter, Tracker, TrackerOptions},
     units::format_duration,
 };
-use leaktrace_common::{PassSettings, Verdicts, emit, ticks_from_ns};
-use std::time::Duration;
+use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, ticks_from_ns};
+use std::{collections::HashMap, time::Duration};
 
 /// Places that are remembered to go back to; each holds all that was known there.
 const MOST_REMEMBERED: usize = 8;
@@ -255,6 +255,7 @@ impl Replay {
         for row in &mut sample.sockets {
             row.verdicts = Verdicts::of(row, &sample.limits).0;
         }
+        count_again(sample);
     }
 
     /// Remembers this place, so that going back to it is quick; the longer the recording, the fewer of them.
@@ -272,6 +273,22 @@ impl Replay {
             self.remembered.retain(|_| keep.next().unwrap_or(true));
             self.spacing = Some(spacing.saturating_mul(2));
         }
+    }
+}
+
+/// Sums up verdicts by call site as a pass does, whose own sums are by other thresholds.
+fn count_again(sample: &mut Sample) {
+    let mut counted: HashMap<u32, (u32, [u32; Verdict::COUNT])> = HashMap::new();
+    // Passes over sockets do not come upon those that TCP has finished with.
+    for row in sample.sockets.iter().filter(|row| row.flags & row_flags::FROM_HOLDER == 0) {
+        let (flagged, verdicts) = counted.entry(row.callsite).or_default();
+        *flagged += u32::from(row.verdicts != 0);
+        for verdict in Verdicts(row.verdicts).iter() {
+            verdicts[verdict as usize] += 1;
+        }
+    }
+    for (index, site) in &mut sample.callsites {
+        (site.sums.flagged, site.sums.verdicts) = counted.remove(index).unwrap_or_default();
     }
 }
 
@@ -298,4 +315,40 @@ fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Dama
         // A recording is of a whole host.
         tree: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{
+        synthetic::{Host, Scale},
+        tests::recording,
+    };
+
+    /// A replay of a recording of the made-up host, which judged by 60 s, 10 s and 60 s.
+    fn replay(folder: &std::path::Path, [threshold, stall, idle]: [u64; 3]) -> Replay {
+        let path = folder.join("recording");
+        std::fs::write(&path, recording(Scale::SMALL, 40)).unwrap();
+        let span = |seconds| Some(Duration::from_secs(seconds));
+        let config = ReplayConfig { path, threshold: span(threshold), stall: span(stall), idle: span(idle) };
+        Replay::open(&config, &Filter::default(), Travel::Onward).unwrap()
+    }
+
+    #[test]
+    fn the_sums_of_call_sites_are_by_the_thresholds_that_were_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let spans = [8, 2, 5];
+        let mut replay = replay(folder.path(), spans);
+        let (mut host, mut live) = (Host::new(Scale::SMALL), Host::new(Scale::SMALL));
+        live.judge_by(spans);
+        let mut long_lived = 0;
+        for number in 0..40 {
+            let (mut sample, right) = (host.sample(), live.sample());
+            replay.judge(&mut sample);
+            assert_eq!(sample.callsites, right.callsites, "sample {number}");
+            let aged = |site: &leaktrace_common::CallsiteCounters| site.sums.verdicts[Verdict::LongLived as usize];
+            long_lived += sample.callsites.iter().map(|(_, site)| aged(site)).sum::<u32>();
+        }
+        assert!(long_lived > 0);
+    }
 }
