@@ -1,6 +1,6 @@
 //! Putting a snapshot together from what the tracker knows.
 
-use super::{Moment, Tracker, filter::Candidate, groups, groups::Key, sites::Site};
+use super::{Moment, Tracker, filter::Candidate, groups, groups::Key, matching::Left, sites::Site};
 use crate::{
     host::ProcessFacts,
     snapshot::{
@@ -8,7 +8,7 @@ use crate::{
         VerdictCounts, Window,
     },
 };
-use leaktrace_common::{Direction, Severity, SocketRow, Verdict, Verdicts};
+use leaktrace_common::{CallsiteCounters, Direction, Severity, SocketRow, Verdict, Verdicts};
 use std::{
     cmp::Reverse,
     collections::HashMap,
@@ -143,15 +143,16 @@ impl Tracker {
             comm: &site.comm,
             direction: Some(site.direction),
         };
-        let ignored = self.ignore.iter().any(|ignore| !ignore.needs_sockets() && ignore.matches(&candidate));
+        let left = self.left_of(site);
         // An entry with a port or peer says nothing of call sites that it does not fit otherwise.
         let by_port = self.ignore.iter().any(|ignore| ignore.needs_sockets() && ignore.matches(&candidate));
         let by_socket = self.filter.needs_sockets() || by_port;
         let by_holder = shown.as_ref().is_some_and(|shown| shown.open > 0);
-        if ignored || (!self.filter.matches(&candidate) && !by_holder) || (by_socket && !by_holder) {
+        if left == Left::Nothing || (!self.filter.matches(&candidate) && !by_holder) || (by_socket && !by_holder) {
             return None;
         }
-        let exact = !self.filter.is_empty() || by_socket;
+        let by_row = !self.filter.is_empty() || by_socket;
+        let exact = by_row || left == Left::Part;
         let counts = if exact { self.counts_of_matching(site) } else { self.sites.counts(site) };
         let shown = shown.unwrap_or_default();
         let witnessed = site.direction != Direction::Unknown;
@@ -160,7 +161,7 @@ impl Tracker {
             direction: site.direction.name().to_owned(),
             comm: site.comm.clone(),
             exe: site.exe.clone(),
-            pids: if exact { self.matching_pids(&pids) } else { pids },
+            pids: if exact { self.matching_pids(site, &pids) } else { pids },
             stack: site.stack.iter().map(|place| Frame { address: place.address, ..Frame::default() }).collect(),
             stack_quality: site.quality,
             stack_reason: site.reason.clone(),
@@ -178,7 +179,7 @@ impl Tracker {
             verdicts: shown.verdicts,
             peers: top_peers(shown.peers),
         };
-        if !exact && !self.sees_all() {
+        if !by_row && !self.sees_all() {
             self.sum_passes(site, &mut callsite);
         }
         let nothing = callsite.open == 0 && callsite.opened == 0 && callsite.closed == 0;
@@ -194,7 +195,9 @@ impl Tracker {
         callsite.memory_bytes = 0;
         callsite.verdicts.clear();
         let mut oldest = None;
-        for counters in self.sites.members(site).filter(|counters| self.sites.is_current(counters)) {
+        let has_ignore = !self.ignore.is_empty();
+        let is_left = |counters: &&CallsiteCounters| !(has_ignore && self.ignores_process(site, counters.key.tgid));
+        for counters in self.sites.members(site).filter(|counters| self.sites.is_current(counters)).filter(is_left) {
             let sums = &counters.sums;
             callsite.open += u64::from(sums.open);
             callsite.flagged += u64::from(sums.flagged);
@@ -209,7 +212,8 @@ impl Tracker {
                 oldest = Some((sums.oldest_ns, sums.oldest_adopted == 0));
             }
         }
-        for row in self.dead.iter().filter(|row| self.sites.of_index(row.callsite).map(|s| s.id) == Some(site.id)) {
+        let is_of_site = |row: &&SocketRow| self.sites.of_index(row.callsite).is_some_and(|of| of.id == site.id);
+        for row in self.dead.iter().filter(is_of_site).filter(|row| self.passes(row)) {
             callsite.open += 1;
             if row.verdicts != 0 {
                 callsite.flagged += 1;
@@ -255,8 +259,7 @@ impl Tracker {
                 let comm = super::sites::text(&row.comm);
                 let candidate =
                     Candidate { socket: None, pids: &[row.tgid], processes: &known, comm: &comm, direction: None };
-                let ignored = self.ignore.iter().any(|ignore| !ignore.needs_sockets() && ignore.matches(&candidate));
-                if !self.filter.matches(&candidate) || ignored {
+                if !self.filter.matches(&candidate) || self.ignores(&candidate) {
                     return None;
                 }
                 let limit = facts.and_then(|facts| facts.descriptor_limit);

@@ -6,25 +6,68 @@ use super::{
     sites::{Counts, Site},
 };
 use crate::host::ProcessFacts;
+use std::collections::BTreeSet;
+
+/// How much of a call site the ignore list leaves, as far as its processes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing: it leaves out every process.
+    Nothing,
+    /// It leaves out some processes: the same program runs in several containers or units.
+    Part,
+    /// Everything.
+    All,
+}
 
 impl Tracker {
-    /// The processes of a call site that the filters let through.
-    pub(super) fn matching_pids(&self, pids: &[u32]) -> Vec<u32> {
+    /// How much of a call site the ignore list leaves. Entries that ask for sockets are for [`Tracker::passes`] to decide.
+    pub(super) fn left_of(&self, site: &Site) -> Left {
+        if self.ignore.iter().all(Filter::needs_sockets) {
+            return Left::All;
+        }
+        let openers = self.sites.members(site).map(|counters| counters.key.tgid);
+        let openers: BTreeSet<u32> = openers.chain(site.pids.iter().copied()).collect();
+        let is_followed = |pid: u32| self.tree.as_ref().is_none_or(|tree| tree.has(pid));
+        // A process of which nothing is known, as it ended too soon, is like the others.
+        let known = openers.into_iter().filter(|pid| is_followed(*pid) && self.facts.contains_key(pid));
+        let (ignored, left): (Vec<u32>, Vec<u32>) = known.partition(|pid| self.ignores_process(site, *pid));
+        match (ignored.is_empty(), left.is_empty()) {
+            (true, true) if self.ignores_process(site, 0) => Left::Nothing,
+            (false, true) => Left::Nothing,
+            (false, false) => Left::Part,
+            (true, _) => Left::All,
+        }
+    }
+
+    /// Whether the ignore list leaves out a process at a call site, whatever its sockets are.
+    pub(super) fn ignores_process(&self, site: &Site, pid: u32) -> bool {
+        self.with_process(site, pid, |candidate| self.ignores(candidate))
+    }
+
+    /// Whether an entry of the ignore list matches that does not ask for sockets.
+    pub(super) fn ignores(&self, candidate: &Candidate<'_>) -> bool {
+        self.ignore.iter().any(|ignore| !ignore.needs_sockets() && ignore.matches(candidate))
+    }
+
+    /// The processes of a call site that the filters and the ignore list let through.
+    pub(super) fn matching_pids(&self, site: &Site, pids: &[u32]) -> Vec<u32> {
         let wanted = |pid: &u32| {
             let facts: Vec<&ProcessFacts> = self.facts.get(pid).into_iter().collect();
             let comm = facts.first().map_or("", |facts| facts.comm.as_str());
-            self.filter.matches(&Candidate { socket: None, pids: &[*pid], processes: &facts, comm, direction: None })
+            let candidate = Candidate { socket: None, pids: &[*pid], processes: &facts, comm, direction: None };
+            self.filter.matches(&candidate) && !self.ignores_process(site, *pid)
         };
         let matching: Vec<u32> = pids.iter().copied().filter(wanted).collect();
         // What was opened by another and is held by one that matches keeps its openers.
         if matching.is_empty() { pids.to_vec() } else { matching }
     }
 
-    /// Counts of those processes of a call site that the filters let through.
+    /// Counts of those processes of a call site that the filters and the ignore list let through.
     pub(super) fn counts_of_matching(&self, site: &Site) -> Counts {
         let mut counts = if self.lets_ended_through(site) { site.retired.clone() } else { Counts::default() };
         for counters in self.sites.members(site) {
-            if self.with_process(site, counters.key.tgid, |candidate| self.filter.matches(candidate)) {
+            let passes = |candidate: &Candidate<'_>| self.filter.matches(candidate) && !self.ignores(candidate);
+            if self.with_process(site, counters.key.tgid, passes) {
                 counts.add(counters);
             }
         }

@@ -1,8 +1,10 @@
 //! Claims about [`matching`](super): what reports say of call sites under filters and an ignore list, from made-up samples.
 
 use super::*;
-use crate::{sample::Sample, snapshot::Callsite, track::TrackerOptions};
-use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Tally, emit, lifetime_bucket};
+use crate::{host::Placement, sample::Sample, snapshot::Callsite, track::TrackerOptions};
+use leaktrace_common::{
+    CallsiteCounters, CallsiteKey, Direction, PassSettings, PassSums, SocketRow, Tally, emit, lifetime_bucket,
+};
 use zerocopy::FromZeros;
 
 const LIFETIME_NS: u64 = 1_000_000_000;
@@ -71,4 +73,50 @@ fn an_ignored_port_leaves_the_counts_of_other_programs_alone() {
     let mut tracker = tracker(Filter::default(), vec![ignore]);
     run_a_hundred_times(&mut tracker);
     assert_eq!(tracker.snapshot().callsites.iter().map(counts).collect::<Vec<_>>(), [(100, 100, 100)]);
+}
+
+/// One program in two containers: 7 in `aaa` has three sockets open, 8 in `bbb` has two.
+fn in_two_containers(emit: u32) -> Sample {
+    let contained = |pid, container: &str| {
+        let placement = Placement { container: Some(container.to_owned()), ..Placement::default() };
+        ProcessFacts { placement, ..facts(pid, "api") }
+    };
+    let mut sites = vec![opener(1, 7, 10, 3), opener(2, 8, 20, 2)];
+    for ((_, counters), open) in sites.iter_mut().zip([3, 2]) {
+        counters.sums = PassSums { pass: 5, open, ..PassSums::default() };
+    }
+    let row = |sk, callsite| SocketRow { sk, callsite, state: 1, ..SocketRow::default() };
+    let sockets = vec![row(1, 1), row(2, 1), row(3, 1), row(4, 2), row(5, 2)];
+    let limits = PassSettings { emit, pass: 5, ..PassSettings::default() };
+    let sockets = if emit == emit::ALL { sockets } else { Vec::new() };
+    Sample { limits, sockets, ..sample(sites, vec![contained(7, "aaa"), contained(8, "bbb")]) }
+}
+
+#[test]
+fn one_container_that_is_ignored_leaves_the_others_of_the_same_program() {
+    for emit in [emit::ALL, 0] {
+        let ignored = |containers: &[&str]| {
+            let containers = containers.iter().map(|one| (*one).to_owned()).collect();
+            let mut tracker = tracker(Filter::default(), vec![Filter { containers, ..Filter::default() }]);
+            tracker.ingest(in_two_containers(emit));
+            let sites = tracker.snapshot().callsites.into_iter();
+            sites.map(|site| (site.pids, site.open, site.opened, site.closed)).collect::<Vec<_>>()
+        };
+        assert_eq!(ignored(&["ccc"]), [(vec![7, 8], 5, 30, 25)], "emit {emit}");
+        assert_eq!(ignored(&["aaa"]), [(vec![8], 2, 20, 18)], "emit {emit}");
+        assert_eq!(ignored(&["aaa", "bbb"]), [], "emit {emit}");
+    }
+}
+
+#[test]
+fn a_process_of_which_nothing_is_known_is_ignored_with_its_program() {
+    let ignore = Filter { comms: vec!["api".to_owned()], ..Filter::default() };
+    let mut tracker = tracker(Filter::default(), vec![ignore]);
+    let mut sample = in_two_containers(emit::ALL);
+    sample.processes.clear();
+    for (_, counters) in &mut sample.callsites {
+        counters.comm[..3].copy_from_slice(b"api");
+    }
+    tracker.ingest(sample);
+    assert!(tracker.snapshot().callsites.is_empty());
 }
