@@ -8,6 +8,7 @@ use super::{
     names::{NamedPlace, PlaceKey},
     rows::{self, Now},
     table::{Growing, Step, Table},
+    weight::{self, Stacks},
     wire::{Item, Kind, Place, Stack, quality_from_raw},
 };
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     snapshot::Degradation,
     symbols::{Location, ModuleId, Role},
 };
+
+/// What is wrong with a recording that would take more than [`limits::REMEMBERED`].
+const TOO_MUCH: &str = "more processes, stacks and names than are believed (1 GiB)";
 
 /// One sample as it was recorded.
 #[derive(Debug)]
@@ -36,8 +40,9 @@ pub struct Before {
     processes: Table<{ rows::PROCESS_CELLS }, 1>,
     degraded: Vec<Degradation>,
     places: usize,
-    /// What processes, stacks and names have taken so far, in bytes.
-    remembered: usize,
+    /// What places and their names have taken so far, in bytes.
+    named: usize,
+    stacks: Stacks,
 }
 
 impl Default for Before {
@@ -50,7 +55,8 @@ impl Default for Before {
             processes: Table::new(limits::PROCESSES),
             degraded: Vec::new(),
             places: 0,
-            remembered: 0,
+            named: 0,
+            stacks: Stacks::default(),
         }
     }
 }
@@ -94,11 +100,11 @@ impl Told {
             Item::Holders(descriptors) => parts.descriptors = Some(descriptors),
             Item::Process(process) => {
                 let facts = ProcessFacts::try_from(process)?;
-                self.before.remembered += facts_weight(&facts);
+                parts.weight += weight::of_facts(&facts);
                 parts.processes.push(facts);
             }
             Item::Place(place) => {
-                self.before.remembered += place.weight();
+                self.before.named += place.weight();
                 let is_long = place.name.as_ref().is_some_and(|name| name.len() > limits::NAME);
                 if is_long || self.places.len() >= limits::PLACES {
                     return Err(Damage::Nonsense("a place that no code has"));
@@ -109,7 +115,9 @@ impl Told {
             }
             Item::Stack(stack) => {
                 let stack = self.stack(stack)?;
-                self.before.remembered += stack_weight(&stack);
+                let weight = weight::of_stack(&stack);
+                parts.weight += weight;
+                parts.weights.push((stack.callsite, weight));
                 parts.stacks.push(stack);
             }
             Item::Degraded(pairs) => {
@@ -118,8 +126,9 @@ impl Told {
             }
             Item::Head(head) => parts.head = Some(head),
         }
-        if self.before.remembered > limits::REMEMBERED {
-            return Err(Damage::Nonsense("more processes, stacks and names than are believed (1 GiB)"));
+        // Names stay; of processes and stacks, which come and go, each sample may tell as much.
+        if self.before.named > limits::REMEMBERED || parts.weight > limits::REMEMBERED {
+            return Err(Damage::Nonsense(TOO_MUCH));
         }
         Ok(())
     }
@@ -172,6 +181,9 @@ impl Told {
         }
         sample.processes = parts.processes;
         sample.stacks = parts.stacks;
+        if before.stacks.take(parts.weights, &sample.callsites) > limits::REMEMBERED {
+            return Err(Damage::Nonsense(TOO_MUCH));
+        }
         sample.degraded = before.degraded.clone();
         before.places = self.places.len();
         belief::check(&sample)?;
@@ -186,6 +198,10 @@ pub struct Parts {
     descriptors: Option<u64>,
     processes: Vec<ProcessFacts>,
     stacks: Vec<CallsiteStack>,
+    /// What each of those takes, by call site.
+    weights: Vec<(u32, usize)>,
+    /// What they and the processes take together.
+    weight: usize,
     names: Vec<NamedPlace>,
     head: Option<Head>,
 }
@@ -221,16 +237,4 @@ fn named(place: Place) -> NamedPlace {
         role: if place.is_leaf { Role::Leaf } else { Role::Return },
         frames: place.frames.into_iter().map(Into::into).collect(),
     }
-}
-
-fn facts_weight(facts: &ProcessFacts) -> usize {
-    let placement = &facts.placement;
-    let texts = [&facts.exe, &placement.cgroup, &placement.container, &placement.pod, &placement.unit];
-    size_of::<ProcessFacts>() + facts.comm.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
-}
-
-fn stack_weight(stack: &CallsiteStack) -> usize {
-    let location = |location: &Location| size_of::<Location>() + location.name.as_ref().map_or(0, |name| name.len());
-    let reason = stack.reason.as_ref().map_or(0, String::len);
-    size_of::<CallsiteStack>() + reason + stack.locations.iter().map(location).sum::<usize>()
 }

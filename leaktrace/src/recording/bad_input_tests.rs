@@ -3,11 +3,13 @@
 use super::{
     Ending, OpenError, Reader, belief,
     frame::{self, FrameKind, HEADER_BYTES},
+    head::Head,
+    limits,
     rows::{self, Now},
     synthetic::Scale,
     table::Step,
     tests::recording,
-    wire::{Item, Kind},
+    wire::{Item, Kind, Place, Stack},
 };
 use crate::{
     report::ReportFormat,
@@ -120,6 +122,48 @@ fn more_rows_than_a_host_has_are_not_believed() {
     let frames = vec![vec![double(); 400_000], vec![double(); 400_000], vec![double(); 400_000]];
     let Some((count, Ending::Damaged(damage))) = read(&with_items(&frames)) else { panic!("was believed") };
     assert_eq!((count, damage.to_string().contains("no recorder writes")), (2, true), "{damage}");
+}
+
+/// A place with the longest name, and a stack that goes through it as often as one can.
+fn heavy(callsite: u32) -> [Item; 2] {
+    let name = Some("n".repeat(limits::NAME));
+    let place = Place { module: Some(0), offset: 1, name, is_leaf: false, frames: Vec::new() };
+    let whole = recording(Scale::SMALL, 2);
+    let mut reader = Reader::new(&whole[..], "memory").unwrap();
+    let before: usize = std::iter::from_fn(|| reader.next_sample()).map(|recorded| recorded.names.len()).sum();
+    let frames = vec![(1, Some(before as u32)); limits::FRAMES];
+    [Item::Place(place), Item::Stack(Stack { callsite, quality: 0, reason: None, frames })]
+}
+
+/// The end of a sample.
+fn head() -> Item {
+    Item::Head(Head::of(&Sample::default()))
+}
+
+#[test]
+fn a_long_recording_of_ever_new_stacks_is_read_to_its_end() {
+    let [place, stack] = heavy(1);
+    let mut frames = vec![vec![place, head()]];
+    // More than a GiB in all, a MiB at a time.
+    frames.extend(vec![vec![stack, head()]; 1100]);
+    let Some((count, ending)) = read(&with_items(&frames)) else { panic!("not read") };
+    assert!(matches!((count, &ending), (1103, Ending::Unfinished)), "{count}: {ending:?}");
+}
+
+#[test]
+fn more_stacks_in_use_than_a_host_has_are_not_believed() {
+    let [place, _] = heavy(1);
+    let mut sites = Vec::new();
+    let mut frames = vec![vec![place, head()]];
+    let [_, Item::Stack(stack)] = heavy(0) else { panic!("no stack") };
+    for callsite in 1..=1100 {
+        // Each sample has the call sites of those before, and one more.
+        sites.push(Item::Row(Kind::Callsite, Step::New(vec![(0, 1)])));
+        let stack = Item::Stack(Stack { callsite, ..stack.clone() });
+        frames.push(sites.iter().cloned().chain([stack, head()]).collect());
+    }
+    let Some((count, Ending::Damaged(damage))) = read(&with_items(&frames)) else { panic!("was believed") };
+    assert!(count > 900 && damage.to_string().contains("1 GiB"), "{count}: {damage}");
 }
 
 /// Numbers that sums trip over, and small ones that make rows belong together.

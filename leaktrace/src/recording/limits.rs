@@ -16,5 +16,6 @@ pub const FRAMES: usize = 1 << 10;
 pub const NAME: usize = 1 << 10;
 /// Places in a whole recording.
 pub const PLACES: usize = 1 << 20;
-/// Memory for the processes, stacks and names of a whole recording, in bytes.
+/// Memory in bytes, each: for the names of a whole recording, for the processes and stacks that one sample tells of, and for the
+/// stacks of the call sites in use.
 pub const REMEMBERED: usize = 1 << 30;

@@ -29,6 +29,7 @@ pub mod read;
 pub mod rows;
 pub mod synthetic;
 pub mod table;
+pub mod weight;
 pub mod wire;
 pub mod write;
 

@@ -144,7 +144,7 @@ pub struct Recorder<S = File> {
     processes: Table<{ rows::PROCESS_CELLS }, 1>,
     /// What was last written of each process, as a hash.
     told: HashMap<u32, u64>,
-    places: HashMap<(super::names::PlaceKey, Role), u32>,
+    places: Places,
     degraded: Vec<Degradation>,
     out: BytesMut,
 }
@@ -188,7 +188,7 @@ impl<S: Sink> Recorder<S> {
             holders: Table::new(limits::HOLDERS),
             processes: Table::new(limits::PROCESSES),
             told: HashMap::new(),
-            places: HashMap::new(),
+            places: Places::default(),
             degraded: Vec::new(),
             out: BytesMut::new(),
         };
@@ -287,6 +287,14 @@ impl<S: Sink> Recorder<S> {
     }
 }
 
+/// Places that have been written.
+#[derive(Default)]
+struct Places {
+    numbers: HashMap<(super::names::PlaceKey, Role), u32>,
+    /// Memory that they and their names take on replay, in bytes.
+    weight: usize,
+}
+
 /// Items on their way into frames.
 struct Items<'a> {
     out: &'a mut BytesMut,
@@ -337,7 +345,7 @@ fn is_news(told: &mut HashMap<u32, u64>, facts: &ProcessFacts) -> bool {
 
 fn put_stack(
     items: &mut Items<'_>,
-    places: &mut HashMap<(super::names::PlaceKey, Role), u32>,
+    places: &mut Places,
     stack: &CallsiteStack,
     names: &mut dyn Resolve,
 ) -> Result<(), WriteError> {
@@ -345,15 +353,22 @@ fn put_stack(
     let mut frames = Vec::with_capacity(locations.len());
     for ((depth, location), named) in locations.iter().enumerate().zip(names.resolve(locations)) {
         let role = Role::at_depth(depth);
-        let number = match places.get(&(place_key(location), role)) {
+        let number = match places.numbers.get(&(place_key(location), role)) {
             _ if location.module.is_none() || has_long_name(location) => None,
             Some(number) => Some(*number),
-            None if places.len() >= limits::PLACES => None,
+            None if places.numbers.len() >= limits::PLACES => None,
             None => {
-                let number = places.len() as u32;
-                places.insert((place_key(location), role), number);
-                items.put(&Item::Place(place(location, role, named)))?;
-                Some(number)
+                let place = place(location, role, named);
+                let weight = places.weight + place.weight();
+                if weight > limits::REMEMBERED {
+                    None
+                } else {
+                    let number = places.numbers.len() as u32;
+                    places.numbers.insert((place_key(location), role), number);
+                    places.weight = weight;
+                    items.put(&Item::Place(place))?;
+                    Some(number)
+                }
             }
         };
         frames.push((location.address, number));
