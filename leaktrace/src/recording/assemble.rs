@@ -17,6 +17,7 @@ use crate::{
     snapshot::Degradation,
     symbols::{Location, ModuleId, Role},
 };
+use std::collections::HashMap;
 
 /// What is wrong with a recording that would take more than [`limits::REMEMBERED`].
 const TOO_MUCH: &str = "more processes, stacks and names than are believed (1 GiB)";
@@ -76,6 +77,8 @@ pub struct Told {
     before: Before,
     /// Every place so far, by number.
     places: Vec<(PlaceKey, Role)>,
+    /// What the names of each take, where it came first.
+    weights: HashMap<(PlaceKey, Role), usize>,
 }
 
 impl Told {
@@ -106,16 +109,18 @@ impl Told {
             Item::Place(place) => {
                 self.before.named += place.weight();
                 let is_long = place.name.as_ref().is_some_and(|name| name.len() > limits::NAME);
-                if is_long || self.places.len() >= limits::PLACES {
+                if is_long || place.frames.len() > limits::PLACE_FRAMES || self.places.len() >= limits::PLACES {
                     return Err(Damage::Nonsense("a place that no code has"));
                 }
+                let weight = place.weight();
                 let named = named(place);
                 self.places.push((named.key.clone(), named.role));
+                self.weights.entry((named.key.clone(), named.role)).or_insert(weight);
                 parts.names.push(named);
             }
             Item::Stack(stack) => {
-                let stack = self.stack(stack)?;
-                let weight = weight::of_stack(&stack);
+                let (stack, names) = self.stack(stack)?;
+                let weight = weight::of_stack(&stack) + names;
                 parts.weight += weight;
                 parts.weights.push((stack.callsite, weight));
                 parts.stacks.push(stack);
@@ -133,22 +138,33 @@ impl Told {
         Ok(())
     }
 
-    fn stack(&self, stack: Stack) -> Result<CallsiteStack, Damage> {
+    /// A stack, and what the names of its places take each time that it is shown.
+    fn stack(&self, stack: Stack) -> Result<(CallsiteStack, usize), Damage> {
         if stack.frames.len() > limits::FRAMES {
             return Err(Damage::Nonsense("a stack that is too deep"));
         }
-        let location = |(address, place): &(u64, Option<u32>)| {
-            let Some(number) = place else { return Ok(Location::unmapped(*address)) };
-            let ((module, offset, name), _) =
-                self.places.get(*number as usize).ok_or(Damage::Nonsense("a place that was not told"))?;
-            Ok(Location { address: *address, module: module.map(ModuleId), offset: *offset, name: name.clone() })
-        };
-        Ok(CallsiteStack {
-            callsite: stack.callsite,
-            locations: stack.frames.iter().map(location).collect::<Result<_, Damage>>()?,
-            quality: quality_from_raw(stack.quality),
-            reason: stack.reason,
-        })
+        let mut names = 0;
+        let mut locations = Vec::with_capacity(stack.frames.len());
+        for (depth, (address, number)) in stack.frames.iter().enumerate() {
+            let Some(number) = number else {
+                locations.push(Location::unmapped(*address));
+                continue;
+            };
+            let place = self.places.get(*number as usize).ok_or(Damage::Nonsense("a place that was not told"))?;
+            if place.1 != Role::at_depth(depth) {
+                return Err(Damage::Nonsense("a place where no stack has it"));
+            }
+            names += self.weights.get(place).copied().unwrap_or(0);
+            let (module, offset, name) = &place.0;
+            locations.push(Location {
+                address: *address,
+                module: module.map(ModuleId),
+                offset: *offset,
+                name: name.clone(),
+            });
+        }
+        let quality = quality_from_raw(stack.quality);
+        Ok((CallsiteStack { callsite: stack.callsite, locations, quality, reason: stack.reason }, names))
     }
 
     /// The sample, once all of it is told.
@@ -198,7 +214,7 @@ pub struct Parts {
     descriptors: Option<u64>,
     processes: Vec<ProcessFacts>,
     stacks: Vec<CallsiteStack>,
-    /// What each of those takes, by call site.
+    /// What each of those takes with its names, by call site.
     weights: Vec<(u32, usize)>,
     /// What they and the processes take together.
     weight: usize,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     report::ReportFormat,
     sample::{Holders, Sample},
+    snapshot,
     track::{Tracker, TrackerOptions},
 };
 use bytes::BytesMut;
@@ -124,15 +125,16 @@ fn more_rows_than_a_host_has_are_not_believed() {
     assert_eq!((count, damage.to_string().contains("no recorder writes")), (2, true), "{damage}");
 }
 
-/// A place with the longest name, and a stack that goes through it as often as one can.
-fn heavy(callsite: u32) -> [Item; 2] {
-    let name = Some("n".repeat(limits::NAME));
-    let place = Place { module: Some(0), offset: 1, name, is_leaf: false, frames: Vec::new() };
+/// A place with so many names, and a stack that goes through it as often as one can: 1024 times its names.
+fn heavy(names: usize) -> (Item, Stack) {
+    let frames = vec![snapshot::Frame::default().into(); names];
+    let place = Place { module: Some(0), offset: 1, name: None, is_leaf: false, frames };
     let whole = recording(Scale::SMALL, 2);
     let mut reader = Reader::new(&whole[..], "memory").unwrap();
     let before: usize = std::iter::from_fn(|| reader.next_sample()).map(|recorded| recorded.names.len()).sum();
-    let frames = vec![(1, Some(before as u32)); limits::FRAMES];
-    [Item::Place(place), Item::Stack(Stack { callsite, quality: 0, reason: None, frames })]
+    let mut frames = vec![(1, Some(before as u32)); limits::FRAMES];
+    frames[0].1 = None;
+    (Item::Place(place), Stack { callsite: 1, quality: 0, reason: None, frames })
 }
 
 /// The end of a sample.
@@ -142,28 +144,45 @@ fn head() -> Item {
 
 #[test]
 fn a_long_recording_of_ever_new_stacks_is_read_to_its_end() {
-    let [place, stack] = heavy(1);
+    let (place, stack) = heavy(limits::PLACE_FRAMES);
     let mut frames = vec![vec![place, head()]];
-    // More than a GiB in all, a MiB at a time.
-    frames.extend(vec![vec![stack, head()]; 1100]);
+    // More than a GiB in all, 27 MiB at a time.
+    frames.extend(vec![vec![Item::Stack(stack), head()]; 60]);
     let Some((count, ending)) = read(&with_items(&frames)) else { panic!("not read") };
-    assert!(matches!((count, &ending), (1103, Ending::Unfinished)), "{count}: {ending:?}");
+    assert!(matches!((count, &ending), (63, Ending::Unfinished)), "{count}: {ending:?}");
 }
 
 #[test]
 fn more_stacks_in_use_than_a_host_has_are_not_believed() {
-    let [place, _] = heavy(1);
+    let (place, stack) = heavy(limits::PLACE_FRAMES);
     let mut sites = Vec::new();
     let mut frames = vec![vec![place, head()]];
-    let [_, Item::Stack(stack)] = heavy(0) else { panic!("no stack") };
-    for callsite in 1..=1100 {
+    for callsite in 1..=60 {
         // Each sample has the call sites of those before, and one more.
         sites.push(Item::Row(Kind::Callsite, Step::New(vec![(0, 1)])));
         let stack = Item::Stack(Stack { callsite, ..stack.clone() });
         frames.push(sites.iter().cloned().chain([stack, head()]).collect());
     }
     let Some((count, Ending::Damaged(damage))) = read(&with_items(&frames)) else { panic!("was believed") };
-    assert!(count > 900 && damage.to_string().contains("1 GiB"), "{count}: {damage}");
+    assert!((20..60).contains(&count) && damage.to_string().contains("1 GiB"), "{count}: {damage}");
+}
+
+#[test]
+fn a_place_with_more_names_than_any_code_has_is_not_believed() {
+    let (place, _) = heavy(limits::PLACE_FRAMES + 1);
+    let Some((count, Ending::Damaged(damage))) = read(&with_items(&[vec![place, head()]])) else {
+        panic!("was believed")
+    };
+    assert_eq!((count, damage.to_string().contains("a place that no code has")), (2, true), "{damage}");
+}
+
+#[test]
+fn a_place_cannot_be_weighed_in_one_role_and_shown_in_another() {
+    let (place, mut stack) = heavy(1);
+    stack.frames[0] = stack.frames[1];
+    let frames = [vec![place, Item::Stack(stack), head()]];
+    let Some((count, Ending::Damaged(damage))) = read(&with_items(&frames)) else { panic!("was believed") };
+    assert_eq!((count, damage.to_string().contains("no stack has it")), (2, true), "{damage}");
 }
 
 /// Numbers that sums trip over, and small ones that make rows belong together.

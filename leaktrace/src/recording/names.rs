@@ -32,9 +32,11 @@ pub struct RecordedNames {
 }
 
 impl RecordedNames {
-    /// Learns the names of places.
+    /// Learns the names of places. The first ones that a place had stay: by those the reader has weighed stacks.
     pub fn learn(&mut self, places: impl IntoIterator<Item = NamedPlace>) {
-        self.frames.extend(places.into_iter().map(|place| ((place.key, place.role), place.frames)));
+        for place in places {
+            self.frames.entry((place.key, place.role)).or_insert(place.frames);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub fn of_facts(facts: &ProcessFacts) -> usize {
     size_of::<ProcessFacts>() + facts.comm.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
 }
 
-/// A stack.
+/// A stack, without the names of its places.
 pub fn of_stack(stack: &CallsiteStack) -> usize {
     let location = |location: &Location| size_of::<Location>() + location.name.as_ref().map_or(0, |name| name.len());
     let reason = stack.reason.as_ref().map_or(0, String::len);

@@ -387,10 +387,22 @@ fn place(location: &Location, role: Role, frames: Vec<crate::snapshot::Frame>) -
         offset: location.offset,
         name: location.name.as_deref().map(str::to_owned),
         is_leaf: role == Role::Leaf,
-        frames: frames.into_iter().map(Into::into).collect(),
+        frames: frames.into_iter().take(limits::PLACE_FRAMES).map(Into::into).collect(),
     };
     if place.weight() > LONGEST_PLACE {
         place.frames.clear();
     }
     place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Frame;
+
+    #[test]
+    fn no_place_is_written_that_is_not_believed() {
+        let place = place(&Location::unmapped(7), Role::Leaf, vec![Frame::default(); 2 * limits::PLACE_FRAMES]);
+        assert_eq!(place.frames.len(), limits::PLACE_FRAMES);
+    }
 }
