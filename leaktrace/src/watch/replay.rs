@@ -14,7 +14,7 @@ use crate::{
     track::{Filter, Tracker, TrackerOptions},
     units::format_duration,
 };
-use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, ticks_from_ns};
+use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, span_from_ns};
 use std::{collections::HashMap, time::Duration};
 
 /// Places that are remembered to go back to; each holds all that was known there.
@@ -248,8 +248,8 @@ impl Replay {
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         sample.limits = PassSettings {
             threshold_ns: nanoseconds(self.asked.threshold),
-            stall: ticks_from_ns(nanoseconds(self.asked.stall)),
-            idle: ticks_from_ns(nanoseconds(self.asked.idle)),
+            stall: span_from_ns(nanoseconds(self.asked.stall)),
+            idle: span_from_ns(nanoseconds(self.asked.idle)),
             ..sample.limits
         };
         for row in &mut sample.sockets {
@@ -350,5 +350,15 @@ mod tests {
             long_lived += sample.callsites.iter().map(|(_, site)| aged(site)).sum::<u32>();
         }
         assert!(long_lived > 0);
+    }
+
+    #[test]
+    fn a_span_that_is_longer_than_ticks_can_count_flags_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        const YEARS: u64 = 36_000 * 86_400;
+        let mut replay = replay(folder.path(), [60, YEARS, YEARS]);
+        let mut sample = Host::new(Scale::SMALL).sample();
+        replay.judge(&mut sample);
+        assert_eq!((sample.limits.stall, sample.limits.idle), (u32::MAX, u32::MAX));
     }
 }
