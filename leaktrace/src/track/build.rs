@@ -8,7 +8,7 @@ use crate::{
         VerdictCounts, Window,
     },
 };
-use leaktrace_common::{CallsiteCounters, Direction, Severity, SocketRow, Verdict, Verdicts};
+use leaktrace_common::{CallsiteCounters, Direction, Severity, SocketRow, Verdict, Verdicts, row_flags};
 use std::{
     cmp::Reverse,
     collections::HashMap,
@@ -35,7 +35,7 @@ impl Shown {
         self.open += 1;
         self.rx_queue_bytes += u64::from(row.rx_queue_bytes);
         self.memory_bytes += u64::from(row.memory_bytes);
-        let exact = row.flags & leaktrace_common::row_flags::ADOPTED == 0;
+        let exact = row.flags & row_flags::ADOPTED == 0;
         if self.oldest.is_none_or(|(age, _)| age < row.age_ns) {
             self.oldest = Some((row.age_ns, exact));
         }
@@ -215,6 +215,12 @@ impl Tracker {
         let is_of_site = |row: &&SocketRow| self.sites.of_index(row.callsite).is_some_and(|of| of.id == site.id);
         for row in self.dead.iter().filter(is_of_site).filter(|row| self.passes(row)) {
             callsite.open += 1;
+            callsite.rx_queue_bytes += u64::from(row.rx_queue_bytes);
+            callsite.memory_bytes += u64::from(row.memory_bytes);
+            let opened_ns = self.dead_ns.saturating_sub(row.age_ns);
+            if oldest.is_none_or(|(ns, _)| opened_ns < ns) {
+                oldest = Some((opened_ns, row.flags & row_flags::ADOPTED == 0));
+            }
             if row.verdicts != 0 {
                 callsite.flagged += 1;
                 count_verdicts(&mut callsite.verdicts, Verdicts(row.verdicts));
@@ -316,3 +322,7 @@ fn rfc3339(moment: Moment) -> String {
     let since_1970 = Duration::from_nanos(u64::try_from(moment.unix_ns).unwrap_or(0));
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since_1970).to_string()
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

@@ -1,0 +1,51 @@
+//! Claims about [`build`](super): what a snapshot says of made-up samples.
+
+use super::*;
+use crate::{
+    sample::{Holders, Sample},
+    track::TrackerOptions,
+};
+use leaktrace_common::{CallsiteKey, PassSettings, PassSums, Tally};
+use zerocopy::FromZeros;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A call site of process 7 that has opened `sums.open` sockets, as pass 5 has summed them.
+fn site(sums: PassSums) -> (u32, CallsiteCounters) {
+    let key = CallsiteKey { stack_hash: 1, tgid: 7, direction: Direction::Connect.raw().into() };
+    let tally = Tally { opened: sums.open.into(), ..Tally::new_zeroed() };
+    (1, CallsiteCounters { key, tally, sums: PassSums { pass: 5, ..sums }, ..CallsiteCounters::new_zeroed() })
+}
+
+fn tracked(sample: Sample) -> Snapshot {
+    let mut tracker = Tracker::new(TrackerOptions::default());
+    tracker.ingest(sample);
+    tracker.snapshot()
+}
+
+#[test]
+fn a_dead_socket_counts_in_every_sum_on_a_large_host() {
+    let dead = SocketRow {
+        flags: row_flags::FROM_HOLDER | row_flags::ADOPTED,
+        sk: 1,
+        callsite: 1,
+        age_ns: 90 * SECOND,
+        rx_queue_bytes: 30,
+        memory_bytes: 500,
+        verdicts: 1 << Verdict::DeadHeld as u32,
+        ..SocketRow::default()
+    };
+    let (rx_queue_bytes, memory_bytes) = (7, 1000);
+    let sums = PassSums { open: 1, oldest_ns: 60 * SECOND, rx_queue_bytes, memory_bytes, ..PassSums::default() };
+    let snapshot = tracked(Sample {
+        boot_ns: 100 * SECOND,
+        limits: PassSettings { pass: 5, ..PassSettings::default() },
+        callsites: vec![site(sums)],
+        sockets: vec![dead],
+        holders: Some(Holders::default()),
+        ..Sample::default()
+    });
+    let site = &snapshot.callsites[0];
+    assert_eq!((site.open, site.flagged, site.rx_queue_bytes, site.memory_bytes), (2, 1, 37, 1500));
+    assert_eq!((site.oldest_s, site.oldest_exact), (Some(90.0), false));
+}
