@@ -3,7 +3,7 @@
 //! Unknown is an empty cell. A list is one cell: verdicts apart by `;`, holders as `pid:fd:comm` apart by `;`.
 
 use super::{Format, clean};
-use crate::snapshot::{Snapshot, Socket};
+use crate::snapshot::{Holder, Snapshot, Socket};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -69,8 +69,10 @@ fn io_error(error: ::csv::Error) -> io::Error {
 }
 
 fn row<W: Write>(socket: &Socket, callsite_name: &str, writer: &mut ::csv::Writer<W>) -> ::csv::Result<()> {
+    // A name may have what keeps holders apart.
+    let comm = |holder: &Holder| holder.comm.replace(';', ":");
     let holders: Vec<String> =
-        socket.holders.iter().map(|holder| format!("{}:{}:{}", holder.pid, holder.fd, holder.comm)).collect();
+        socket.holders.iter().map(|holder| format!("{}:{}:{}", holder.pid, holder.fd, comm(holder))).collect();
     writer.serialize((
         (socket.cookie, socket.callsite, &socket.direction, &socket.family, safe(&socket.local)),
         (safe(&socket.remote), safe(&socket.state), socket.pid, socket.tid, socket.comm.as_deref().map(safe)),
@@ -119,6 +121,13 @@ mod tests {
         assert_eq!(&rows[2][29], "write-stalled;silent-peer;long-lived");
         assert_eq!((&rows[3][0], &rows[3][7], &rows[3][23]), ("", "", ""));
         assert_eq!(&rows[1][30], "api::upstream::open < api::upstream::fetch_user < api::handler::profile < api::main");
+    }
+
+    #[test]
+    fn a_name_does_not_make_a_holder_of_its_own() {
+        let mut snapshot = sample::rich();
+        snapshot.sockets[2].holders[0].comm = "api;1:2:sshd".into();
+        assert_eq!(&rows(&snapshot)[2][10], "12:9:api:1:2:sshd;13:9:api");
     }
 
     #[test]
