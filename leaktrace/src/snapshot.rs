@@ -367,6 +367,9 @@ pub struct Group {
     pub flagged: u64,
     /// Age of the oldest.
     pub oldest_s: Option<f64>,
+    /// Whether that age is exact; false reads as "≥". Reports of earlier versions do not say.
+    #[serde(default)]
+    pub oldest_exact: bool,
     /// See [`Callsite::growing`].
     pub growing: Option<bool>,
     /// See [`Callsite::growth_per_min`].

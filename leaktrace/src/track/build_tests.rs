@@ -49,3 +49,13 @@ fn a_dead_socket_counts_in_every_sum_on_a_large_host() {
     assert_eq!((site.open, site.flagged, site.rx_queue_bytes, site.memory_bytes), (2, 1, 37, 1500));
     assert_eq!((site.oldest_s, site.oldest_exact), (Some(90.0), false));
 }
+
+#[test]
+fn the_age_of_a_peer_is_a_lower_bound_where_its_oldest_socket_is_older_than_the_tracer() {
+    let row = |sk, age_ns, flags| SocketRow { sk, age_ns, flags, remote_port: 443, state: 1, ..SocketRow::default() };
+    for (adopted, exact) in [(5, true), (20, false)] {
+        let sockets = vec![row(1, 10, 0), row(2, adopted, row_flags::ADOPTED)];
+        let snapshot = tracked(Sample { sockets, ..Sample::default() });
+        assert_eq!((snapshot.peers.len(), snapshot.peers[0].oldest_exact), (1, exact), "{adopted}");
+    }
+}

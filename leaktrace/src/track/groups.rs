@@ -5,7 +5,7 @@ use super::{
     growth::{Growth, Look},
 };
 use crate::snapshot::Group;
-use leaktrace_common::{Direction, SocketRow, Verdict, Verdicts};
+use leaktrace_common::{Direction, SocketRow, Verdict, Verdicts, row_flags};
 use std::collections::HashMap;
 
 /// Most groups whose number of sockets is followed over time.
@@ -108,7 +108,10 @@ fn add(group: &mut Group, row: &SocketRow) {
     group.rx_queue_bytes += u64::from(row.rx_queue_bytes);
     group.memory_bytes += u64::from(row.memory_bytes);
     let age_s = row.age_ns as f64 / 1e9;
-    group.oldest_s = Some(group.oldest_s.map_or(age_s, |oldest| oldest.max(age_s)));
+    if group.oldest_s.is_none_or(|oldest| oldest < age_s) {
+        group.oldest_s = Some(age_s);
+        group.oldest_exact = row.flags & row_flags::ADOPTED == 0;
+    }
     let verdicts = Verdicts(row.verdicts);
     if !verdicts.is_empty() {
         group.flagged += 1;

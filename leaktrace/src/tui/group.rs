@@ -150,6 +150,7 @@ fn add_peer(sum: &mut Group, group: &Group) {
     sum.memory_bytes += group.memory_bytes;
     if group.oldest_s > sum.oldest_s {
         sum.oldest_s = group.oldest_s;
+        sum.oldest_exact = group.oldest_exact;
     }
     sum.growing = either(sum.growing, group.growing);
     sum.growth_per_min = plus(sum.growth_per_min, group.growth_per_min);

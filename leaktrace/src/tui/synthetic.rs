@@ -76,6 +76,7 @@ pub fn snapshot(size: Size, tick: u64) -> Snapshot {
             group.rx_queue_bytes += socket.rx_queue_bytes;
             group.memory_bytes += socket.memory_bytes;
             group.oldest_s = Some(group.oldest_s.unwrap_or(0.0).max(socket.age_s));
+            group.oldest_exact = true;
             add(&mut group.verdicts, &socket.verdicts);
         }
     }

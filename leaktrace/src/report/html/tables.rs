@@ -139,7 +139,7 @@ pub(super) fn groups(title: &str, groups: &[Group], out: &mut dyn Write) -> io::
         cells: vec![
             count(group.open),
             flagged(group.flagged),
-            age(group.oldest_s, true),
+            age(group.oldest_s, group.oldest_exact),
             growth(group.growing, group.growth_per_min),
             size(group.rx_queue_bytes),
             size(group.memory_bytes),

@@ -157,6 +157,7 @@ pub fn group(name: &str, open: u64, flagged: u64, verdicts: &[(&str, u64)]) -> G
         open,
         flagged,
         oldest_s: Some(723.0),
+        oldest_exact: flagged > 2,
         growing: Some(flagged > 100),
         growth_per_min: Some(12.3),
         rx_queue_bytes: 4_190_208,

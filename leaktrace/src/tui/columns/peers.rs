@@ -23,7 +23,7 @@ static COLUMNS: &[Column<Group>] = &[
     tally::growth(),
     tally::trend(Sort::Number(|row, _| row.growth_per_min)),
     right("OLDEST", "age of the oldest", [7, 7, 7], 1)
-        .shows(|row, around| cells::span(row.oldest_s, around), Sort::Number(|row, _| row.oldest_s)),
+        .shows(|row, around| cells::age(row.oldest_s, row.oldest_exact, around), Sort::Number(|row, _| row.oldest_s)),
     tally::verdicts(),
     verdict_column::<_, 0>(),
     verdict_column::<_, 1>(),

@@ -79,7 +79,7 @@ fn process(row: &Process, charset: Charset) -> Vec<String> {
 fn peer(app: &App, group: &Group) -> Vec<String> {
     let mut facts = sums(group.open, group.flagged, Some(group.rx_queue_bytes), group.memory_bytes);
     facts.extend(growth(group.growing, group.growth_per_min));
-    facts.extend(group.oldest_s.map(|s| format!("oldest {}", format_duration(s))));
+    facts.extend(group.oldest_s.map(|s| format!("oldest {}", age(s, group.oldest_exact, app.options.charset))));
     facts.extend(name(app, &group.name));
     facts
 }
