@@ -123,6 +123,11 @@ impl Growth {
         }
     }
 
+    /// How many looks there are, up to as many as are kept.
+    pub fn looks(&self) -> usize {
+        self.open.points.len()
+    }
+
     /// The trend; `None` while there are too few looks to tell.
     pub fn trend(&self) -> Option<Trend> {
         let tells = self.aged.seconds() >= self.threshold_s;

@@ -231,16 +231,5 @@ impl Tracker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_forgotten_call_sites_are_forgotten_too() {
-        let mut tracker = Tracker::new(TrackerOptions::default());
-        for id in 0..=MOST_NAMED as u64 {
-            tracker.by_name.insert((Direction::Connect, format!("worker-{id}"), None, 1), id);
-        }
-        tracker.unite_by_name(|_| None);
-        assert!(tracker.by_name.is_empty());
-    }
-}
+#[path = "unite_tests.rs"]
+mod tests;

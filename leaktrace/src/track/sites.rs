@@ -235,8 +235,11 @@ impl Sites {
             site.members.extend(gone.members);
             site.pids.extend(gone.pids);
             site.retired.merge(&gone.retired);
-            // The counts of before are those of a part.
-            site.history = Growth::default();
+            // What has just come up was not open before, so what was counted without it stays true. What was counted beside it
+            // for longer would make a jump, and with a single look there is nothing to lose.
+            if gone.history.looks() > 1 || site.history.looks() <= 1 {
+                site.history = Growth::default();
+            }
         }
         if self.aliases.len() < MOST_EMPTY {
             self.aliases.insert(from, into);
