@@ -8,8 +8,8 @@ use crate::snapshot::Group;
 use leaktrace_common::{Direction, SocketRow, Verdict, Verdicts, row_flags};
 use std::collections::HashMap;
 
-/// Most groups whose number of sockets is followed over time.
-const MOST_FOLLOWED: usize = 4096;
+/// Most groups whose number of sockets is followed over time, at 5 KiB each.
+const MOST_FOLLOWED: usize = 2048;
 
 /// Open sockets of each group over time.
 #[derive(Clone, Debug, Default)]

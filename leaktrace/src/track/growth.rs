@@ -23,14 +23,14 @@
 //! 50 that stay                          0.0 %                 0.0 %
 //! churn, 50 open for 10 s               0.0 %                 0.0 %
 //! churn, 50 open for a blink            0.0 %                 0.0 %
-//! pool, 50 open for 1 min               0.0 %                 4.8 %
-//! pool, 50 open for 5 min               0.9 %                38.4 %
-//! pool, 60 open for 1 h                 2.3 %                61.9 %
-//! pool, 5 open for 10 min               0.9 %                41.7 %
+//! pool, 50 open for 1 min               0.0 %                 4.5 %
+//! pool, 50 open for 5 min               0.7 %                38.5 %
+//! pool, 60 open for 1 h                 2.3 %                60.9 %
+//! pool, 5 open for 10 min               0.9 %                41.3 %
 //! bursts of 20 to 200                   0.0 %                 0.0 %
 //! sawtooth of 20 to 150 s               0.0 %                 0.0 %
-//! random walk, 0 to 100                 3.9 %                60.0 %
-//! day and night, 500 for 5 min          0.8 %                38.6 %
+//! random walk, 0 to 100                 4.0 %                60.3 %
+//! day and night, 500 for 5 min          0.8 %                38.0 %
 //! start of 1 min, then level            0.0 %                 0.0 %
 //! start of 4 min, then level            0.0 %                 0.0 %
 //! the same, with churn                  0.0 %                 0.0 %
@@ -41,11 +41,11 @@
 //! 1/min, 50 that stay                   0.0 %                 300 s
 //! 1/min, 50 open for a blink            0.0 %                 300 s
 //! 1/min, 50 open for 10 s               0.0 %                 300 s
-//! 1/min, bursts                        41.7 %                 430 s
+//! 1/min, bursts                        42.6 %                 430 s
 //! 1/s, bursts                           0.0 %                  30 s
-//! 1/min, sawtooth                      17.7 %                  20 s
+//! 1/min, sawtooth                      18.9 %                  20 s
 //! 1/10 s, pool for 5 min                2.9 %                 110 s
-//! 1/min, 500 open for 10 s              2.8 %                 350 s
+//! 1/min, 500 open for 10 s              2.6 %                 350 s
 //! 1/s, 500 open for 10 s                0.0 %                 130 s
 //! 1/min after 1 h, 50 for 10 s          0.0 %                 390 s
 //! ```
@@ -59,19 +59,23 @@ mod rates;
 #[cfg(test)]
 mod synthetic;
 
-use std::collections::VecDeque;
-
 /// Stretches that the window is cut into.
 const STRETCHES: usize = 10;
 
-/// Looks kept; older ones are thinned out by halving.
-const MOST_POINTS: usize = 1200;
+/// Looks kept, at 8 bytes: every call site and peer has two series of them.
+const MOST_POINTS: usize = 320;
+
+/// Steps that the shorter window is thinned out to, up to twice as many: each stretch has eight looks at the least.
+const RECENT_STEPS: f32 = 80.0;
+
+/// The same for what is older, of all that is remembered.
+const OLD_STEPS: f32 = 50.0;
 
 /// Fewest looks that say anything.
 const FEWEST_POINTS: usize = STRETCHES + 2;
 
 /// The shorter of the two windows, in seconds.
-const RECENT: f64 = 600.0;
+pub const RECENT: f64 = 600.0;
 
 /// Standard deviations by which the trend must exceed chance: one-sided 0.1 %.
 const SURE: f64 = 3.09;
@@ -141,7 +145,10 @@ impl Growth {
 /// Counts over time.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    points: VecDeque<(f64, u64)>,
+    /// When the first look was.
+    start: f64,
+    /// Seconds since then, and how many.
+    points: Vec<(f32, u32)>,
 }
 
 /// What a trend says.
@@ -156,31 +163,60 @@ pub struct Trend {
 impl Series {
     /// Adds a look at `seconds` of any clock that only goes forward.
     pub fn push(&mut self, seconds: f64, count: u64) {
+        if self.points.is_empty() {
+            self.start = seconds;
+        }
         if self.points.len() >= MOST_POINTS {
-            // The older half at half the resolution; minima must survive, so the smaller of two stays.
-            let old: Vec<(f64, u64)> = self.points.drain(..MOST_POINTS / 2).collect();
-            for pair in old.chunks(2).rev() {
-                if let Some(lowest) = pair.iter().min_by_key(|(_, count)| *count) {
-                    self.points.push_front(*lowest);
-                }
+            self.thin_out();
+        }
+        if self.points.len() == self.points.capacity() {
+            // A vector left to itself would double beyond what is ever used.
+            self.points.reserve_exact(self.points.len().max(16).min(MOST_POINTS - self.points.len()));
+        }
+        self.points.push(((seconds - self.start) as f32, u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+
+    /// One look a step stays, longer steps behind the shorter window. Minima must survive, so it is the smallest.
+    fn thin_out(&mut self) {
+        let end = self.points.last().map_or(0.0, |(seconds, _)| *seconds);
+        // Powers of two, so that steps lie within longer ones and what was thinned out once stays as it is.
+        let step = |seconds: f32| seconds.log2().floor().exp2();
+        let (fine, coarse) = (step(end.min(RECENT as f32) / RECENT_STEPS), step(end / OLD_STEPS));
+        let recent = end - RECENT as f32;
+        let mut kept: usize = 0;
+        let mut last = None;
+        for at in 0..self.points.len() {
+            let point = self.points[at];
+            let step =
+                if point.0 < recent { (coarse, (point.0 / coarse) as u32) } else { (fine, (point.0 / fine) as u32) };
+            if last != Some(step) {
+                last = Some(step);
+                self.points[kept] = point;
+                kept += 1;
+            } else if point.1 < self.points[kept - 1].1 {
+                self.points[kept - 1] = point;
             }
         }
-        self.points.push_back((seconds, count));
+        self.points.truncate(kept);
+        if kept > MOST_POINTS * 7 / 8 {
+            // Only a clock that jumps to and fro gets here.
+            self.points.drain(..kept / 2);
+        }
     }
 
     /// The counts, oldest first.
     pub fn points(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.points.iter().copied()
+        self.points.iter().map(|(seconds, count)| (self.start + f64::from(*seconds), u64::from(*count)))
     }
 
     /// From the first look to the last.
     fn seconds(&self) -> f64 {
-        self.points.front().zip(self.points.back()).map_or(0.0, |(first, last)| last.0 - first.0)
+        self.points.first().zip(self.points.last()).map_or(0.0, |(first, last)| f64::from(last.0 - first.0))
     }
 
     /// The trend; `None` while there are too few looks to tell.
     pub fn trend(&self) -> Option<Trend> {
-        let last = self.points.back()?.0;
+        let last = f64::from(self.points.last()?.0);
         let recent = self.trend_since(last - RECENT)?;
         if recent.growing || self.seconds() <= RECENT {
             return Some(recent);
@@ -196,25 +232,25 @@ impl Series {
 
     /// The minimum of each stretch since `start`, dated at its middle.
     fn floors(&self, start: f64) -> Option<Vec<(f64, f64)>> {
-        let from = self.points.partition_point(|(seconds, _)| *seconds < start);
+        let from = self.points.partition_point(|(seconds, _)| f64::from(*seconds) < start);
         if self.points.len() - from < FEWEST_POINTS {
             return None;
         }
-        let (start, end) = (self.points.get(from)?.0, self.points.back()?.0);
+        let (start, end) = (f64::from(self.points.get(from)?.0), f64::from(self.points.last()?.0));
         let length = (end - start) / STRETCHES as f64;
         if length <= 0.0 {
             return None;
         }
-        let mut floors: Vec<Option<u64>> = vec![None; STRETCHES];
-        for (seconds, count) in self.points.range(from..) {
-            let stretch = (((seconds - start) / length) as usize).min(STRETCHES - 1);
+        let mut floors: Vec<Option<u32>> = vec![None; STRETCHES];
+        for (seconds, count) in &self.points[from..] {
+            let stretch = (((f64::from(*seconds) - start) / length) as usize).min(STRETCHES - 1);
             let floor = floors[stretch].get_or_insert(*count);
             *floor = (*floor).min(*count);
         }
         let dated = floors
             .iter()
             .enumerate()
-            .filter_map(|(stretch, floor)| Some((start + (stretch as f64 + 0.5) * length, (*floor)? as f64)));
+            .filter_map(|(stretch, floor)| Some((start + (stretch as f64 + 0.5) * length, f64::from((*floor)?))));
         Some(dated.collect())
     }
 }
@@ -307,6 +343,56 @@ mod tests {
 
     #[test]
     fn a_long_watch_keeps_a_bounded_number_of_looks() {
-        assert!(series((0..50_000).map(|_| 7)).points.len() <= MOST_POINTS);
+        let series = series((0..50_000).map(|_| 7));
+        assert!(series.points.len() <= MOST_POINTS);
+        let bytes = series.points.capacity() * size_of::<(f32, u32)>();
+        assert!(bytes <= 2560, "{bytes} bytes");
+    }
+
+    #[test]
+    fn looks_of_a_clock_that_stands_still_or_jumps_are_bounded_too() {
+        for clock in [|_: u32| 5.0, |look: u32| f64::from(look % 2) * 1e6, |look: u32| -f64::from(look)] {
+            let mut series = Series::default();
+            (0..5000).for_each(|look| series.push(clock(look), 7));
+            assert!((1..=MOST_POINTS).contains(&series.points.len()));
+            series.trend();
+        }
+    }
+
+    #[test]
+    fn a_copy_goes_on_from_any_look() {
+        let mut series = Series::default();
+        for second in 0..1000 {
+            series = series.clone();
+            series.push(f64::from(second), 7);
+            assert!(series.points.capacity() <= MOST_POINTS);
+        }
+    }
+
+    /// Looks in each of ten stretches of the last so many seconds.
+    fn by_stretch(series: &Series, window: f64) -> [u32; STRETCHES] {
+        let end = series.points().last().map_or(0.0, |(seconds, _)| seconds);
+        let ages = series.points().map(|(seconds, _)| end - seconds).filter(|age| *age < window);
+        ages.fold([0; STRETCHES], |mut sums, age| {
+            sums[(age / window * STRETCHES as f64) as usize] += 1;
+            sums
+        })
+    }
+
+    #[test]
+    fn every_stretch_of_either_window_has_looks_however_long_the_watch() {
+        for seconds in [600, 900, 1500, 3600, 20_000, 90_000] {
+            let series = series((0..seconds).map(|_| 7));
+            let recent = by_stretch(&series, RECENT);
+            assert!(recent.iter().all(|looks| *looks >= 8), "after {seconds} s: {recent:?}");
+            let whole = by_stretch(&series, seconds as f64);
+            assert!(whole.iter().all(|looks| *looks >= 4), "after {seconds} s: {whole:?}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_count_survives_however_long_the_watch() {
+        let series = series((0..20_000).map(|second| if second == 777 { 3 } else { 7 + second % 5 }));
+        assert_eq!(series.points().map(|(_, count)| count).min(), Some(3));
     }
 }

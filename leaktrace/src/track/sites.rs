@@ -2,7 +2,7 @@
 //! stack), across processes and after their end.
 
 use super::{
-    growth::{Growth, Look},
+    growth::{Growth, Look, RECENT},
     lifetimes::Histogram,
 };
 use crate::{
@@ -55,7 +55,28 @@ pub struct Site {
     pub retired: Counts,
     /// Open sockets over time.
     pub history: Growth,
+    /// Since when it has no kernel call site, in seconds.
+    empty_since: Option<f64>,
     members: BTreeSet<u32>,
+}
+
+impl Site {
+    fn remember(&mut self, look: Look) {
+        self.empty_since = if self.members.is_empty() { self.empty_since.or(Some(look.seconds)) } else { None };
+        if self.empty_since.is_some_and(|since| look.seconds - since > RECENT) {
+            // Nothing can be open, and what was is over.
+            self.history = Growth::default();
+        } else {
+            self.history.push(look);
+        }
+    }
+
+    fn name_process(&mut self, pid: u32) {
+        if self.pids.len() >= MOST_PIDS && !self.pids.contains(&pid) {
+            self.pids.pop_first();
+        }
+        self.pids.insert(pid);
+    }
 }
 
 /// Sums over kernel call sites.
@@ -159,7 +180,7 @@ impl Sites {
             .collect();
         for (id, look) in looks {
             if let Some(site) = self.sites.get_mut(&id) {
-                site.history.push(look);
+                site.remember(look);
             }
         }
     }
@@ -203,14 +224,12 @@ impl Sites {
             reason: stack.and_then(|stack| stack.reason.clone()),
             retired: Counts::default(),
             history: Growth::default(),
+            empty_since: None,
             members: BTreeSet::new(),
         });
         site.members.insert(index);
         if counters.key.tgid != 0 {
-            if site.pids.len() >= MOST_PIDS {
-                site.pids.pop_first();
-            }
-            site.pids.insert(counters.key.tgid);
+            site.name_process(counters.key.tgid);
         }
         self.by_index.insert(index, (*counters, id));
     }
@@ -233,7 +252,7 @@ impl Sites {
         }
         if let Some(site) = self.sites.get_mut(&into) {
             site.members.extend(gone.members);
-            site.pids.extend(gone.pids);
+            gone.pids.into_iter().for_each(|pid| site.name_process(pid));
             site.retired.merge(&gone.retired);
             // What has just come up was not open before, so what was counted without it stays true. What was counted beside it
             // for longer would make a jump, and with a single look there is nothing to lose.
@@ -363,5 +382,46 @@ mod tests {
         reasons.sort();
         assert_eq!(reasons, ["no user stack", "not sampled (1 in 100)"]);
         assert!(sites.iter().all(|site| sites.counts(site).opened == 5));
+    }
+
+    /// A sample with call sites of one thread name, a process each.
+    fn of_processes(comm: u8, pids: std::ops::Range<u32>) -> Sample {
+        let of_process = |pid| {
+            let ((_, mut counters), stack) = without_stack(pid, 0, "no user stack");
+            (counters.key.tgid, counters.comm[0]) = (pid, comm);
+            ((pid, counters), stack)
+        };
+        let (callsites, stacks) = pids.map(of_process).unzip();
+        Sample { callsites, stacks, ..Sample::default() }
+    }
+
+    #[test]
+    fn call_sites_that_become_one_name_no_more_processes_than_others() {
+        let mut sites = Sites::default();
+        let samples = [of_processes(b'a', 1000..1200), of_processes(b'b', 2000..2200)];
+        let [mut both, other] = samples;
+        both.callsites.extend(other.callsites);
+        both.stacks.extend(other.stacks);
+        sites.ingest(&both, &HashMap::new());
+        let ids: Vec<u64> = sites.iter().map(|site| site.id).collect();
+        sites.unite(ids[0], ids[1]);
+        assert_eq!(sites.iter().map(|site| site.pids.len()).collect::<Vec<_>>(), [MOST_PIDS]);
+    }
+
+    #[test]
+    fn a_call_site_without_anything_open_has_no_past_after_a_while() {
+        let mut sites = Sites::default();
+        let looks = |sites: &Sites| sites.iter().map(|site| site.history.looks()).collect::<Vec<_>>();
+        for second in 0..700 {
+            let mut sample = of_processes(b'a', if second < 50 { 1000..1001 } else { 0..0 });
+            // A stack is told once.
+            sample.stacks.retain(|_| second == 0);
+            sites.ingest(&sample, &HashMap::new());
+            sites.remember(f64::from(second), &PassSettings::default(), &[]);
+            if second == 100 {
+                assert_eq!(looks(&sites), [101]);
+            }
+        }
+        assert_eq!(looks(&sites), [0]);
     }
 }
