@@ -5,7 +5,7 @@ use crate::{
     sample::{Holders, Sample},
     track::TrackerOptions,
 };
-use leaktrace_common::{CallsiteKey, PassSettings, PassSums, Tally};
+use leaktrace_common::{CallsiteKey, PassSettings, PassSums, Tally, emit};
 use zerocopy::FromZeros;
 
 const SECOND: u64 = 1_000_000_000;
@@ -58,4 +58,37 @@ fn the_age_of_a_peer_is_a_lower_bound_where_its_oldest_socket_is_older_than_the_
         let snapshot = tracked(Sample { sockets, ..Sample::default() });
         assert_eq!((snapshot.peers.len(), snapshot.peers[0].oldest_exact), (1, exact), "{adopted}");
     }
+}
+
+/// The unknown call site, where nothing was counted to be open and this pass has come upon so many.
+fn unknown(open: u32) -> (u32, CallsiteCounters) {
+    (0, CallsiteCounters { sums: PassSums { pass: 5, open, ..PassSums::default() }, ..CallsiteCounters::new_zeroed() })
+}
+
+#[test]
+fn sockets_that_found_no_room_in_the_table_are_among_the_open_ones() {
+    for emit in [emit::ALL, 0] {
+        let row = |sk| SocketRow { sk, state: 1, ..SocketRow::default() };
+        let snapshot = tracked(Sample {
+            limits: PassSettings { pass: 5, emit, ..PassSettings::default() },
+            callsites: vec![unknown(3)],
+            sockets: if emit == emit::ALL { (1..=3).map(row).collect() } else { Vec::new() },
+            ..Sample::default()
+        });
+        assert_eq!(snapshot.totals.open, 3, "emit {emit}");
+    }
+}
+
+#[test]
+fn the_unknown_call_site_has_what_it_has_now() {
+    let mut tracker = Tracker::new(TrackerOptions::default());
+    let (_, mut adopted) = unknown(3);
+    adopted.tally.opened = 3;
+    // All three found the call site of their holder.
+    for (pass, counters) in [(5, adopted), (6, unknown(3).1)] {
+        let limits = PassSettings { pass, ..PassSettings::default() };
+        tracker.ingest(Sample { limits, callsites: vec![(0, counters)], ..Sample::default() });
+    }
+    assert!(tracker.sites.iter().all(|site| tracker.sites.counts(site).open() == 0));
+    assert!(tracker.snapshot().callsites.is_empty());
 }

@@ -140,7 +140,9 @@ impl Sites {
             self.retire(index);
         }
         for (index, counters) in &sample.callsites {
-            if *index == 0 && counters.tally.opened == 0 {
+            // Where the table is full, passes come upon sockets of unknown origin that are counted nowhere else.
+            let is_used = counters.tally.opened != 0 || self.is_current(counters) || self.by_index.contains_key(index);
+            if *index == 0 && !is_used {
                 continue;
             }
             if stacks.contains_key(index) {
