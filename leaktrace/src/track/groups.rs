@@ -51,14 +51,9 @@ pub fn keys(row: &SocketRow) -> impl Iterator<Item = Key> {
 }
 
 impl Histories {
-    /// Takes in the sockets of one sample. Without all of them, counts would jump: then the past is dropped.
-    pub fn ingest<'a>(
-        &mut self,
-        seconds: f64,
-        threshold_s: f64,
-        rows: impl Iterator<Item = &'a SocketRow>,
-        sees_all: bool,
-    ) {
+    /// Takes in the sockets of one sample; `empty` is a look that has found none. Without all of them, counts would jump: then
+    /// the past is dropped.
+    pub fn ingest<'a>(&mut self, empty: Look, rows: impl Iterator<Item = &'a SocketRow>, sees_all: bool) {
         if !sees_all {
             self.series.clear();
             return;
@@ -67,7 +62,7 @@ impl Histories {
         for row in rows {
             let aged = u64::from(Verdicts(row.verdicts).contains(Verdict::LongLived));
             for key in keys(row) {
-                let look = looks.entry(key).or_insert(Look { seconds, threshold_s, ..Look::default() });
+                let look = looks.entry(key).or_insert(empty);
                 look.open += 1;
                 look.aged += aged;
             }

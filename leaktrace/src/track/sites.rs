@@ -11,7 +11,7 @@ use crate::{
     snapshot::StackQuality,
     symbols::Location,
 };
-use leaktrace_common::{CallsiteCounters, Direction, PassSettings, SocketRow, Verdict, Verdicts};
+use leaktrace_common::{CallsiteCounters, Direction};
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -156,33 +156,13 @@ impl Sites {
         self.forget_empty();
     }
 
-    /// Keeps how many sockets are open at each call site, and how many of them for longer than the threshold. `dead` are
-    /// those that TCP has finished with, which no pass over sockets counts.
-    pub fn remember(&mut self, seconds: f64, limits: &PassSettings, dead: &[SocketRow]) {
-        let mut dead_and_aged: HashMap<u64, u64> = HashMap::new();
-        for row in dead.iter().filter(|row| Verdicts(row.verdicts).contains(Verdict::LongLived)) {
-            if let Some((_, id)) = self.by_index.get(&row.callsite) {
-                *dead_and_aged.entry(*id).or_default() += 1;
-            }
-        }
-        let looks: Vec<(u64, Look)> = self
-            .sites
-            .values()
-            .map(|site| {
-                let passed = self.members(site).filter(|counters| self.is_current(counters));
-                let aged: u64 = passed.map(|site| u64::from(site.sums.verdicts[Verdict::LongLived as usize])).sum();
-                let look = Look {
-                    seconds,
-                    open: self.counts(site).open(),
-                    aged: aged + dead_and_aged.get(&site.id).copied().unwrap_or(0),
-                    threshold_s: limits.threshold_ns as f64 / 1e9,
-                };
-                (site.id, look)
-            })
-            .collect();
+    /// Keeps looks at call sites, by id. The past of one that cannot be looked at is dropped: what comes later would jump.
+    pub fn remember(&mut self, looks: impl IntoIterator<Item = (u64, Option<Look>)>) {
         for (id, look) in looks {
-            if let Some(site) = self.sites.get_mut(&id) {
-                site.remember(look);
+            match (self.sites.get_mut(&id), look) {
+                (Some(site), Some(look)) => site.remember(look),
+                (Some(site), None) => site.history = Growth::default(),
+                (None, _) => {}
             }
         }
     }
@@ -419,7 +399,8 @@ mod tests {
             // A stack is told once.
             sample.stacks.retain(|_| second == 0);
             sites.ingest(&sample, &HashMap::new());
-            sites.remember(f64::from(second), &PassSettings::default(), &[]);
+            let look = Look { seconds: f64::from(second), ..Look::default() };
+            sites.remember(sites.iter().map(|site| (site.id, Some(look))).collect::<Vec<_>>());
             if second == 100 {
                 assert_eq!(looks(&sites), [101]);
             }
