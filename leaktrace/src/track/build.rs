@@ -11,7 +11,7 @@ use crate::{
 use leaktrace_common::{CallsiteCounters, Direction, Severity, SocketRow, Verdict, Verdicts, row_flags};
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
@@ -246,6 +246,13 @@ impl Tracker {
         (peers, listeners)
     }
 
+    /// Processes that opened or hold one of these sockets.
+    fn involved(&self, rows: &[&SocketRow]) -> HashSet<u32> {
+        let holders = rows.iter().flat_map(|row| self.processes.of_socket(row.sk).iter().map(|(pid, _)| *pid));
+        let openers = rows.iter().filter_map(|row| self.sites.opener(row.callsite).map(|(pid, _)| pid));
+        holders.chain(openers).chain(rows.iter().map(|row| row.holder_tgid)).collect()
+    }
+
     fn processes(&self, rows: &[&SocketRow]) -> Vec<Process> {
         let mut flagged: HashMap<u32, u64> = HashMap::new();
         for row in rows.iter().filter(|row| row.verdicts != 0) {
@@ -255,9 +262,13 @@ impl Tracker {
                 *flagged.entry(pid).or_default() += 1;
             }
         }
+        // Ports, peers and directions are no property of a process: one is shown for its sockets.
+        let by_row = self.filter.needs_sockets() || !self.filter.directions.is_empty();
+        let involved = if by_row { self.involved(rows) } else { HashSet::new() };
         let mut processes: Vec<Process> = self
             .processes
             .rows()
+            .filter(|row| !by_row || involved.contains(&row.tgid))
             .filter(|row| self.tree.as_ref().is_none_or(|tree| tree.has(row.tgid)))
             .filter_map(|row| {
                 let facts = self.facts.get(&row.tgid);

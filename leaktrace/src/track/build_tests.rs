@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     sample::{Holders, Sample},
-    track::TrackerOptions,
+    track::{Filter, TrackerOptions},
 };
-use leaktrace_common::{CallsiteKey, PassSettings, PassSums, Tally, emit};
+use leaktrace_common::{CallsiteKey, HolderRow, PassSettings, PassSums, ProcessRow, Tally, emit};
 use zerocopy::FromZeros;
 
 const SECOND: u64 = 1_000_000_000;
@@ -91,4 +91,28 @@ fn the_unknown_call_site_has_what_it_has_now() {
     }
     assert!(tracker.sites.iter().all(|site| tracker.sites.counts(site).open() == 0));
     assert!(tracker.snapshot().callsites.is_empty());
+}
+
+#[test]
+fn a_process_is_shown_for_a_socket_that_matches() {
+    let held = |tgid, sk| HolderRow { tgid, sk, ..HolderRow::default() };
+    let process = |tgid| ProcessRow { tgid, sockets: 1, ..ProcessRow::default() };
+    let row = |sk, port| SocketRow { sk, remote_port: port, direction: 1, state: 1, ..SocketRow::default() };
+    let shown = |filter: Filter| {
+        let mut tracker = Tracker::new(TrackerOptions { filter, ..TrackerOptions::default() });
+        tracker.ingest(Sample {
+            sockets: vec![row(1, 443), row(2, 5432)],
+            holders: Some(Holders {
+                rows: vec![held(10, 1), held(20, 2)],
+                processes: vec![process(10), process(20)],
+                ..Holders::default()
+            }),
+            ..Sample::default()
+        });
+        tracker.snapshot().processes.iter().map(|process| process.pid).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(Filter::default()), [10, 20]);
+    assert_eq!(shown(Filter { ports: vec![5432], ..Filter::default() }), [20]);
+    assert_eq!(shown(Filter { directions: vec![Direction::Connect], ..Filter::default() }), [10, 20]);
+    assert!(shown(Filter { directions: vec![Direction::Accept], ..Filter::default() }).is_empty());
 }
