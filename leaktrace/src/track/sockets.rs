@@ -96,3 +96,20 @@ impl Tracker {
 fn seconds(span: Ticks) -> f64 {
     ticks_to_ns(span) as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::track::TrackerOptions;
+
+    #[test]
+    fn a_socket_without_history_has_no_spans() {
+        let spans = |flags| {
+            let row = SocketRow { flags, rx_queue_bytes: 5, tx_queue_bytes: 5, ..SocketRow::default() };
+            let socket = Tracker::new(TrackerOptions::default()).describe(&row);
+            [socket.idle_s, socket.state_s, socket.unread_s, socket.unacked_s]
+        };
+        assert_eq!(spans(0), [Some(0.0); 4]);
+        assert_eq!(spans(row_flags::UNATTRIBUTED), [None; 4]);
+    }
+}
