@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::ops::Sub;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,19 @@ use super::bpf::{self, Program};
 
 /// A clock tick of `/proc/PID/stat`: the kernel shows a hundred a second on every architecture that BPF hooks work on.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Has a program end with the thread that starts it: killed or crashed, we could not end it, and it would go on for hours.
+pub fn end_with_us(command: &mut Command) -> &mut Command {
+    let end_with_parent = || {
+        // SAFETY: the call takes numbers only.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: one system call between fork and exec.
+    unsafe { command.pre_exec(end_with_parent) }
+}
 
 /// A running program; it is ended when this is dropped.
 pub struct Running {
@@ -174,6 +187,15 @@ mod tests {
         let line = "7 (a) b (c) S 1 7 7 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 3 0 99 1 2";
         let wanted = Cpu { user: Duration::from_millis(1500), system: Duration::from_millis(250) };
         assert_eq!(Cpu::parse(line), Some(wanted));
+    }
+
+    #[test]
+    fn a_program_ends_with_the_thread_that_started_it() -> Result<()> {
+        let started = thread::spawn(|| end_with_us(Command::new("sleep").arg("60")).spawn()).join();
+        let child = started.map_err(|_| anyhow::anyhow!("the thread died"))??;
+        let end = Running::new(child, "sleep").wait_for_end(Duration::from_secs(30))?;
+        ensure!(end.signal() == Some(libc::SIGTERM), "{end}");
+        Ok(())
     }
 
     #[test]

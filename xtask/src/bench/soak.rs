@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::load;
-use super::process::Running;
+use super::process::{Running, end_with_us};
 use super::tracer::Subject;
 use crate::project;
 use counts::{Kernel, Seen};
@@ -129,7 +129,7 @@ impl Load {
             .arg(project::release_program("churn"))
             .args(["--seconds", &options.span.as_secs_f64().to_string()])
             .args(["--leak-every", &options.leak_every.as_secs_f64().to_string()]);
-        let mut child: Child = command
+        let mut child: Child = end_with_us(&mut command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

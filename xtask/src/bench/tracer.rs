@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::process::Running;
+use super::process::{Running, end_with_us};
 
 /// The program that is measured.
 pub struct Subject {
@@ -73,6 +73,7 @@ impl Subject {
     pub fn command(&self, subcommand: &str, options: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(subcommand).args(options).args(&self.arguments);
+        end_with_us(&mut command);
         command
     }
 }
