@@ -22,7 +22,8 @@ pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
         return replay::tables(recording, &config.watch).await;
     }
     let on_leak = config.on_leak.map(OnLeak::to_stderr);
-    let mut watch = Watch::start(config.watch, Each::Show(Picture::Flagged));
+    // Tables are of call sites, which the kernel side sums up: a million sockets that are merely long-lived need no row each.
+    let mut watch = Watch::start(config.watch, Each::Show(Picture::Suspects));
     tokio::select! {
         asked = asked_to_end() => {
             asked?;
