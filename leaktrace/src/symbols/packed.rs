@@ -4,7 +4,7 @@
 
 use super::bytes::Bytes;
 use super::elf::{Elf, Section};
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use std::io::{self, Read};
 
 /// Whether no compressed section becomes longer than its header says. Unpacks them, so ask only when what they say can be
