@@ -29,7 +29,7 @@ pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;
 pub use record::{Observed, SocketRecord, record_flags};
 pub use row::{HolderRow, HoldersProgress, PauseRow, ProcessRow, SocketRow, row_flags, row_kind};
-pub use settings::{Clock, Losses, PassSettings, PassTotals, Setup, SetupWide, emit, setup_flags};
+pub use settings::{Clock, Listed, Losses, MAX_LISTED, PassSettings, PassTotals, Setup, SetupWide, emit, setup_flags};
 pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 pub use state::{Direction, States, TcpState};
 pub use time::{Ticks, span_from_ns, ticks_from_ns, ticks_to_ns};

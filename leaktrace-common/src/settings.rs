@@ -153,6 +153,22 @@ pub struct PassTotals {
 
 const _: () = assert!(size_of::<PassTotals>() == 168);
 
+/// Most records in a list that a pass goes through at a time: about a quarter of a millisecond, for which nobody else may come onto
+/// that processor.
+pub const MAX_LISTED: u32 = 512;
+
+/// A list of records for a pass, see [`MAX_LISTED`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct Listed {
+    /// How many there are. Set by user space.
+    pub len: u64,
+    /// How many rows came of them. Zeroed by user space.
+    pub rows: u64,
+}
+
+const _: () = assert!(size_of::<Listed>() == 16);
+
 /// What was lost or could not be kept, counted since the start.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]

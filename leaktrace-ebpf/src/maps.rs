@@ -12,8 +12,9 @@ use aya_ebpf::{
 };
 use core::arch::asm;
 use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Losses, MAX_CALLSITES, MAX_RATED, MAX_TALLIES,
-    MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally, TreeProcess, placeholder,
+    CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Listed, Losses, MAX_CALLSITES, MAX_LISTED,
+    MAX_RATED, MAX_TALLIES, MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally,
+    TreeProcess, placeholder,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
@@ -74,6 +75,18 @@ pub static BATCH: Array<Batch> = Array::with_max_entries(1, 0);
 /// More than the kernel has room for in one read of an iterator; nothing is ever written to it.
 #[map]
 pub static TOO_MUCH: Array<[u8; READ_BYTES]> = Array::with_max_entries(1, 0);
+
+/// Keys of records that a pass is to go through, where it has no iterator.
+#[map]
+pub static LIST: Array<u64> = Array::with_max_entries(MAX_LISTED, BPF_F_MMAPABLE);
+
+/// How many there are, and how many rows came of them.
+#[map]
+pub static LISTED: Array<Listed> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Those rows.
+#[map]
+pub static LISTED_ROWS: Array<SocketRow> = Array::with_max_entries(MAX_LISTED, BPF_F_MMAPABLE);
 
 /// What the passes go by.
 #[map]

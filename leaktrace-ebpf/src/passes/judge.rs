@@ -1,7 +1,7 @@
 //! What every pass over sockets does with a socket once its fields and its record are at hand: move its history on, judge it,
 //! count it, and write its row if it is worth a look.
 
-use super::{Meta, row, write_row};
+use super::{Output, row};
 use crate::{kernel::Fields, maps::CALLSITES, tree};
 use leaktrace_common::{
     CallsiteCounters, Observed, PassSettings, PassTotals, SocketRecord, SocketRow, Verdicts, emit, record_flags,
@@ -24,7 +24,12 @@ pub struct Sighting<'a, F> {
 
 /// Judges it.
 #[inline(always)]
-pub fn judge<F: Fields>(sighting: Sighting<'_, F>, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
+pub fn judge<F: Fields>(
+    sighting: Sighting<'_, F>,
+    output: impl Output,
+    settings: &PassSettings,
+    totals: &mut PassTotals,
+) {
     let Sighting { sk, seen, record, row, again } = sighting;
     record.observe(&seen, ticks_from_ns(settings.now_ns));
     record.seen_pass = settings.pass;
@@ -40,7 +45,7 @@ pub fn judge<F: Fields>(sighting: Sighting<'_, F>, meta: *mut Meta, settings: &P
     }
     if (settings.emit & emit::ALL != 0 || row.verdicts & settings.emit_verdicts != 0) && tree::shows(record) {
         row::describe(sk, row);
-        write_row(meta, row);
+        output.socket(row);
     }
 }
 

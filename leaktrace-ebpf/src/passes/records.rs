@@ -6,7 +6,7 @@
 //! a socket for the sweep.
 
 use super::{
-    Meta, batch,
+    Batch, Meta, Output, batch,
     judge::{Sighting, judge},
     pause, row, shown,
 };
@@ -74,18 +74,24 @@ pub fn pass_records(ctx: *mut Context) -> i32 {
         again || batch.add(unsafe { *key })
     };
     if is_ready {
-        batch.fetch();
-        for place in 0..batch::SOCKETS {
-            if let Some(sk) = batch.get(place) {
-                visit(rdonly_cast(sk, setup!(tcp_sock_type)), sk, meta, settings, totals);
-            }
-        }
+        visit_batch(batch, meta, settings, totals);
     }
     0
 }
 
+/// Goes from the records of a batch to their sockets.
 #[inline(always)]
-fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSettings, totals: &mut PassTotals) {
+pub fn visit_batch(batch: &Batch, output: impl Output, settings: &PassSettings, totals: &mut PassTotals) {
+    batch.fetch();
+    for place in 0..batch::SOCKETS {
+        if let Some(sk) = batch.get(place) {
+            visit(rdonly_cast(sk, setup!(tcp_sock_type)), sk, output, settings, totals);
+        }
+    }
+}
+
+#[inline(always)]
+fn visit<F: Fields>(sk: F, address: u64, output: impl Output, settings: &PassSettings, totals: &mut PassTotals) {
     let Some(record) = records::at(address) else { return };
     if records::is_vacant(record) {
         records::tidy(address, record, settings);
@@ -109,7 +115,7 @@ fn visit<F: Fields>(sk: F, address: u64, meta: *mut Meta, settings: &PassSetting
     row.cookie = cookie;
     // A map shows an entry twice when another takes its place meanwhile.
     let again = record.seen_pass == settings.pass;
-    judge(Sighting { sk, seen, record, row, again }, meta, settings, totals);
+    judge(Sighting { sk, seen, record, row, again }, output, settings, totals);
 }
 
 /// Whether this can be a connection that TCP knows: one that it has finished with is for the holders pass.

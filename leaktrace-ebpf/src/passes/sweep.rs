@@ -8,6 +8,7 @@ use crate::{
     maps::{SETTINGS, TOTALS, count_lost},
     records,
 };
+use leaktrace_common::{PassSettings, SocketRecord};
 
 /// How many passes a record outlives its last sight.
 const GRACE_PASSES: u16 = 2;
@@ -35,9 +36,16 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
     }
     // SAFETY: both are live for the time of this call.
     let (sk, record) = unsafe { (*key, &mut *value) };
+    visit(sk, record, settings);
+    0
+}
+
+/// Drops one record if it is time.
+#[inline(always)]
+pub fn visit(sk: u64, record: &mut SocketRecord, settings: &PassSettings) {
     if records::is_vacant(record) {
         records::tidy(sk, record, settings);
-        return 0;
+        return;
     }
     let unseen = settings.pass.wrapping_sub(record.seen_pass) > GRACE_PASSES;
     let unheld = settings.held_pass.wrapping_sub(record.held_pass) > GRACE_PASSES;
@@ -49,5 +57,4 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
         count_closed(&life, settings.now_ns, Company::Interrupted);
         count_lost!(stale_records);
     }
-    0
 }

@@ -162,8 +162,10 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
     };
     let sample = tracer.sample(&request)?;
     let descriptors = sample.holders.map_or(0, |holders| holders.descriptors);
+    let lists =
+        if tracer.goes_by_lists() { "; by lists of records, as this kernel forbids iterators over maps" } else { "" };
     Ok(format!(
-        "{} open sockets sampled in {:.1?}, holders among {descriptors} descriptors found in {:.1?}",
+        "{} open sockets sampled in {:.1?}, holders among {descriptors} descriptors found in {:.1?}{lists}",
         sample.totals.open, sample.cost.sockets, sample.cost.holders
     ))
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 pub mod hooks;
 mod load;
+mod map_entries;
 mod mapped;
 pub mod namespaces;
 mod passes;
@@ -19,10 +20,10 @@ pub mod pid_namespace;
 mod placeholders;
 mod preemption;
 mod processes;
+mod records;
 mod request;
 mod sampler;
 mod stacks;
-mod sweep;
 mod tallies;
 mod tree;
 mod walks;
@@ -119,7 +120,7 @@ impl Tracer {
             tree: options.tree.is_some(),
         };
         let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
-        sampler::load(&mut ebpf, &btf)?;
+        let records = sampler::load(&mut ebpf, &btf)?;
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
@@ -133,10 +134,13 @@ impl Tracer {
             }
             None => None,
         };
-        // Reading sockets by their address alone is dear without it, and walks are better.
-        let walk_every =
-            if facts.rdonly_cast.is_some() { options.walk_every } else { options.walk_every.or(Some(NonZeroU32::MIN)) };
-        let sampler = Sampler::new(&mut ebpf, walk_every)?;
+        // Reading sockets by their address alone is dear without it, and walks are better; by lists it is not done at all.
+        let walk_every = match facts.rdonly_cast {
+            Some(_) => options.walk_every,
+            None if records.are_listed() => Some(NonZeroU32::MIN),
+            None => options.walk_every.or(Some(NonZeroU32::MIN)),
+        };
+        let sampler = Sampler::new(&mut ebpf, records, walk_every)?;
         let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         drop(btf);
         // The kernel's types take tens of megabytes while they are read.
@@ -155,6 +159,11 @@ impl Tracer {
     /// Which hooks are attached.
     pub fn hooks(&self) -> HookKind {
         self.attached.kind
+    }
+
+    /// Whether passes over records go by lists of them, since the kernel refuses iterators over maps.
+    pub fn goes_by_lists(&self) -> bool {
+        self.sampler.goes_by_lists()
     }
 
     /// Rests until a call site is new, somebody unparks this thread, or `longest` is over.

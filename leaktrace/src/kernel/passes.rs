@@ -2,15 +2,21 @@
 
 use super::{
     error::{StartError, chain},
-    sweep,
+    map_entries,
 };
 use aya::{
     Btf, Ebpf,
-    programs::{Iter, Program},
+    programs::{Iter, Program, ProgramError},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use leaktrace_common::{HolderRow, PauseRow, ProcessRow, SocketRow, row_kind};
-use std::{fs::File, io, io::Read, os::fd::AsFd as _, thread};
+use std::{
+    fs::File,
+    io,
+    io::Read,
+    os::fd::{AsFd as _, OwnedFd},
+    thread,
+};
 use zerocopy::FromBytes;
 
 /// The kernel hands out at most this much of an iterator at a time.
@@ -58,26 +64,43 @@ fn take<T: FromBytes>(bytes: &mut Bytes, into: &mut Vec<T>) -> bool {
 }
 
 /// Loads iterator programs, each with what it iterates over. All at once: the kernel takes tens of milliseconds to verify one of
-/// them, on whichever processor asks for it.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, &str)]) -> Result<(), StartError> {
+/// them, on whichever processor asks for it. Gives those that are forbidden (EPERM), for which there may be another way, with the
+/// error that it is if there is none.
+///
+/// # Errors
+/// When the kernel refuses one for another reason.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, &str)]) -> Result<Vec<(String, StartError)>, StartError> {
     let target_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, target)| *target);
-    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((target_of(name)?, program)));
+    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((name, target_of(name)?, program)));
     let loaded = thread::scope(|scope| {
-        let loading: Vec<_> =
-            programs.map(|(target, program)| scope.spawn(|| load_one(program, target, btf))).collect();
+        let loading: Vec<_> = programs
+            .map(|(name, target, program)| (name.to_owned(), scope.spawn(|| load_one(program, target, btf))))
+            .collect();
         loading
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(StartError::internal(&"a thread ended"))))
-            .collect::<Vec<_>>()
-    });
+            .map(|(name, thread)| {
+                let ended = || StartError::internal(&"a thread ended");
+                Ok((name, thread.join().map_err(|_| ended())??))
+            })
+            .collect::<Result<Vec<_>, StartError>>()
+    })?;
     if loaded.len() < wanted.len() {
         return Err(StartError::internal(&"a program is missing"));
     }
-    loaded.into_iter().collect()
+    Ok(loaded.into_iter().filter_map(|(name, forbidden)| Some((name, forbidden?))).collect())
 }
 
-fn load_one(program: &mut Program, target: &str, btf: &Btf) -> Result<(), StartError> {
-    as_iter(program)?.load(target, btf).map_err(|error| StartError::load(&error))
+/// Loads one; gives its error if it is forbidden.
+fn load_one(program: &mut Program, target: &str, btf: &Btf) -> Result<Option<StartError>, StartError> {
+    match as_iter(program)?.load(target, btf) {
+        Ok(()) => Ok(None),
+        Err(error) if is_forbidden(&error) => Ok(Some(StartError::load(&error))),
+        Err(error) => Err(StartError::load(&error)),
+    }
+}
+
+fn is_forbidden(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn iter_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Iter, StartError> {
@@ -103,23 +126,27 @@ pub fn run(ebpf: &mut Ebpf, program: &str, buffer: &mut BytesMut, rows: &mut Row
     read_rows(file, buffer, rows).map_err(|error| StartError::Sample { reason: error.to_string() })
 }
 
+/// A hash map of the loaded object.
+pub fn hash_map(ebpf: &Ebpf, name: &str) -> Result<OwnedFd, StartError> {
+    match ebpf.map(name) {
+        Some(aya::maps::Map::HashMap(data)) => {
+            data.fd().as_fd().try_clone_to_owned().map_err(|error| StartError::Sample { reason: error.to_string() })
+        }
+        _ => Err(StartError::internal(&format!("no hash map {name}"))),
+    }
+}
+
 /// Runs an iterator over the entries of a map to its end and decodes its rows.
 pub fn run_over_map(
     ebpf: &mut Ebpf,
     program: &str,
-    map: &str,
+    map: &OwnedFd,
     buffer: &mut BytesMut,
     rows: &mut Rows,
 ) -> Result<(), StartError> {
     let sample = |error: &dyn std::error::Error| StartError::Sample { reason: chain(error) };
-    let map = match ebpf.map(map) {
-        Some(aya::maps::Map::HashMap(data)) => {
-            data.fd().as_fd().try_clone_to_owned().map_err(|error| sample(&error))?
-        }
-        _ => return Err(StartError::internal(&format!("no hash map {map}"))),
-    };
     let program = iter_program(ebpf, program)?.fd().map_err(|error| sample(&error))?.as_fd();
-    let file = sweep::open(program, map.as_fd()).map_err(|error| sample(&error))?;
+    let file = map_entries::iterate(program, map.as_fd()).map_err(|error| sample(&error))?;
     read_rows(file, buffer, rows).map_err(|error| sample(&error))
 }
 

@@ -6,6 +6,7 @@ use super::{
     mapped::{MappedArray, take_map_data},
     namespaces::Namespaces,
     passes::{self, Rows},
+    records::{RecordPass, Records},
     request::{HoldersPass, RowChoice, SampleRequest, Walk},
     walks::Walks,
 };
@@ -53,14 +54,8 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the kernel refuses one.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
-    let programs = [
-        ("pass_holders", "task_file"),
-        ("pass_records", "bpf_map_elem"),
-        ("pass_sockets", "tcp"),
-        ("pass_sweep", "bpf_map_elem"),
-    ];
-    passes::load(ebpf, btf, &programs)
+pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<Records, StartError> {
+    Records::load(ebpf, btf, &[("pass_holders", "task_file"), ("pass_sockets", "tcp")])
 }
 
 /// What a pass over sockets took.
@@ -89,6 +84,7 @@ pub struct Sampler {
     namespaces: Namespaces,
     next_search: Instant,
     walks: Walks,
+    records: Records,
     /// What the last walk found.
     walked: Walked,
     /// What the last pass over records took.
@@ -104,7 +100,7 @@ impl Sampler {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn new(ebpf: &mut Ebpf, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
+    pub fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
         Ok(Self {
             settings: map_array(ebpf, "SETTINGS")?,
             totals: Arc::new(map_array(ebpf, "TOTALS")?),
@@ -113,6 +109,7 @@ impl Sampler {
             namespaces: Namespaces::default(),
             next_search: Instant::now(),
             walks: Walks::new(walk_every),
+            records,
             walked: Walked::default(),
             by_records: PassTime::default(),
             buffer: BytesMut::new(),
@@ -120,6 +117,11 @@ impl Sampler {
             held_pass: 0,
             damaged: 0,
         })
+    }
+
+    /// Whether passes over records go by lists, since the kernel refuses iterators over maps.
+    pub fn goes_by_lists(&self) -> bool {
+        self.records.are_listed()
     }
 
     /// How far the first sample is.
@@ -171,7 +173,7 @@ impl Sampler {
         }
         let is_time = request.holders == HoldersPass::Run && self.held_pass.is_multiple_of(SWEEP_EVERY);
         if is_time || self.walks.left_some_out() {
-            passes::run_over_map(ebpf, "pass_sweep", "SOCKETS", &mut self.buffer, &mut rows)?;
+            self.records.run(ebpf, RecordPass::Sweep, &mut self.buffer, &mut rows)?;
         }
         self.tell_of_walks(walk, sample);
         rows.sockets.sort_unstable_by_key(|row| row.sk);
@@ -252,7 +254,7 @@ impl Sampler {
     /// The pass over every socket that has a record.
     fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
-        passes::run_over_map(ebpf, "pass_records", "SOCKETS", &mut self.buffer, rows)?;
+        self.records.run(ebpf, RecordPass::Sockets, &mut self.buffer, rows)?;
         sample.totals = PassTotals {
             orphans: self.walked.orphans,
             orphan_memory_bytes: self.walked.orphan_memory_bytes,

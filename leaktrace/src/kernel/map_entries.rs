@@ -1,0 +1,129 @@
+//! Going through the entries of a map by system calls that aya does not have yet.
+
+use std::{
+    fs::File,
+    io,
+    mem::offset_of,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+use zerocopy::FromBytes;
+
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+const BPF_LINK_CREATE: libc::c_long = 28;
+const BPF_ITER_CREATE: libc::c_long = 33;
+const BPF_TRACE_ITER: u32 = 28;
+
+/// The part of `union bpf_attr` (include/uapi/linux/bpf.h) for creating an iterator link.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    iter_info: u64,
+    iter_info_len: u32,
+    _pad: u32,
+}
+
+#[repr(C)]
+struct IterCreate {
+    link_fd: u32,
+    flags: u32,
+}
+
+/// `union bpf_iter_link_info`, for maps.
+#[repr(C)]
+struct IterLinkInfo {
+    map_fd: u32,
+    _pad: [u32; 3],
+}
+
+const _: () = assert!(offset_of!(LinkCreate, iter_info) == 16);
+
+/// The same for looking up many entries (5.6).
+#[repr(C)]
+struct LookupBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+const _: () = assert!(offset_of!(LookupBatch, map_fd) == 36);
+
+/// Starts `program`, an `iter/bpf_map_elem`, over the entries of `map`.
+pub fn iterate(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File> {
+    let info = IterLinkInfo { map_fd: map.as_raw_fd() as u32, _pad: [0; 3] };
+    let mut create = LinkCreate {
+        prog_fd: program.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type: BPF_TRACE_ITER,
+        flags: 0,
+        iter_info: (&raw const info) as u64,
+        iter_info_len: size_of::<IterLinkInfo>() as u32,
+        _pad: 0,
+    };
+    let link = bpf(BPF_LINK_CREATE, &mut create)?;
+    let iterator = bpf(BPF_ITER_CREATE, &mut IterCreate { link_fd: link.as_raw_fd() as u32, flags: 0 })?;
+    Ok(File::from(iterator))
+}
+
+/// Where a look at a hash table goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// At its first entry.
+    Start,
+    /// Where the last look ended: a number that the kernel gave.
+    Bucket(u32),
+    /// Nowhere, all entries were seen.
+    End,
+}
+
+/// Copies keys and values of the next entries of a hash table, as many as there is room for; how many, and where to go on.
+///
+/// A bucket is copied whole: entries that stay are seen once, those that come or go meanwhile perhaps.
+pub fn look_up<K: FromBytes, V: FromBytes>(
+    map: BorrowedFd<'_>,
+    position: Position,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<(usize, Position)> {
+    let mut from = match position {
+        Position::Start => None,
+        Position::Bucket(number) => Some(number),
+        Position::End => return Ok((0, position)),
+    };
+    let mut next = 0_u32;
+    let mut look = LookupBatch {
+        in_batch: from.as_mut().map_or(0, |from| (&raw mut *from) as u64),
+        out_batch: (&raw mut next) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: u32::try_from(keys.len().min(values.len())).unwrap_or(u32::MAX),
+        map_fd: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    match call(BPF_MAP_LOOKUP_BATCH, &raw mut look) {
+        Ok(_) => Ok((look.count as usize, Position::Bucket(next))),
+        // The last of them: the kernel says so, and how many there were.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((look.count as usize, Position::End)),
+        Err(error) => Err(error),
+    }
+}
+
+fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+    let descriptor = RawFd::try_from(call(command, &raw mut *attributes)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn call<T>(command: libc::c_long, attributes: *mut T) -> io::Result<libc::c_long> {
+    // SAFETY: the attributes are as long as said and live through the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
