@@ -57,7 +57,7 @@ pub enum Records {
     /// By iterator.
     Iterators,
     /// By list.
-    Lists(Lists),
+    Lists(Box<Lists>),
 }
 
 impl Records {
@@ -82,11 +82,11 @@ impl Records {
             return Ok(Self::Iterators);
         }
         for pass in RecordPass::ALL {
-            if let Err(error) = program_by_list(ebpf, pass).and_then(|program| loaded(program)) {
+            if let Err(error) = program_by_list(ebpf, pass).and_then(loaded) {
                 return Err(over_maps.into_iter().next().map_or(error, |(_, refusal)| refusal));
             }
         }
-        Lists::new(ebpf).map(Self::Lists)
+        Ok(Self::Lists(Box::new(Lists::new(ebpf)?)))
     }
 
     /// Whether it is by list.
