@@ -4,12 +4,12 @@
 mod subject;
 
 use leaktrace_skip::{Lack, skip};
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::{child::ZooChild, kernel};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use subject::{Folder, leaktrace, reported, run};
+use subject::{Folder, command, leaktrace, reported, run};
 
 fn zoo(name: &str) -> ZooChild {
     ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), name).unwrap()
@@ -93,18 +93,38 @@ fn elsewhere(program: &str) -> Option<ZooChild> {
     Some(ZooChild::start(program, command.args(["--net", "sh", "-c", &script])).unwrap())
 }
 
+/// Kept from the iterators over maps that passes over records go by, leaktrace uses what stands in for them.
+const BY_LISTS: (&str, &str) = ("LEAKTRACE_NO_MAP_ITERATORS", "1");
+
 /// A walk sees this socket before its verdict is due, and no other comes until the report: what is found between is found by way
 /// of its record, whose namespace the tracer need not enter.
-#[test]
-fn a_pass_over_records_finds_sockets_of_other_namespaces() {
-    let Some(leaktrace) = leaktrace() else { return };
+fn is_found_by_its_record(leaktrace: &PathBuf, variables: &[(&str, &str)]) {
     let Some(mut leak) = elsewhere("close-wait") else { return };
     let pid = pid_of(&mut leak);
     let words = ["report", "--until", "close-wait", "--duration", "10m", "--stall", "2s", "--format", "json"];
+    let words = [&words[..], &["--walk-every", "10000", "--pid", &pid]].concat();
     let begin = Instant::now();
-    let report = reported(&run(&leaktrace, &[&words[..], &["--walk-every", "10000", "--pid", &pid]].concat()));
+    let report = reported(&command(leaktrace, &words).envs(variables.iter().copied()).output().unwrap());
     assert!(begin.elapsed() < Duration::from_secs(300), "it was not ended early");
     assert!(report["sockets"].as_array().unwrap().iter().any(|socket| socket["verdicts"][0] == "close-wait"));
+}
+
+#[test]
+fn a_pass_over_records_finds_sockets_of_other_namespaces() {
+    let Some(leaktrace) = leaktrace() else { return };
+    is_found_by_its_record(&leaktrace, &[]);
+}
+
+#[test]
+fn a_pass_over_lists_of_records_finds_them_too() {
+    let Some(leaktrace) = leaktrace() else { return };
+    if kernel::version() < (6, 2) {
+        return skip(Lack::Kernel("this kernel has no passes by lists", "bpf_rdonly_cast"));
+    }
+    let doctor = command(&leaktrace, &["doctor"]).envs([BY_LISTS]).output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("records by lists"), "{said}");
+    is_found_by_its_record(&leaktrace, &[BY_LISTS]);
 }
 
 /// What `kill` says of a socket before what happened to it.

@@ -2,7 +2,7 @@
 //! its keys, a list at a time, and has these programs run over each. They are raw tracepoints by type, because the kernel runs
 //! such a program when it is asked to (`bpf_prog_test_run_raw_tp`, net/bpf/test_run.c, 5.10), and are never attached to one.
 //!
-//! Between two lists user space comes back, so no pause is needed, and a list has a row for each of its keys.
+//! Between two lists user space comes back, so that a list needs no pause, and it has a row for each of its keys.
 
 use super::{Output, records::visit_batch, sweep};
 use crate::{

@@ -1,12 +1,12 @@
 //! Going through the entries of a map by system calls that aya does not have yet.
 
+use leaktrace_common::SocketRecord;
 use std::{
     fs::File,
     io,
     mem::offset_of,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
-use zerocopy::FromBytes;
 
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_CREATE: libc::c_long = 28;
@@ -72,6 +72,10 @@ pub fn iterate(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File>
     Ok(File::from(iterator))
 }
 
+/// What the kernel says of a bucket that it could not lock (`htab_lock_bucket`, kernel/bpf/hashtab.c; the last two from 6.15 on).
+/// Before 5.19.17 it said nothing and went on behind that bucket.
+const UNLOCKABLE: [i32; 3] = [libc::EBUSY, libc::EDEADLK, libc::ETIMEDOUT];
+
 /// Where a look at a hash table goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
@@ -83,14 +87,18 @@ pub enum Position {
     End,
 }
 
-/// Copies keys and values of the next entries of a hash table, as many as there is room for; how many, and where to go on.
+/// Copies the next entries of the table of sockets, as many as there is room for; how many, and where to go on.
 ///
-/// A bucket is copied whole: entries that stay are seen once, those that come or go meanwhile perhaps.
-pub fn look_up<K: FromBytes, V: FromBytes>(
-    map: BorrowedFd<'_>,
+/// A bucket is copied whole: entries that stay are seen once, those that come or go meanwhile perhaps. There may be none before
+/// the end: the kernel gives up for now where it cannot lock a bucket.
+///
+/// While it looks, hooks that are attached by way of perf (breakpoints, and `tp_accepted`) are skipped on that processor
+/// (`bpf_disable_instrumentation`), for whoever preempts this call in a kernel that lets somebody do so.
+pub fn look_up(
+    sockets: BorrowedFd<'_>,
     position: Position,
-    keys: &mut [K],
-    values: &mut [V],
+    keys: &mut [u64],
+    values: &mut [SocketRecord],
 ) -> io::Result<(usize, Position)> {
     let mut from = match position {
         Position::Start => None,
@@ -104,26 +112,30 @@ pub fn look_up<K: FromBytes, V: FromBytes>(
         keys: keys.as_mut_ptr() as u64,
         values: values.as_mut_ptr() as u64,
         count: u32::try_from(keys.len().min(values.len())).unwrap_or(u32::MAX),
-        map_fd: map.as_raw_fd() as u32,
+        map_fd: sockets.as_raw_fd() as u32,
         elem_flags: 0,
         flags: 0,
     };
-    match call(BPF_MAP_LOOKUP_BATCH, &raw mut look) {
+    match call(BPF_MAP_LOOKUP_BATCH, &mut look) {
         Ok(_) => Ok((look.count as usize, Position::Bucket(next))),
         // The last of them: the kernel says so, and how many there were.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((look.count as usize, Position::End)),
+        Err(error) if error.raw_os_error().is_some_and(|code| UNLOCKABLE.contains(&code)) => {
+            Ok((look.count as usize, Position::Bucket(next)))
+        }
         Err(error) => Err(error),
     }
 }
 
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
-    let descriptor = RawFd::try_from(call(command, &raw mut *attributes)?).map_err(io::Error::other)?;
+    let descriptor = RawFd::try_from(call(command, attributes)?).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn call<T>(command: libc::c_long, attributes: *mut T) -> io::Result<libc::c_long> {
-    // SAFETY: the attributes are as long as said and live through the call.
+fn call<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+    let attributes: *mut T = attributes;
+    // SAFETY: the attributes are as long as said and live through the call; what they point to, their makers above vouch for.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

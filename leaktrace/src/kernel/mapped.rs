@@ -1,5 +1,6 @@
 //! Map arrays that user space reads and writes in place, without a system call for each entry.
 
+use super::error::StartError;
 use aya::maps::{MapData, MapError};
 use std::{
     io,
@@ -95,6 +96,16 @@ impl<T> Drop for MappedArray<T> {
         // SAFETY: exactly the mapping made in `new`, which nothing borrows.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// Takes a mapped array of `len` entries out of the loaded object by name.
+pub fn map_array<T: FromBytes + IntoBytes + Copy>(
+    ebpf: &mut aya::Ebpf,
+    name: &str,
+    len: usize,
+) -> Result<MappedArray<T>, StartError> {
+    let data = take_map_data(ebpf, name).map_err(|error| StartError::internal(&error))?;
+    MappedArray::new(data, len).map_err(|error| StartError::internal(&error))
 }
 
 /// Takes a map out of the loaded object by name.

@@ -6,7 +6,7 @@ use super::{
 };
 use aya::{
     Btf, Ebpf,
-    programs::{Iter, Program, ProgramError},
+    programs::{Iter, Program, ProgramError, RawTracePoint},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use leaktrace_common::{HolderRow, PauseRow, ProcessRow, SocketRow, row_kind};
@@ -63,52 +63,75 @@ fn take<T: FromBytes>(bytes: &mut Bytes, into: &mut Vec<T>) -> bool {
     true
 }
 
-/// Loads iterator programs, each with what it iterates over. All at once: the kernel takes tens of milliseconds to verify one of
-/// them, on whichever processor asks for it. Gives those that are forbidden (EPERM), for which there may be another way, with the
-/// error that it is if there is none.
-///
-/// # Errors
-/// When the kernel refuses one for another reason.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, &str)]) -> Result<Vec<(String, StartError)>, StartError> {
-    let target_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, target)| *target);
-    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((name, target_of(name)?, program)));
+/// How a program is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load<'a> {
+    /// As an iterator over these.
+    Over(&'a str),
+    /// As one that the kernel runs when it is asked to.
+    OnRequest,
+}
+
+/// Loads programs. All at once: the kernel takes tens of milliseconds to verify one of them, on whichever processor asks for it.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, Load<'_>)]) -> Result<(), StartError> {
+    let way_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, way)| *way);
+    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((way_of(name)?, program)));
     let loaded = thread::scope(|scope| {
-        let loading: Vec<_> = programs
-            .map(|(name, target, program)| (name.to_owned(), scope.spawn(|| load_one(program, target, btf))))
-            .collect();
+        let loading: Vec<_> = programs.map(|(way, program)| scope.spawn(move || load_one(program, way, btf))).collect();
         loading
             .into_iter()
-            .map(|(name, thread)| {
-                let ended = || StartError::internal(&"a thread ended");
-                Ok((name, thread.join().map_err(|_| ended())??))
-            })
-            .collect::<Result<Vec<_>, StartError>>()
-    })?;
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(StartError::internal(&"a thread ended"))))
+            .collect::<Vec<_>>()
+    });
     if loaded.len() < wanted.len() {
         return Err(StartError::internal(&"a program is missing"));
     }
-    Ok(loaded.into_iter().filter_map(|(name, forbidden)| Some((name, forbidden?))).collect())
+    loaded.into_iter().collect()
 }
 
-/// Loads one; gives its error if it is forbidden.
-fn load_one(program: &mut Program, target: &str, btf: &Btf) -> Result<Option<StartError>, StartError> {
-    match as_iter(program)?.load(target, btf) {
+fn load_one(program: &mut Program, way: Load<'_>, btf: &Btf) -> Result<(), StartError> {
+    let outcome = match way {
+        Load::Over(target) => as_iter(program)?.load(target, btf),
+        Load::OnRequest => as_raw_tracepoint(program)?.load(),
+    };
+    outcome.map_err(|error| StartError::load(&error))
+}
+
+/// Loads an iterator; gives what the kernel says where it forbids that (EPERM; what the verifier refuses is EACCES, among others).
+pub fn load_unless_forbidden(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    name: &str,
+    target: &str,
+) -> Result<Option<io::Error>, StartError> {
+    match iter_program(ebpf, name)?.load(target, btf) {
         Ok(()) => Ok(None),
-        Err(error) if is_forbidden(&error) => Ok(Some(StartError::load(&error))),
+        Err(ProgramError::LoadError { io_error, .. }) if io_error.raw_os_error() == Some(libc::EPERM) => {
+            Ok(Some(io_error))
+        }
         Err(error) => Err(StartError::load(&error)),
     }
 }
 
-fn is_forbidden(error: &ProgramError) -> bool {
-    matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::PermissionDenied)
+/// A program that is run on request.
+pub fn on_request<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, StartError> {
+    as_raw_tracepoint(program(ebpf, name)?)
+}
+
+fn as_raw_tracepoint(program: &mut Program) -> Result<&mut RawTracePoint, StartError> {
+    program.try_into().map_err(|error: ProgramError| StartError::internal(&chain(&error)))
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, StartError> {
+    ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))
 }
 
 fn iter_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Iter, StartError> {
-    as_iter(ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))?)
+    as_iter(program(ebpf, name)?)
 }
 
 fn as_iter(program: &mut Program) -> Result<&mut Iter, StartError> {
-    program.try_into().map_err(|error: aya::programs::ProgramError| StartError::internal(&chain(&error)))
+    program.try_into().map_err(|error: ProgramError| StartError::internal(&chain(&error)))
 }
 
 /// Starts an iterator in the namespaces that the calling thread is in now.

@@ -1,27 +1,35 @@
 //! Passes over records: by iterators over their map, or by lists of their keys where the kernel refuses those.
 //!
 //! Refused they are by hardened kernels: one that a sandbox ran on (6.18) answers EPERM to each iterator whose programs are handed
-//! entries of a map, before it verifies anything. A list costs a copy of the entry and a look-up more for each socket.
+//! entries of a map, before it verifies anything. A list costs a copy of each record.
 
 use super::{
     error::{StartError, chain},
     map_entries::{self, Position},
-    mapped::{MappedArray, take_map_data},
-    passes::{self, Rows},
+    mapped::{MappedArray, map_array},
+    passes::{self, Load, Rows},
 };
 use aya::{
     Btf, Ebpf,
-    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
+    programs::{RawTracePointRunOptions, TestRun as _},
 };
 use bytes::BytesMut;
 use leaktrace_common::{Listed, MAX_LISTED, SocketRecord, SocketRow, row_kind};
 use std::{
     error::Error,
     os::fd::{AsFd as _, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Set to anything, iterators over maps are not even tried: for tests on kernels that have them.
 const NO_ITERATORS: &str = "LEAKTRACE_NO_MAP_ITERATORS";
+
+/// What an iterator over the entries of a map is over (5.8).
+const OVER: &str = "bpf_map_elem";
+
+/// For so long looks at the table may bring nothing, because it is locked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pass over records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +41,6 @@ pub enum RecordPass {
 }
 
 impl RecordPass {
-    const ALL: [Self; 2] = [Self::Sockets, Self::Sweep];
-
     /// Its program, as an iterator.
     const fn iterator(self) -> &'static str {
         match self {
@@ -61,31 +67,25 @@ pub enum Records {
 }
 
 impl Records {
-    /// Loads the programs of the passes over records, and the `others`: iterators, each with what it iterates over.
+    /// Loads the programs of the passes over records, and the `others`.
     ///
     /// # Errors
     /// When the kernel refuses one that there is no other way for.
-    pub fn load(ebpf: &mut Ebpf, btf: &Btf, others: &[(&str, &str)]) -> Result<Self, StartError> {
+    pub fn load(ebpf: &mut Ebpf, btf: &Btf, others: &[(&str, Load<'_>)]) -> Result<Self, StartError> {
         let mut wanted = others.to_vec();
-        let is_tried = std::env::var_os(NO_ITERATORS).is_none();
-        if is_tried {
-            wanted.extend(RecordPass::ALL.map(|pass| (pass.iterator(), "bpf_map_elem")));
-        }
-        let forbidden = passes::load(ebpf, btf, &wanted)?;
-        let (over_maps, others): (Vec<_>, Vec<_>) = forbidden
-            .into_iter()
-            .partition(|(program, _)| RecordPass::ALL.iter().any(|pass| pass.iterator() == program.as_str()));
-        if let Some((_, refusal)) = others.into_iter().next() {
-            return Err(refusal);
-        }
-        if is_tried && over_maps.is_empty() {
-            return Ok(Self::Iterators);
-        }
-        for pass in RecordPass::ALL {
-            if let Err(error) = program_by_list(ebpf, pass).and_then(loaded) {
-                return Err(over_maps.into_iter().next().map_or(error, |(_, refusal)| refusal));
-            }
-        }
+        let Some(refusal) = refusal_of_iterators(ebpf, btf)? else {
+            wanted.push((RecordPass::Sockets.iterator(), Load::Over(OVER)));
+            return passes::load(ebpf, btf, &wanted).map(|()| Self::Iterators);
+        };
+        wanted.extend([RecordPass::Sockets, RecordPass::Sweep].map(|pass| (pass.by_list(), Load::OnRequest)));
+        passes::load(ebpf, btf, &wanted).map_err(|error| match error {
+            StartError::Load { reason } => StartError::Load {
+                reason: format!(
+                    "{reason}; iterators over maps, which others stand in for from 5.17 on, it forbids: {refusal}"
+                ),
+            },
+            other => other,
+        })?;
         Ok(Self::Lists(Box::new(Lists::new(ebpf)?)))
     }
 
@@ -113,14 +113,13 @@ impl Records {
     }
 }
 
-fn program_by_list(ebpf: &mut Ebpf, pass: RecordPass) -> Result<&mut RawTracePoint, StartError> {
-    let name = pass.by_list();
-    let program = ebpf.program_mut(name).ok_or_else(|| StartError::internal(&format!("no program {name}")))?;
-    program.try_into().map_err(|error: ProgramError| StartError::internal(&chain(&error)))
-}
-
-fn loaded(program: &mut RawTracePoint) -> Result<(), StartError> {
-    program.load().map_err(|error| StartError::load(&error))
+/// Loads the sweep, the shortest of the iterators over maps; says why the others need not be tried.
+fn refusal_of_iterators(ebpf: &mut Ebpf, btf: &Btf) -> Result<Option<String>, StartError> {
+    if std::env::var_os(NO_ITERATORS).is_some() {
+        return Ok(Some(format!("{NO_ITERATORS} is set")));
+    }
+    let refusal = passes::load_unless_forbidden(ebpf, btf, RecordPass::Sweep.iterator(), OVER)?;
+    Ok(refusal.map(|refusal| refusal.to_string()))
 }
 
 /// What passes by list work with.
@@ -136,9 +135,9 @@ impl Lists {
     fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let most = MAX_LISTED as usize;
         Ok(Self {
-            list: mapped(ebpf, "LIST", most)?,
-            listed: mapped(ebpf, "LISTED", 1)?,
-            rows: mapped(ebpf, "LISTED_ROWS", most)?,
+            list: map_array(ebpf, "LIST", most)?,
+            listed: map_array(ebpf, "LISTED", 1)?,
+            rows: map_array(ebpf, "LISTED_ROWS", most)?,
             keys: vec![0; most],
             values: vec![SocketRecord::default(); most],
         })
@@ -146,15 +145,24 @@ impl Lists {
 
     fn run(&mut self, ebpf: &mut Ebpf, pass: RecordPass, map: &OwnedFd, rows: &mut Rows) -> Result<(), StartError> {
         let sample = |error: &dyn Error| StartError::Sample { reason: chain(error) };
-        let program = program_by_list(ebpf, pass)?;
+        let program = passes::on_request(ebpf, pass.by_list())?;
         let mut position = Position::Start;
+        let mut vain_since = None;
         while position != Position::End {
             let (len, next) = map_entries::look_up(map.as_fd(), position, &mut self.keys, &mut self.values)
                 .map_err(|error| sample(&error))?;
             position = next;
             if len == 0 {
+                let since = *vain_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    // The next pass mends it, and health tells of this one.
+                    rows.damaged += 1;
+                    return Ok(());
+                }
+                thread::yield_now();
                 continue;
             }
+            vain_since = None;
             for (place, key) in self.keys.iter().take(len).enumerate() {
                 self.list.set(place, *key);
             }
@@ -175,13 +183,4 @@ impl Lists {
             }
         }
     }
-}
-
-fn mapped<T: zerocopy::FromBytes + zerocopy::IntoBytes + Copy>(
-    ebpf: &mut Ebpf,
-    name: &str,
-    len: usize,
-) -> Result<MappedArray<T>, StartError> {
-    let data = take_map_data(ebpf, name).map_err(|error| StartError::internal(&error))?;
-    MappedArray::new(data, len).map_err(|error| StartError::internal(&error))
 }

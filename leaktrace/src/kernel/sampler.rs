@@ -3,9 +3,9 @@
 use super::{
     callsites::CallsiteTable,
     error::StartError,
-    mapped::{MappedArray, take_map_data},
+    mapped::{MappedArray, map_array},
     namespaces::Namespaces,
-    passes::{self, Rows},
+    passes::{self, Load, Rows},
     records::{RecordPass, Records},
     request::{HoldersPass, RowChoice, SampleRequest, Walk},
     walks::Walks,
@@ -55,7 +55,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the kernel refuses one.
 pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<Records, StartError> {
-    Records::load(ebpf, btf, &[("pass_holders", "task_file"), ("pass_sockets", "tcp")])
+    Records::load(ebpf, btf, &[("pass_holders", Load::Over("task_file")), ("pass_sockets", Load::Over("tcp"))])
 }
 
 /// What a pass over sockets took.
@@ -102,10 +102,10 @@ impl Sampler {
     /// When one is not there.
     pub fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
         Ok(Self {
-            settings: map_array(ebpf, "SETTINGS")?,
-            totals: Arc::new(map_array(ebpf, "TOTALS")?),
-            holding: Arc::new(map_array(ebpf, "HOLDING")?),
-            losses: map_array(ebpf, "LOSSES")?,
+            settings: map_array(ebpf, "SETTINGS", 1)?,
+            totals: Arc::new(map_array(ebpf, "TOTALS", 1)?),
+            holding: Arc::new(map_array(ebpf, "HOLDING", 1)?),
+            losses: map_array(ebpf, "LOSSES", 1)?,
             namespaces: Namespaces::default(),
             next_search: Instant::now(),
             walks: Walks::new(walk_every),
@@ -314,14 +314,6 @@ fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
 /// Counts up, leaving out 0. Behind the last number comes the first again: 18 hours at one a second.
 fn next_number(number: u16) -> u16 {
     number.wrapping_add(1).max(1)
-}
-
-fn map_array<T: zerocopy::FromBytes + zerocopy::IntoBytes + Copy>(
-    ebpf: &mut Ebpf,
-    name: &str,
-) -> Result<MappedArray<T>, StartError> {
-    let data = take_map_data(ebpf, name).map_err(|error| StartError::internal(&error))?;
-    MappedArray::new(data, 1).map_err(|error| StartError::internal(&error))
 }
 
 #[cfg(test)]

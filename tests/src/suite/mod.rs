@@ -8,6 +8,7 @@ pub mod check;
 pub mod child;
 pub mod gdb;
 pub mod interpreters;
+pub mod kernel;
 pub mod languages;
 pub mod locked_down;
 pub mod opinion;

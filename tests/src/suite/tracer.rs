@@ -74,12 +74,21 @@ impl Tracer {
     /// # Errors
     /// When it cannot be started.
     pub fn start(leaktrace: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(leaktrace, arguments, &[])
+    }
+
+    /// Starts leaktrace with arguments and variables.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with(leaktrace: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(leaktrace);
         as_from_a_terminal(&mut command);
         let mut child = command
             .args(arguments)
             // What is tested is when a verdict comes, also on machines on which every sample is dear.
             .env("LEAKTRACE_CPU_BUDGET", "0")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! What a report says of one socket, but for its verdicts.
 
+use super::super::kernel;
 use super::super::report::{Report, Socket, unix_seconds};
 use super::{Complaints, Started, Terms, name};
 use crate::truth::{Expect, Opener};
@@ -112,9 +113,5 @@ fn check_age(expect: &Expect, socket: &Socket, report: &Report, terms: &Terms, c
 
 /// Whether this kernel lets a tracing program ask for a cookie (5.12): before, a socket has one only if somebody else asked.
 fn kernel_makes_cookies() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers =
-        release.split(|character: char| !character.is_ascii_digit()).map_while(|word| word.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0));
-    version >= (5, 12)
+    kernel::version() >= (5, 12)
 }
