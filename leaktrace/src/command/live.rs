@@ -34,7 +34,7 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
         replay::leave_out(config.on_leak.as_deref());
         return play(recording, &config.watch);
     }
-    let watch = Watch::start(config.watch, Each::Show(Picture::Flagged));
+    let watch = Watch::start(config.watch, Each::Show(Picture::Bearable));
     let mut watch = wait_until_started(watch)?;
     let (tell, updates) = channel(WAITING);
     let failure = Arc::new(Mutex::new(None));

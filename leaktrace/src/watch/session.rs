@@ -7,7 +7,7 @@ use crate::{
     kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk},
     recording::{Progress, Recorder, WriteError, wire::Start},
     sample::Sample,
-    snapshot::Snapshot,
+    snapshot::{Degradation, Snapshot},
     symbols::{Images, Modules, Symbolizer},
     track::{Filter, Moment, Tracker, TrackerOptions, Tree},
 };
@@ -95,14 +95,20 @@ impl Source for Tracer {
 pub enum Picture {
     /// Sockets that are suspect or worse.
     Suspects,
-    /// Sockets with any verdict; all of them on a host with few, so that peers can be counted.
+    /// Sockets with any verdict; on a host with many, those that are suspect or worse.
+    Bearable,
+    /// Sockets with any verdict.
     Flagged,
     /// Every socket.
     All,
 }
 
-/// A host with at most this many open sockets is shown whole: a few megabytes and milliseconds.
+/// A host with at most this many open sockets is shown whole, so that peers can be counted: a few megabytes and milliseconds.
 const FEW_SOCKETS: u64 = 20_000;
+
+/// On a host with more open sockets than this, whoever looks again and again is not shown those that are merely long-lived: that may be
+/// all of them, a kilobyte each.
+const MANY_SOCKETS: u64 = 50_000;
 
 /// Holders passes keep to the budget by themselves, within these bounds.
 const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
@@ -237,6 +243,7 @@ impl Session {
         // What the last look saw may be long ago, or nothing yet.
         let open = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets());
         let rows = rows_of(picture, &self.config, open);
+        let left_out = (picture == Picture::Bearable).then(|| left_out(rows)).flatten();
         let mut sample = self.source.sample(&SampleRequest {
             threshold: self.config.threshold,
             stall: self.config.stall,
@@ -255,6 +262,7 @@ impl Session {
         let (holders_cpu, walks) = (sample.cost.holders, sample.cost.walks);
         // How far this sample is from the last one was planned then.
         sample.degraded.extend(self.pace.degradation());
+        sample.degraded.extend(left_out);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&sample, self.namer.names_mut())?;
         }
@@ -295,10 +303,27 @@ fn rows_of(picture: Picture, config: &WatchConfig, open: u64) -> RowChoice {
         _ if !config.filter.is_empty() || config.ignore.iter().any(Filter::needs_sockets) => RowChoice::All,
         // The kernel side shows those of the tree only.
         _ if config.tree.is_some() => RowChoice::All,
-        Picture::Flagged | Picture::Suspects if open <= FEW_SOCKETS => RowChoice::All,
-        Picture::Flagged => RowChoice::With(Verdicts::at_least(Severity::Info)),
-        Picture::Suspects => RowChoice::With(Verdicts::at_least(Severity::Suspect)),
+        _ if open <= FEW_SOCKETS => RowChoice::All,
+        Picture::Bearable if open > MANY_SOCKETS => worrying(),
+        Picture::Flagged | Picture::Bearable => RowChoice::With(Verdicts::at_least(Severity::Info)),
+        Picture::Suspects => worrying(),
     }
+}
+
+/// Sockets that are suspect or worse.
+fn worrying() -> RowChoice {
+    RowChoice::With(Verdicts::at_least(Severity::Suspect))
+}
+
+/// Says that sockets which are merely long-lived are not shown, if that is so.
+fn left_out(rows: RowChoice) -> Option<Degradation> {
+    (rows == worrying()).then(|| Degradation {
+        feature: "sockets".to_owned(),
+        reason: format!(
+            "more than {MANY_SOCKETS} are open: those that are merely long-lived are counted, not listed; `leaktrace report` lists \
+             them"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -312,6 +337,17 @@ mod tests {
             Some(Command::Top(args)) => args.watch.try_into().unwrap(),
             other => panic!("{other:?} is not top"),
         }
+    }
+
+    #[test]
+    fn a_view_of_a_host_with_many_sockets_lists_what_is_worth_a_worry() {
+        let rows = |picture, open| rows_of(picture, &config(), open);
+        let flagged = RowChoice::With(Verdicts::at_least(Severity::Info));
+        assert_eq!(rows(Picture::Bearable, FEW_SOCKETS), RowChoice::All);
+        assert_eq!(rows(Picture::Bearable, MANY_SOCKETS), flagged);
+        assert_eq!(rows(Picture::Bearable, MANY_SOCKETS + 1), worrying());
+        assert_eq!(rows(Picture::Flagged, 1_000_000), flagged);
+        assert_eq!([flagged, RowChoice::All, worrying()].map(|rows| left_out(rows).is_some()), [false, false, true]);
     }
 
     #[test]
