@@ -320,8 +320,8 @@ fn left_out(rows: RowChoice) -> Option<Degradation> {
     (rows == worrying()).then(|| Degradation {
         feature: "sockets".to_owned(),
         reason: format!(
-            "more than {MANY_SOCKETS} are open: those that are merely long-lived are counted, not listed; `leaktrace report` lists \
-             them"
+            "more than {MANY_SOCKETS} are open: those that are merely long-lived are counted by call site, but neither by peer nor \
+             listed; `leaktrace report` does both"
         ),
     })
 }
