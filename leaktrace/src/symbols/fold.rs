@@ -44,24 +44,15 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The C library and what every program drags along. Their functions are wrappers or roots.
-pub(super) fn is_libc(module: &str) -> bool {
-    const STARTS: [&str; 13] = [
-        "libc.so",
-        "libc-2",
-        "libc.musl",
-        "ld-linux",
-        "ld-musl",
-        "ld-2",
-        "libpthread",
-        "libm.so",
-        "libm-2",
-        "libdl",
-        "libresolv",
-        "librt",
-        "libnss_",
-    ];
-    STARTS.iter().any(|start| module.starts_with(start))
+/// Whether a file is the C library, its loader, or one of glibc's libraries beside it. Their functions are wrappers or roots.
+pub(super) fn is_libc(path: &str) -> bool {
+    const NAMES: [&str; 7] = ["libc", "libm", "libpthread", "libdl", "libresolv", "librt", "ld"];
+    const STARTS: [&str; 4] = ["libc.musl", "ld-musl", "ld-linux", "libnss_"];
+    let name = base_name(path);
+    // `libc.so.6`, or `libc-2.31.so` as it was named until 2.33.
+    let is_version = |rest: &str| rest.starts_with(".so") || rest.starts_with("-2.");
+    NAMES.iter().any(|known| name.strip_prefix(known).is_some_and(is_version))
+        || STARTS.iter().any(|start| name.starts_with(start))
 }
 
 fn is_system_module(module: &str) -> bool {
@@ -221,6 +212,23 @@ mod tests {
     fn frame(symbol: &str, module: &str, file: &str) -> Frame {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Frame { symbol: text(symbol), module: text(module), file: text(file), ..Frame::default() }
+    }
+
+    #[test]
+    fn the_c_library_is_known_by_its_name() {
+        for path in [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib/libc-2.31.so",
+            "/lib/ld-musl-x86_64.so.1",
+            "/lib64/ld-linux-x86-64.so.2",
+            "librt.so.1",
+        ] {
+            assert!(is_libc(path), "{path}");
+        }
+        for path in ["/usr/lib/libcurl.so.4", "/usr/bin/ldd", "/opt/libmysql.so", "librtmp.so.1", "/srv/libc.so.d/app"]
+        {
+            assert!(!is_libc(path), "{path}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!
 //! | language | to switch on | gives |
 //! | --- | --- | --- |
-//! | C, C++ | nothing; `-g` for lines | functions; with debug information (also in a separate file, by build id or debug link, but not in a `.dwo` or `.dwp`) files, lines, inlined functions. Callers without frame pointers come from `.eh_frame` |
+//! | C, C++ | nothing; `-g` for lines | functions; with debug information (also in a separate file, by build id or debug link, but not in a `.dwo` or `.dwp`) files, lines, inlined functions. Callers without frame pointers come from `.eh_frame`. glibc itself has functions only: its debug information is not read |
 //! | Rust | nothing; `debug = "line-tables-only"` for lines | the same |
 //! | Go 1.16 and later | nothing, stripped or not | functions, files, lines, inlined functions from `.gopclntab` |
 //! | Go calling C through cgo | nothing | the C functions, and where they enter from Go; the Go callers are on another stack, of which there is no copy |

@@ -9,6 +9,7 @@ mod cost;
 use super::blaze::{Blaze, Within, give_pages_back};
 use super::cache::FrameCache;
 use super::demangle::readable;
+use super::fold;
 use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
 use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
@@ -161,9 +162,12 @@ impl Symbolizer {
             return Some(go_frames(place, vaddr));
         }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
-        let own = if debug.is_some() { Within::Symbols } else { Within::Everything };
+        // Nobody looks for the line in glibc's `connect`: its debug information says nothing more that is of use, and to index
+        // it takes longer than all else that is done for a stack.
+        let most = if fold::is_libc(&module.path) { Within::Symbols } else { Within::Everything };
+        let own = if debug.is_some() { Within::Symbols } else { most };
         let found = debug
-            .and_then(|debug| self.ask(&debug, vaddr, Within::Everything))
+            .and_then(|debug| self.ask(&debug, vaddr, most))
             .or_else(|| self.ask(&image, vaddr, own))
             .unwrap_or_else(|| vec![unknown(vaddr)]);
         Some(found)

@@ -56,7 +56,7 @@ impl TrustCache {
             .as_slice()
             .iter()
             .filter_map(|mapping| match &mapping.backing {
-                Backing::File { path, .. } => Some((mapping.start, is_libc(path))),
+                Backing::File { path, .. } => Some((mapping.start, fold::is_libc(path))),
                 _ => None,
             })
             .collect();
@@ -98,11 +98,6 @@ fn is_go(image: &Image) -> bool {
     [".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".note.go.buildid"]
         .iter()
         .any(|name| image.elf.section(name).is_some())
-}
-
-/// glibc's and musl's libraries and loaders, which are built apart from everything else.
-fn is_libc(path: &str) -> bool {
-    fold::is_libc(path.rsplit('/').next().unwrap_or(path))
 }
 
 fn judge(table: &Table) -> FramePointers {
@@ -184,20 +179,5 @@ mod tests {
         let Some(with) = trust("-O2 -fno-omit-frame-pointer") else { return };
         assert!(matches!(with, Trust::ExceptLibc | Trust::Everywhere), "depends on the C library here: {with:?}");
         assert_eq!(trust("-O2"), Some(Trust::Nowhere));
-    }
-
-    #[test]
-    fn the_c_library_is_known_by_its_name() {
-        for path in [
-            "/lib/x86_64-linux-gnu/libc.so.6",
-            "/lib/libc-2.31.so",
-            "/lib/ld-musl-x86_64.so.1",
-            "/lib64/ld-linux-x86-64.so.2",
-        ] {
-            assert!(is_libc(path), "{path}");
-        }
-        for path in ["/usr/lib/libcurl.so.4", "/usr/bin/ldd", "/opt/libmysql.so"] {
-            assert!(!is_libc(path), "{path}");
-        }
     }
 }

@@ -85,6 +85,27 @@ fn c_functions_lines_and_merged_functions_are_those_of_addr2line() {
 }
 
 #[test]
+fn functions_of_the_c_library_have_names_but_no_lines() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    if scratch.run("cc -O2 -g -o a a.c").is_none() {
+        return;
+    }
+    scratch.run("cp a libc.so.6");
+    let Some(all) = functions(&scratch, "a") else { return };
+    let (address, size, _) = all.into_iter().find(|function| function.2 == "leak").unwrap();
+    let named = |file: &str| {
+        let locator = Locator::default();
+        symbolizer(&locator).resolve_one(&place(&locator, &scratch.path(file), address + size - 1), Role::Leaf)
+    };
+    let whole = named("a");
+    assert!(whole.len() > 1 && whole.iter().all(|frame| frame.line.is_some()), "{whole:?}");
+    let bare = named("libc.so.6");
+    assert_eq!((bare.len(), bare[0].symbol.as_deref(), bare[0].line), (1, Some("leak"), None), "{bare:?}");
+    assert_eq!(bare[0].offset, Some(size - 1));
+}
+
+#[test]
 fn functions_in_pieces_have_lines_and_offsets() {
     let scratch = Scratch::new();
     scratch.write(
