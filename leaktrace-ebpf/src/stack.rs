@@ -201,11 +201,17 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
     entry.len = len as u32;
     entry.ended = ended;
     let mut fine = hash;
-    if ended == capture::BROKEN && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
+    // Code without frame pointers may hold a 0 in that register, such as a loop's counter, which looks like the thread's start.
+    let is_doubtful = ended == capture::BROKEN || len <= FEW_FRAMES;
+    if is_doubtful && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
         fine = mix_return_addresses(hash, leaf, window);
     }
     StackHashes { coarse: hash | 1, fine: fine | 1 }
 }
+
+/// A chain that ends at the thread's start in so few frames is not believed: two functions of a library with frame pointers may
+/// be called by code without. A thread of Go, which has frame pointers throughout, opens nothing in less.
+const FEW_FRAMES: usize = 4;
 
 /// How many words of the stack count, from the leaf on: the more, the more often a stale one among them makes one call site two.
 const MOST_RETURN_ADDRESSES: u64 = 24;

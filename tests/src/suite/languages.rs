@@ -34,6 +34,7 @@ enum Recipe {
 }
 
 const C: (&str, &str) = ("leak.c", include_str!("../../real/calls/leak.c"));
+const C_APART: (&str, &str) = ("leak_apart.c", include_str!("../../real/calls/leak_apart.c"));
 const CPP: (&str, &str) = ("leak.cpp", include_str!("../../real/calls/leak.cpp"));
 const RUST: (&str, &str) = ("leak.rs", include_str!("../../real/calls/leak.rs"));
 const GO: (&str, &str) = ("leak_calls.go", include_str!("../../real/calls/leak.go"));
@@ -61,6 +62,7 @@ const GOLANG: (&str, &str) = ("go", "golang-go");
 pub const LANGUAGES: &[Language] = &[
     compiled("c-frame-pointers", C, GCC, &["-O2", "-fno-omit-frame-pointer"]),
     compiled("c-no-frame-pointers", C, GCC, &["-O2", "-fomit-frame-pointer"]),
+    compiled("c-two-callers", C_APART, GCC, &["-O2", "-fomit-frame-pointer"]),
     compiled("c-static", C, GCC, &["-O2", "-static"]),
     compiled("c-static-pie", C, GCC, &["-O2", "-static-pie"]),
     compiled("c-pie", C, GCC, &["-O2", "-fPIE", "-pie"]),
