@@ -210,7 +210,7 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
 }
 
 /// A chain that ends at the thread's start in so few frames is not believed: two functions of a library with frame pointers may
-/// be called by code without. A thread of Go, which has frame pointers throughout, opens nothing in less.
+/// be called by code without. Go, which has frame pointers throughout, comes to its system calls through more functions.
 const FEW_FRAMES: usize = 4;
 
 /// How many words of the stack count, from the leaf on: the more, the more often a stale one among them makes one call site two.

@@ -163,7 +163,7 @@ impl Symbolizer {
         }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
         // Nobody looks for the line in glibc's `connect`: its debug information says nothing more that is of use, and to index
-        // it takes longer than all else that is done for a stack.
+        // it took 29 to 50 ms of the 88 to 115 ms that a report of four seconds computed (four pairs of runs beside churn).
         let most = if fold::is_libc(&module.path) { Within::Symbols } else { Within::Everything };
         let own = if debug.is_some() { Within::Symbols } else { most };
         let found = debug

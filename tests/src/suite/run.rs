@@ -108,7 +108,7 @@ impl Suite {
     }
 
     /// Passes over records go by iterators, and by lists where a kernel forbids those: in virtual machines, of three kinds of
-    /// hooks the last goes by lists. Kernels before 5.17 have none. On 7.2, in the one run that was made by lists, the kernel
+    /// hooks the last goes by lists. Kernels before 5.17 have none. On 7.2, in one of two runs that were made by lists, the kernel
     /// refused a record to three sockets, why is not known; until it is, this leaves out what came after 6.14, such as its new locks.
     fn variables(&self, hook: &str) -> &'static [(&'static str, &'static str)] {
         let by_lists =

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long start or end may take on an emulated processor: both wait for RCU grace periods, which stall in a busy guest.
+/// How long start or end may take on an emulated processor: hooks go only after RCU grace periods, which stall in a busy guest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The word on stderr by which `report` says that hooks are attached.

@@ -17,8 +17,8 @@ pub const BEGIN: &str = "leaktrace-vm begins";
 /// Printed by the machine when its job is done, before the exit status.
 pub const END: &str = "leaktrace-vm ends";
 
-/// For all that one machine does. A boot takes seconds, the suite minutes: 20 on a slow host with 2 cores (1,194 s for 6.1, two
-/// machines at once).
+/// For all that one machine does. A boot takes seconds, the suite minutes: 23 on a slow host with 2 cores (1,374 s for 6.12,
+/// two machines at once).
 const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// `no_timer_check`: on a busy host the emulated timer is late, and the kernel gives up with "IO-APIC + timer doesn't work".

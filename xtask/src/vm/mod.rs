@@ -1,4 +1,5 @@
-//! `cargo xtask vm`: kernels under QEMU without KVM, two at a time where the host is fast enough, each with the suite or a command inside.
+//! `cargo xtask vm`: kernels under QEMU without KVM, two at a time where the host is fast enough, each with the suite or a
+//! command inside.
 
 mod initramfs;
 mod kernels;
