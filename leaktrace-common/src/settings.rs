@@ -165,9 +165,11 @@ pub struct Listed {
     pub len: u64,
     /// How many rows came of them. Zeroed by user space.
     pub rows: u64,
+    /// Not 0 if keys without a record are to be made 0 in the list. Set by user space.
+    pub marks_gone: u64,
 }
 
-const _: () = assert!(size_of::<Listed>() == 16);
+const _: () = assert!(size_of::<Listed>() == 24);
 
 /// What was lost or could not be kept, counted since the start.
 #[repr(C)]

@@ -88,6 +88,15 @@ pub static LISTED: Array<Listed> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub static LISTED_ROWS: Array<SocketRow> = Array::with_max_entries(MAX_LISTED, BPF_F_MMAPABLE);
 
+/// Keys of entries that are new in [`SOCKETS`], so that user space has the keys of a table that is nearly empty without going through
+/// it: room for 16,384, each with the kernel's own eight bytes.
+#[map]
+pub static NEW_KEYS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+
+/// Not 0 if [`NEW_KEYS`] lacks some. User space then asks the table for all, once it has set this to 0.
+#[map]
+pub static KEYS_MISSED: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// What the passes go by.
 #[map]
 pub static SETTINGS: Array<PassSettings> = Array::with_max_entries(1, BPF_F_MMAPABLE);

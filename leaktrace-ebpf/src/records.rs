@@ -12,9 +12,9 @@
 use crate::{
     callsites::UNKNOWN,
     constants::enabled,
-    maps::{SOCKETS, exchange},
+    maps::{KEYS_MISSED, NEW_KEYS, SOCKETS, exchange},
 };
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use core::hint::cold_path;
 use leaktrace_common::{PassSettings, SocketRecord, emit, record_flags, setup_flags};
 
@@ -113,7 +113,7 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
                 return if seen == VACANT { Entry::Made } else { Entry::Over(earlier) };
             }
         }
-        match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
+        match insert(sk, record) {
             Ok(()) => return Entry::Made,
             Err(EXISTS) => {}
             Err(_) => return Entry::Refused,
@@ -137,7 +137,7 @@ pub enum Adoption {
 #[inline(always)]
 pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
     let Some(place) = at(sk) else {
-        return match SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST)) {
+        return match insert(sk, record) {
             Ok(()) => Adoption::Made,
             Err(EXISTS) => Adoption::Beaten,
             Err(_) => Adoption::Refused,
@@ -210,6 +210,24 @@ fn drop_taken(sk: u64, record: &mut SocketRecord) {
         // The kernel may refuse while its own lock is contended.
         set(record, VACANT);
     }
+}
+
+/// Puts a record where there is none, and tells user space of it.
+#[inline(always)]
+fn insert(sk: u64, record: &SocketRecord) -> Result<(), i32> {
+    SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST))?;
+    // Passes by list need it.
+    if enabled(setup_flags::RDONLY_CAST)
+        && let Some(missed) = KEYS_MISSED.get_ptr_mut(0)
+        // After the insertion: whoever asks the table for its keys says so before. And without it, a full buffer would be tried in vain.
+        // SAFETY: the pointer is a live map value, here and below.
+        && unsafe { missed.read_volatile() } == 0
+        && NEW_KEYS.output::<u64>(sk, u64::from(BPF_RB_NO_WAKEUP)).is_err()
+    {
+        // SAFETY: as above.
+        unsafe { missed.write_volatile(1) };
+    }
+    Ok(())
 }
 
 /// Another socket gets a record that is taken.

@@ -22,6 +22,7 @@ mod preemption;
 mod processes;
 mod records;
 mod request;
+mod roster;
 mod sampler;
 mod stacks;
 mod tallies;
@@ -120,7 +121,7 @@ impl Tracer {
             tree: options.tree.is_some(),
         };
         let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
-        let records = sampler::load(&mut ebpf, &btf)?;
+        let records = sampler::load(&mut ebpf, &btf, facts.rdonly_cast.is_some())?;
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
@@ -137,7 +138,7 @@ impl Tracer {
         // Reading sockets by their address alone is dear without it, and walks are better; by lists it is not done at all.
         let walk_every = match facts.rdonly_cast {
             Some(_) => options.walk_every,
-            None if records.are_listed() => Some(NonZeroU32::MIN),
+            None if records.are_always_listed() => Some(NonZeroU32::MIN),
             None => options.walk_every.or(Some(NonZeroU32::MIN)),
         };
         let sampler = Sampler::new(&mut ebpf, records, walk_every)?;

@@ -1,13 +1,15 @@
-//! Passes over records: by iterators over their map, or by lists of their keys where the kernel refuses those.
+//! Passes over records: by lists of their keys as long as there are few ([`Roster`]), by an iterator over their map where there are
+//! many, and by lists of keys that the map is asked for where the kernel refuses iterators.
 //!
 //! Refused they are by hardened kernels: one that a sandbox ran on (6.18) answers EPERM to each iterator whose programs are handed
-//! entries of a map, before it verifies anything. A list costs a copy of each record.
+//! entries of a map, before it verifies anything. A list that the map is asked for costs a copy of each record.
 
 use super::{
     error::{StartError, chain},
     map_entries::{self, Position},
     mapped::{MappedArray, map_array},
     passes::{self, Load, Rows},
+    roster::Roster,
 };
 use aya::{
     Btf, Ebpf,
@@ -59,11 +61,12 @@ impl RecordPass {
 }
 
 /// How passes go through the records.
-pub enum Records {
-    /// By iterator.
-    Iterators,
-    /// By list.
-    Lists(Box<Lists>),
+pub struct Records {
+    has_iterators: bool,
+    /// Where there are no iterators, or a roster.
+    lists: Option<Lists>,
+    /// Where addresses can be read as sockets: before, passes over records are none over sockets.
+    roster: Option<Roster>,
 }
 
 impl Records {
@@ -71,30 +74,47 @@ impl Records {
     ///
     /// # Errors
     /// When the kernel refuses one that there is no other way for.
-    pub fn load(ebpf: &mut Ebpf, btf: &Btf, others: &[(&str, Load<'_>)]) -> Result<Self, StartError> {
+    pub fn load(
+        ebpf: &mut Ebpf,
+        btf: &Btf,
+        has_rdonly_cast: bool,
+        others: &[(&str, Load<'_>)],
+    ) -> Result<Self, StartError> {
         let mut wanted = others.to_vec();
-        let Some(refusal) = refusal_of_iterators(ebpf, btf)? else {
+        let refusal = refusal_of_iterators(ebpf, btf)?;
+        if refusal.is_none() {
             wanted.push((RecordPass::Sockets.iterator(), Load::Over(OVER)));
-            return passes::load(ebpf, btf, &wanted).map(|()| Self::Iterators);
-        };
-        wanted.extend([RecordPass::Sockets, RecordPass::Sweep].map(|pass| (pass.by_list(), Load::OnRequest)));
-        passes::load(ebpf, btf, &wanted).map_err(|error| match error {
-            StartError::Load { reason } => StartError::Load {
+        }
+        let has_lists = refusal.is_some() || has_rdonly_cast;
+        if has_lists {
+            wanted.extend([RecordPass::Sockets, RecordPass::Sweep].map(|pass| (pass.by_list(), Load::OnRequest)));
+        }
+        passes::load(ebpf, btf, &wanted).map_err(|error| match (error, &refusal) {
+            (StartError::Load { reason }, Some(refusal)) => StartError::Load {
                 reason: format!(
                     "{reason}; iterators over maps, which others stand in for from 5.17 on, it forbids: {refusal}"
                 ),
             },
-            other => other,
+            (other, _) => other,
         })?;
-        Ok(Self::Lists(Box::new(Lists::new(ebpf)?)))
+        Ok(Self {
+            has_iterators: refusal.is_none(),
+            lists: has_lists.then(|| Lists::new(ebpf)).transpose()?,
+            roster: has_rdonly_cast.then(|| Roster::new(ebpf)).transpose()?,
+        })
     }
 
-    /// Whether it is by list.
-    pub fn are_listed(&self) -> bool {
-        matches!(self, Self::Lists(_))
+    /// Whether it is by list, however many there are.
+    pub fn are_always_listed(&self) -> bool {
+        !self.has_iterators
     }
 
-    /// Runs a pass to its end and decodes its rows.
+    /// Whether a pass costs what is open, and not what the table has room for.
+    pub fn are_on_roster(&mut self) -> bool {
+        self.roster.as_mut().is_some_and(Roster::is_complete)
+    }
+
+    /// Runs a pass to its end and decodes its rows. The last one has found so many sockets `open`.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -102,13 +122,23 @@ impl Records {
         &mut self,
         ebpf: &mut Ebpf,
         pass: RecordPass,
+        open: u64,
         buffer: &mut BytesMut,
         rows: &mut Rows,
     ) -> Result<(), StartError> {
-        let map = passes::hash_map(ebpf, "SOCKETS")?;
-        match self {
-            Self::Iterators => passes::run_over_map(ebpf, pass.iterator(), &map, buffer, rows),
-            Self::Lists(lists) => lists.run(ebpf, pass, &map, rows),
+        let is_on_roster = self.are_on_roster();
+        let Self { has_iterators, lists, roster } = self;
+        let roster = roster.as_mut().filter(|_| is_on_roster || Roster::suits(open));
+        match (lists, roster) {
+            (Some(lists), Some(roster)) if is_on_roster => lists.run_over(ebpf, pass, roster, rows),
+            (Some(lists), roster) if roster.is_some() || !*has_iterators => {
+                let map = passes::hash_map(ebpf, "SOCKETS")?;
+                lists.run(ebpf, pass, &map, roster, rows)
+            }
+            _ => {
+                let map = passes::hash_map(ebpf, "SOCKETS")?;
+                passes::run_over_map(ebpf, pass.iterator(), &map, buffer, rows)
+            }
         }
     }
 }
@@ -143,9 +173,19 @@ impl Lists {
         })
     }
 
-    fn run(&mut self, ebpf: &mut Ebpf, pass: RecordPass, map: &OwnedFd, rows: &mut Rows) -> Result<(), StartError> {
+    /// Goes through all keys that the map has, and puts them on the roster.
+    fn run(
+        &mut self,
+        ebpf: &mut Ebpf,
+        pass: RecordPass,
+        map: &OwnedFd,
+        mut roster: Option<&mut Roster>,
+        rows: &mut Rows,
+    ) -> Result<(), StartError> {
         let sample = |error: &dyn Error| StartError::Sample { reason: chain(error) };
-        let program = passes::on_request(ebpf, pass.by_list())?;
+        if let Some(roster) = &mut roster {
+            roster.begin();
+        }
         let mut position = Position::Start;
         let mut vain_since = None;
         while position != Position::End {
@@ -157,19 +197,61 @@ impl Lists {
                 if since.elapsed() > PATIENCE {
                     // The next pass mends it, and health tells of this one.
                     rows.damaged += 1;
+                    if let Some(roster) = &mut roster {
+                        roster.give_up();
+                    }
                     return Ok(());
                 }
                 thread::yield_now();
                 continue;
             }
             vain_since = None;
-            for (place, key) in self.keys.iter().take(len).enumerate() {
-                self.list.set(place, *key);
+            let keys = self.keys.get(..len).unwrap_or(&self.keys);
+            if let Some(roster) = &mut roster {
+                keys.iter().for_each(|key| roster.add(*key));
             }
-            self.listed.set(0, Listed { len: len as u64, rows: 0 });
-            program.test_run(RawTracePointRunOptions::new()).map_err(|error| sample(&error))?;
-            self.take_rows(rows);
+            self.run_list(ebpf, pass, keys, false, rows)?;
         }
+        Ok(())
+    }
+
+    /// Goes through the keys on the roster, and leaves those there that still have a record.
+    fn run_over(
+        &self,
+        ebpf: &mut Ebpf,
+        pass: RecordPass,
+        roster: &mut Roster,
+        rows: &mut Rows,
+    ) -> Result<(), StartError> {
+        for keys in roster.take().chunks(MAX_LISTED as usize) {
+            let gone = self.run_list(ebpf, pass, keys, true, rows);
+            if gone.is_err() {
+                roster.give_up();
+            }
+            gone?;
+            let left = (0..keys.len()).filter_map(|place| self.list.get(place)).filter(|key| *key != 0);
+            left.for_each(|key| roster.add(key));
+        }
+        Ok(())
+    }
+
+    /// Has the program go through one list.
+    fn run_list(
+        &self,
+        ebpf: &mut Ebpf,
+        pass: RecordPass,
+        keys: &[u64],
+        marks_gone: bool,
+        rows: &mut Rows,
+    ) -> Result<(), StartError> {
+        for (place, key) in keys.iter().enumerate() {
+            self.list.set(place, *key);
+        }
+        self.listed.set(0, Listed { len: keys.len() as u64, rows: 0, marks_gone: marks_gone.into() });
+        let program = passes::on_request(ebpf, pass.by_list())?;
+        let ran = program.test_run(RawTracePointRunOptions::new());
+        ran.map_err(|error| StartError::Sample { reason: chain(&error) })?;
+        self.take_rows(rows);
         Ok(())
     }
 

@@ -54,8 +54,13 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the kernel refuses one.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<Records, StartError> {
-    Records::load(ebpf, btf, &[("pass_holders", Load::Over("task_file")), ("pass_sockets", Load::Over("tcp"))])
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<Records, StartError> {
+    Records::load(
+        ebpf,
+        btf,
+        has_rdonly_cast,
+        &[("pass_holders", Load::Over("task_file")), ("pass_sockets", Load::Over("tcp"))],
+    )
 }
 
 /// What a pass over sockets took.
@@ -89,6 +94,8 @@ pub struct Sampler {
     walked: Walked,
     /// What the last pass over records took.
     by_records: PassTime,
+    /// Sockets that the last pass found open.
+    open: u64,
     buffer: BytesMut,
     pass: u16,
     held_pass: u16,
@@ -112,6 +119,7 @@ impl Sampler {
             records,
             walked: Walked::default(),
             by_records: PassTime::default(),
+            open: 0,
             buffer: BytesMut::new(),
             pass: 0,
             held_pass: 0,
@@ -121,7 +129,7 @@ impl Sampler {
 
     /// Whether passes over records go by lists, since the kernel refuses iterators over maps.
     pub fn goes_by_lists(&self) -> bool {
-        self.records.are_listed()
+        self.records.are_always_listed()
     }
 
     /// How far the first sample is.
@@ -142,13 +150,16 @@ impl Sampler {
         sample: &mut Sample,
     ) -> Result<Rows, StartError> {
         let mut rows = Rows::default();
-        self.search_namespaces(request.holders);
         if request.holders == HoldersPass::Run {
             self.held_pass = next_number(self.held_pass);
         }
         let is_first = self.pass == 0;
         self.begin_pass(request, sites, sample.boot_ns);
+        self.walks.save_cheap_ones(self.records.are_on_roster());
         let walk = request.walk == Walk::Now || self.walks.is_due();
+        if walk {
+            self.search_namespaces(request.holders);
+        }
         if is_first && request.holders == HoldersPass::Run {
             // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
             self.pass_holders(ebpf, &mut rows, sample)?;
@@ -173,8 +184,9 @@ impl Sampler {
         }
         let is_time = request.holders == HoldersPass::Run && self.held_pass.is_multiple_of(SWEEP_EVERY);
         if is_time || self.walks.left_some_out() {
-            self.records.run(ebpf, RecordPass::Sweep, &mut self.buffer, &mut rows)?;
+            self.records.run(ebpf, RecordPass::Sweep, sample.totals.open, &mut self.buffer, &mut rows)?;
         }
+        self.open = sample.totals.open;
         self.tell_of_walks(walk, sample);
         rows.sockets.sort_unstable_by_key(|row| row.sk);
         rows.sockets.dedup_by_key(|row| row.sk);
@@ -185,7 +197,8 @@ impl Sampler {
         Ok(rows)
     }
 
-    /// Namespaces come and go seldom and finding them costs a look at every process: the dearer, the less often.
+    /// Only walks need the namespaces. They come and go seldom and finding them costs a look at every process: the dearer, the less
+    /// often.
     fn search_namespaces(&mut self, holders: HoldersPass) {
         let now = Instant::now();
         if now >= self.next_search || holders == HoldersPass::Run {
@@ -254,7 +267,7 @@ impl Sampler {
     /// The pass over every socket that has a record.
     fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
-        self.records.run(ebpf, RecordPass::Sockets, &mut self.buffer, rows)?;
+        self.records.run(ebpf, RecordPass::Sockets, self.open, &mut self.buffer, rows)?;
         sample.totals = PassTotals {
             orphans: self.walked.orphans,
             orphan_memory_bytes: self.walked.orphan_memory_bytes,

@@ -6,6 +6,10 @@ use std::{num::NonZeroU32, time::Duration};
 /// A walk that takes less is made at every pass: what nobody notices need not be saved.
 const CHEAP: Duration = Duration::from_millis(10);
 
+/// The same where passes over records cost what is open, not what their table has room for. Walks never do: the kernel's own table
+/// has room for as many sockets as its memory suggests.
+const CHEAP_BESIDE_ROSTER: Duration = Duration::from_millis(1);
+
 /// A walk that takes more is made at every so many passes.
 const EVERY: u32 = 10;
 
@@ -17,12 +21,18 @@ pub struct Walks {
     /// Passes over records since the last walk; `None` before the first.
     passes: Option<u32>,
     left_out: bool,
+    cheap: Duration,
 }
 
 impl Walks {
     /// Nothing walked yet. With `every`, one walk in so many passes, whatever it costs.
     pub fn new(every: Option<NonZeroU32>) -> Self {
-        Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false }
+        Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false, cheap: CHEAP }
+    }
+
+    /// Whether passes over records cost so little that walks are saved even where they are cheap.
+    pub fn save_cheap_ones(&mut self, save: bool) {
+        self.cheap = if save { CHEAP_BESIDE_ROSTER } else { CHEAP };
     }
 
     /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
@@ -51,7 +61,7 @@ impl Walks {
         if self.left_out {
             return 1;
         }
-        self.asked.map_or(if self.cost < CHEAP { 1 } else { EVERY }, NonZeroU32::get)
+        self.asked.map_or(if self.cost < self.cheap { 1 } else { EVERY }, NonZeroU32::get)
     }
 }
 
@@ -92,6 +102,16 @@ mod tests {
         assert_eq!(plays(&mut walks, 3, MS), "www");
         assert_eq!(plays(&mut walks, 11, 50 * MS), "w.........w");
         assert_eq!(plays(&mut walks, 12, MS), ".........www");
+    }
+
+    #[test]
+    fn beside_a_roster_only_the_cheapest_walks_are_made_every_time() {
+        let mut walks = Walks::new(None);
+        walks.save_cheap_ones(true);
+        assert_eq!(plays(&mut walks, 5, MS / 2), "wwwww");
+        assert_eq!(plays(&mut walks, 12, 2 * MS), "w.........w.");
+        walks.save_cheap_ones(false);
+        assert_eq!(plays(&mut walks, 3, 2 * MS), "www");
     }
 
     #[test]
