@@ -68,6 +68,18 @@ pub struct PassSums {
 
 const _: () = assert!(size_of::<PassSums>() == 80);
 
+/// A call site without tallies of its own has opened many sockets. Travels with the stack copies.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct BusyCallsite {
+    /// Its index.
+    pub callsite: u32,
+    #[doc(hidden)]
+    pub _pad: [u32; 3],
+}
+
+const _: () = assert!(size_of::<BusyCallsite>() == 16);
+
 /// What became of the sockets of a call site.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]

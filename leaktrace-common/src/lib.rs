@@ -22,8 +22,8 @@ mod tree;
 mod verdict;
 
 pub use callsite::{
-    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, NOT_SAMPLED, PassSums,
-    Tally, lifetime_bucket,
+    BusyCallsite, CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, NOT_SAMPLED,
+    PassSums, Tally, lifetime_bucket,
 };
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;

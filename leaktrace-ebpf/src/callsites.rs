@@ -5,7 +5,9 @@ use crate::{
     copies,
     kernel::Task,
     lifecycle::Twin,
-    maps::{CALLSITE_INDEX, CALLSITES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, TALLIES, add, count_lost},
+    maps::{
+        CALLSITE_INDEX, CALLSITES, CAPTURES, FINE_CALLSITES, FREE_CALLSITES, SCRATCH, STACKS, TALLIES, add, count_lost,
+    },
     sampling,
     stack::{self, MIX},
 };
@@ -15,7 +17,7 @@ use aya_ebpf::{
 };
 use core::hint::cold_path;
 use leaktrace_common::{
-    CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, lifetime_bucket, opaque, setup_flags,
+    BusyCallsite, CallsiteKey, Direction, NOT_SAMPLED, StackEntry, Tally, capture, lifetime_bucket, opaque, setup_flags,
 };
 
 /// How many [`Direction`]s there are.
@@ -99,6 +101,8 @@ pub struct Counters {
     tally: *mut Tally,
     /// Whether nobody else counts there at this time.
     is_alone: bool,
+    /// Whether all processors count there.
+    is_shared: bool,
 }
 
 impl Counters {
@@ -109,8 +113,11 @@ impl Counters {
         // SAFETY: the pointer is a live map value; user space may write the field at any time.
         match unsafe { (&raw const (*site).tallies).read_volatile() } {
             // SAFETY: as above.
-            0 => Some(Self { tally: unsafe { &raw mut (*site).tally }, is_alone: false }),
-            own => Some(Self { tally: TALLIES.get_ptr_mut(own as u32)?, is_alone: company == Company::Alone }),
+            0 => Some(Self { tally: unsafe { &raw mut (*site).tally }, is_alone: false, is_shared: true }),
+            own => {
+                let tally = TALLIES.get_ptr_mut(own as u32)?;
+                Some(Self { tally, is_alone: company == Company::Alone, is_shared: false })
+            }
         }
     }
 
@@ -119,6 +126,27 @@ impl Counters {
     pub fn add_opened(&self) {
         // SAFETY: the pointer is a live map value.
         self.add(unsafe { &raw mut (*self.tally).opened }, 1);
+    }
+
+    /// Tells user space of a call site that may be worth tallies of its own: until it has them, what it counts wanders from
+    /// processor to processor with every connection, and the next sample may be long to come.
+    ///
+    /// That is when it has opened 1,024, and twice as many each time: no more than some dozen times, should it not be worth it.
+    #[inline(always)]
+    pub fn tell_if_busy(&self, callsite: u32) {
+        const FIRST: u64 = 1024;
+        if !self.is_shared {
+            return;
+        }
+        // Another processor may have counted on: then it is the next power.
+        // SAFETY: the pointer is a live map value.
+        let opened = unsafe { (&raw const (*self.tally).opened).read_volatile() };
+        if opened >= FIRST && opened & (opened - 1) == 0 {
+            cold_path();
+            let busy = BusyCallsite { callsite, _pad: [0; 3] };
+            // Where there is no room for it, the next sample sees it.
+            let _ = CAPTURES.output::<BusyCallsite>(busy, 0);
+        }
     }
 
     /// Takes back that one was.

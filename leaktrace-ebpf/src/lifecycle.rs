@@ -90,6 +90,7 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     let company = if twin == Twin::Alone { Company::Alone } else { Company::Interrupted };
     if let Some(counters) = Counters::of(callsite, company) {
         counters.add_opened();
+        counters.tell_if_busy(callsite);
     }
 }
 

@@ -105,6 +105,9 @@ impl CallsiteTable {
     /// Only with a copy in hand: what a sample had to place without one, because the copy was still on its way, is placed
     /// again here, and never the other way round.
     pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
+        for index in stacks.take_busy() {
+            self.lend_tallies(index);
+        }
         let started = Instant::now();
         while started.elapsed() < LONGEST_PLACING {
             let copies = stacks.take_copies(PLACED_AT_ONCE);
@@ -161,18 +164,32 @@ impl CallsiteTable {
     fn add_tallies(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
         if site.tallies == 0 {
             // What was adopted was opened once, and elsewhere.
-            if Direction::from_raw(site.key.direction as u8) == Direction::Unknown {
-                return Ok(());
-            }
-            let tallies = self.tallies.lend(index, site.tally.opened);
-            if tallies != 0 {
-                self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
+            if Direction::from_raw(site.key.direction as u8) != Direction::Unknown {
+                let tallies = self.tallies.lend(index, site.tally.opened);
+                self.give_tallies(index, tallies);
             }
             return Ok(());
         }
         let sum = self.tallies.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
         site.tally.add(&sum);
         Ok(())
+    }
+
+    /// Has processors count for themselves from now on for a call site that has come to open very many between two samples.
+    fn lend_tallies(&mut self, index: u32) {
+        if let Some(site) = self.counters.get(index as usize)
+            && site.key.tgid != 0
+            && site.tallies == 0
+        {
+            let tallies = self.tallies.lend_early(index, site.tally.opened);
+            self.give_tallies(index, tallies);
+        }
+    }
+
+    fn give_tallies(&self, index: u32, tallies: u32) {
+        if tallies != 0 {
+            self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
+        }
     }
 
     /// Makes no sums of passes be of any pass. Passes are told apart by 65,535 numbers, and a call site without sockets keeps its

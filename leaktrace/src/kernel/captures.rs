@@ -3,9 +3,9 @@
 //! nowhere else.
 
 use aya::maps::{MapData, RingBuf};
-use leaktrace_common::{StackCapture, TreeExec};
+use leaktrace_common::{BusyCallsite, StackCapture, TreeExec};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -25,13 +25,15 @@ struct Waiting {
     copies: VecDeque<(u32, Box<StackCapture>)>,
     /// Processes of the tree that is followed which run another program now.
     execs: Vec<u32>,
+    /// Call sites that may be worth counters of their own.
+    busy: BTreeSet<u32>,
     /// Whether nobody will take anything any more.
     over: bool,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.copies.is_empty() && self.execs.is_empty()
+        self.copies.is_empty() && self.execs.is_empty() && self.busy.is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -41,6 +43,8 @@ impl Waiting {
     fn add(&mut self, bytes: &[u8]) {
         if let Ok(exec) = TreeExec::read_from_bytes(bytes) {
             self.execs.push(exec.tgid);
+        } else if let Ok(busy) = BusyCallsite::read_from_bytes(bytes) {
+            self.busy.insert(busy.callsite);
         } else if let Ok(copy) = StackCapture::read_from_bytes(bytes) {
             // Two processors copied one stack, or the index belongs to another call site by now.
             drop(self.take_of(copy.callsite));
@@ -138,6 +142,11 @@ impl Captures {
         self.shared.take(|waiting| std::mem::take(&mut waiting.execs))
     }
 
+    /// Call sites that have opened many sockets since the last call.
+    pub fn take_busy(&self) -> BTreeSet<u32> {
+        self.shared.take(|waiting| std::mem::take(&mut waiting.busy))
+    }
+
     /// The copy of a call site's stack, if it has come.
     pub fn take_of(&self, callsite: u32) -> Option<Box<StackCapture>> {
         self.shared.take(|waiting| waiting.take_of(callsite))
@@ -221,6 +230,15 @@ mod tests {
         waiting.add(copy(1, 90, 0x1234).as_bytes());
         assert_eq!(callsites(&waiting.take_process(8)), [2]);
         assert_eq!(waiting.take_of(1).map(|copy| (copy.tgid, copy.ip)), Some((90, 0x1234)));
+    }
+
+    #[test]
+    fn what_travels_with_the_copies_is_told_apart() {
+        let mut waiting = waiting(&[(1, 70)]);
+        waiting.add(TreeExec { tgid: 5, ..TreeExec::default() }.as_bytes());
+        waiting.add(BusyCallsite { callsite: 9, ..BusyCallsite::default() }.as_bytes());
+        waiting.add(BusyCallsite { callsite: 9, ..BusyCallsite::default() }.as_bytes());
+        assert_eq!((waiting.copies.len(), &waiting.execs, &waiting.busy), (1, &vec![5], &BTreeSet::from([9])));
     }
 
     #[test]

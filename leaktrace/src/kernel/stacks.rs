@@ -8,7 +8,7 @@ use crate::{
 };
 use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -80,6 +80,11 @@ impl StackReader {
             }
         }
         self.captures.take_process(most)
+    }
+
+    /// Call sites that the hooks have told of because they open many sockets.
+    pub fn take_busy(&self) -> BTreeSet<u32> {
+        self.captures.take_busy()
     }
 
     /// The copy of this call site's stack, if it has come.

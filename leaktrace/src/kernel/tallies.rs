@@ -63,9 +63,16 @@ impl Tallies {
     /// The tallies for a call site without any that has opened so many sockets by now; 0 where it is not worth it, or none is left.
     pub fn lend(&mut self, callsite: u32, opened: u64) -> u32 {
         let before = self.opened.insert(callsite, opened).unwrap_or(0);
-        if (opened.wrapping_sub(before) as i64 as f64) < WORTH_PER_S * self.span_s {
-            return 0;
-        }
+        if is_worth_it(before, opened, self.span_s) { self.take_for(callsite) } else { 0 }
+    }
+
+    /// The same between two looks, of what it has opened since the last.
+    pub fn lend_early(&mut self, callsite: u32, opened: u64) -> u32 {
+        let before = self.opened.get(&callsite).copied().unwrap_or(0);
+        if is_worth_it(before, opened, self.looked.elapsed().as_secs_f64()) { self.take_for(callsite) } else { 0 }
+    }
+
+    fn take_for(&mut self, callsite: u32) -> u32 {
         let Some(tallies) = self.free.pop() else { return 0 };
         self.opened.remove(&callsite);
         tallies
@@ -97,4 +104,8 @@ impl Tallies {
         self.free.push(tallies);
         Ok(())
     }
+}
+
+fn is_worth_it(before: u64, opened: u64, span_s: f64) -> bool {
+    opened.wrapping_sub(before) as i64 as f64 >= WORTH_PER_S * span_s
 }
