@@ -24,6 +24,14 @@ pub mod record_flags {
     pub const HALF_CLOSED: u8 = 128;
 }
 
+/// Values of [`SocketRecord::opened_ns`] that are no times.
+pub mod opened {
+    /// The record is vacant.
+    pub const VACANT: u64 = 0;
+    /// Somebody is changing it right now.
+    pub const TAKEN: u64 = 1;
+}
+
 /// One open socket, written when it opens and kept until the application closes it.
 ///
 /// 64 bytes on purpose: with the kernel's 48-byte hash element, the 8-byte key and the allocator's
@@ -112,6 +120,20 @@ impl Observed {
 #[inline(always)]
 fn distance(from: u32, to: u32) -> u64 {
     at_least_zero(to.wrapping_sub(from) as i32).into()
+}
+
+/// How many [`Seat`]s there are, a power of two.
+pub const SEATS: u32 = 4096;
+
+/// A place of the table of sockets that is found without a search: the record of the socket that has it lies here, and in no other
+/// place.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
+pub struct Seat {
+    /// Its record.
+    pub record: SocketRecord,
+    /// Address of the socket; 0 of a free seat, whose record is vacant. Changed by whoever has taken the record, and nobody else.
+    pub sk: u64,
 }
 
 impl SocketRecord {

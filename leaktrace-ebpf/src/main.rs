@@ -16,6 +16,7 @@ mod memory;
 mod passes;
 mod records;
 mod sampling;
+mod seats;
 mod stack;
 mod tree;
 

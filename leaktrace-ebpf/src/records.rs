@@ -1,4 +1,4 @@
-//! The table of records, one for each open socket.
+//! The table of records, one for each open socket: a hash table, and [`seats`] before it. A socket has a record in one of them.
 //!
 //! A record stays where it is when its socket is closed, vacant: the kernel gives the memory of a closed socket to the next one,
 //! so the next open nearly always finds a place at that address and need not make one. Passes take away what nobody has moved
@@ -13,16 +13,15 @@ use crate::{
     callsites::UNKNOWN,
     constants::enabled,
     maps::{KEYS_MISSED, NEW_KEYS, SOCKETS, exchange},
+    seats,
 };
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use core::hint::cold_path;
-use leaktrace_common::{PassSettings, SocketRecord, emit, record_flags, setup_flags};
-
-/// [`SocketRecord::opened_ns`] of a vacant record.
-const VACANT: u64 = 0;
-
-/// The same of one that somebody is changing right now. All else is the time of an open.
-const TAKEN: u64 = 1;
+use leaktrace_common::{
+    PassSettings, SocketRecord, emit,
+    opened::{TAKEN, VACANT},
+    record_flags, setup_flags,
+};
 
 /// How often a hook asks for a record that a pass has taken before it tries to make one: each time is a look-up, and what a pass does
 /// meanwhile a few stores, or the removal of an entry.
@@ -43,6 +42,31 @@ pub fn of<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
 /// The record at an address, which may be vacant.
 #[inline(always)]
 pub fn at<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
+    if let Some(seat) = seats::of(sk)
+        && seats::holder(seat) == sk
+    {
+        return Some(&mut seat.record);
+    }
+    in_table(sk)
+}
+
+/// The record of an open socket, and its life.
+#[inline(always)]
+pub fn life_at<'a>(sk: u64) -> Option<(&'a mut SocketRecord, Life)> {
+    if let Some(seat) = seats::of(sk) {
+        // Before its holder is asked for, see `seats`.
+        let life = Life::of(&seat.record);
+        if seats::holder(seat) == sk {
+            return life.map(|life| (&mut seat.record, life));
+        }
+    }
+    let record = in_table(sk)?;
+    Life::of(record).map(|life| (record, life))
+}
+
+/// The record at an address that is not in a seat.
+#[inline(always)]
+fn in_table<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
     // SAFETY: the pointer is a live map value.
     SOCKETS.get_ptr_mut(sk).map(|record| unsafe { &mut *record })
 }
@@ -91,7 +115,10 @@ pub enum Entry {
 /// Makes the record of a socket that has just been opened.
 #[inline(always)]
 pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
-    if let Some(place) = at(sk)
+    if let Some(Seated::Made) = sit_down(sk, record) {
+        return Entry::Made;
+    }
+    if let Some(place) = in_table(sk)
         && take(place, VACANT)
     {
         move_in(place, record);
@@ -104,14 +131,30 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             attempt += 1;
-            let Some(place) = at(sk) else { break };
+            let Some(place) = at(sk) else {
+                match sit_down(sk, record) {
+                    Some(Seated::Made) => return Entry::Made,
+                    // The next attempt tells for whom.
+                    Some(Seated::Beaten) => continue,
+                    None => break,
+                }
+            };
             let seen = opened_ns(place);
             if seen != TAKEN && take(place, seen) {
+                if !at(sk).is_some_and(|now| core::ptr::eq(now, place)) {
+                    // A seat, which has gone to another socket since.
+                    set(place, seen);
+                    continue;
+                }
                 // What it was of stays readable until the new one moves in: it is ours.
                 let earlier = Life { opened_ns: seen, callsite: place.callsite, flags: place.flags };
                 move_in(place, record);
                 return if seen == VACANT { Entry::Made } else { Entry::Over(earlier) };
             }
+        }
+        if seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk) {
+            // Whoever has taken it comes to an end with it, and a second record helps nobody.
+            continue;
         }
         match insert(sk, record) {
             Ok(()) => return Entry::Made,
@@ -136,7 +179,13 @@ pub enum Adoption {
 /// Makes a record for a socket that a pass found without one.
 #[inline(always)]
 pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
-    let Some(place) = at(sk) else {
+    match sit_down(sk, record) {
+        Some(Seated::Made) => return Adoption::Made,
+        // Perhaps by another socket: the next pass finds this one again.
+        Some(Seated::Beaten) => return Adoption::Beaten,
+        None => {}
+    }
+    let Some(place) = in_table(sk) else {
         return match insert(sk, record) {
             Ok(()) => Adoption::Made,
             Err(EXISTS) => Adoption::Beaten,
@@ -148,6 +197,34 @@ pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
     }
     move_in(place, record);
     Adoption::Made
+}
+
+/// What became of a wish for a seat.
+enum Seated {
+    /// The socket has it.
+    Made,
+    /// It is, or was, the socket's own or free, and taken or not vacant.
+    Beaten,
+}
+
+/// Gives a socket its own seat, or a free one if it has no record in the table; `None` where it must look there.
+#[inline(always)]
+fn sit_down(sk: u64, record: &SocketRecord) -> Option<Seated> {
+    let seat = seats::of(sk)?;
+    let holder = seats::holder(seat);
+    if holder != sk {
+        cold_path();
+        if holder != 0 || in_table(sk).is_some() {
+            return None;
+        }
+    }
+    if !take(&mut seat.record, VACANT) {
+        return Some(Seated::Beaten);
+    }
+    // Its own it may have lost before the record was taken.
+    seats::give(seat, sk);
+    move_in(&mut seat.record, record);
+    Some(Seated::Made)
 }
 
 /// The socket of a record is closed; whether that is for the caller to count, and nobody else was faster.
@@ -206,8 +283,9 @@ pub fn tidy(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
 
 #[inline(always)]
 fn drop_taken(sk: u64, record: &mut SocketRecord) {
-    if SOCKETS.remove(sk).is_err() {
-        // The kernel may refuse while its own lock is contended.
+    let is_seated = seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk);
+    // The kernel may refuse while its own lock is contended.
+    if is_seated || SOCKETS.remove(sk).is_err() {
         set(record, VACANT);
     }
 }

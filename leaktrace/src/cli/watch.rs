@@ -76,7 +76,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
     symbol_cache: Option<u64>,
     /// Look for sockets that no hook has heard of in one sample of N only, such as those that nobody has accepted; 1 always does
-    /// [default: 1, or 10 where that takes more than 10ms]
+    /// [default: 1, or 10 where that takes more than 1ms, beside many sockets 10ms]
     #[arg(long, value_name = "N", help_heading = "Tracing", value_parser = clap::value_parser!(u32).range(1..=10_000), env = "LEAKTRACE_WALK_EVERY")]
     walk_every: Option<u32>,
     /// How many sockets are attributed at once [default: 1048576]
