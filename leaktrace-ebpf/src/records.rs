@@ -16,7 +16,7 @@ use crate::{
     seats,
 };
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
-use core::hint::cold_path;
+use core::{arch::asm, hint::cold_path};
 use leaktrace_common::{
     PassSettings, SocketRecord, emit,
     opened::{TAKEN, VACANT},
@@ -130,39 +130,60 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
         round += 1;
         let mut attempt = 0;
         while attempt < ATTEMPTS {
-            attempt += 1;
-            let Some(place) = at(sk) else {
-                match sit_down(sk, record) {
-                    Some(Seated::Made) => return Entry::Made,
-                    // The next attempt tells for whom.
-                    Some(Seated::Beaten) => continue,
-                    None => break,
-                }
-            };
-            let seen = opened_ns(place);
-            if seen != TAKEN && take(place, seen) {
-                if !at(sk).is_some_and(|now| core::ptr::eq(now, place)) {
-                    // A seat, which has gone to another socket since.
-                    set(place, seen);
-                    continue;
-                }
-                // What it was of stays readable until the new one moves in: it is ours.
-                let earlier = Life { opened_ns: seen, callsite: place.callsite, flags: place.flags };
-                move_in(place, record);
-                return if seen == VACANT { Entry::Made } else { Entry::Over(earlier) };
+            match follow(sk, record) {
+                Attempt::Done(entry) => return entry,
+                Attempt::Nobody => break,
+                Attempt::Again => {}
             }
+            // The end of the round stays here, see `stack`.
+            // SAFETY: it moves a register to itself.
+            unsafe { asm!("{0} = {0}", inout(reg) attempt, options(nostack)) };
+            attempt += 1;
         }
-        if seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk) {
-            // Whoever has taken it comes to an end with it, and a second record helps nobody.
-            continue;
-        }
-        match insert(sk, record) {
+        // Whoever has taken the seat comes to an end with it, and a second record helps nobody.
+        let is_seated = seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk);
+        match if is_seated { Err(EXISTS) } else { insert(sk, record) } {
             Ok(()) => return Entry::Made,
             Err(EXISTS) => {}
             Err(_) => return Entry::Refused,
         }
     }
     Entry::Refused
+}
+
+/// What became of one attempt to move in where another socket is, or was.
+enum Attempt {
+    /// This.
+    Done(Entry),
+    /// Nothing yet: somebody else is changing it.
+    Again,
+    /// Nobody is there.
+    Nobody,
+}
+
+#[inline(always)]
+fn follow(sk: u64, record: &SocketRecord) -> Attempt {
+    let Some(place) = at(sk) else {
+        return match sit_down(sk, record) {
+            Some(Seated::Made) => Attempt::Done(Entry::Made),
+            // The next attempt tells for whom.
+            Some(Seated::Beaten) => Attempt::Again,
+            None => Attempt::Nobody,
+        };
+    };
+    let seen = opened_ns(place);
+    if seen == TAKEN || !take(place, seen) {
+        return Attempt::Again;
+    }
+    if !at(sk).is_some_and(|now| core::ptr::eq(now, place)) {
+        // A seat, which has gone to another socket since.
+        set(place, seen);
+        return Attempt::Again;
+    }
+    // What it was of stays readable until the new one moves in: it is ours.
+    let earlier = Life { opened_ns: seen, callsite: place.callsite, flags: place.flags };
+    move_in(place, record);
+    Attempt::Done(if seen == VACANT { Entry::Made } else { Entry::Over(earlier) })
 }
 
 /// What became of a pass's wish to make the record of a socket that it found without one.

@@ -14,7 +14,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::num::NonZeroU32;
 
 /// The object as built; empty where the build went without the kernel side.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
 
 /// `BPF_F_NO_PREALLOC`: entries are allocated as they are used.
 const NO_PREALLOC: u32 = 1;

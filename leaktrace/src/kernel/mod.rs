@@ -4,6 +4,8 @@
 //! process ends, however it ends, nothing of ours stays in the kernel. It enters network namespaces while it samples
 //! and so belongs on a thread of its own.
 
+#[cfg(test)]
+mod back_edges_tests;
 pub mod btf;
 mod call_events;
 mod callsites;
