@@ -157,7 +157,7 @@ impl Sampler {
         let is_first = self.pass == 0;
         self.begin_pass(request, sites, sample.boot_ns);
         self.walks.save_cheap_ones(self.records.are_on_roster());
-        let walk = request.walk == Walk::Now || self.walks.is_due();
+        let mut walk = request.walk == Walk::Now || self.walks.is_due();
         if walk {
             self.search_namespaces(request.holders);
         }
@@ -179,6 +179,14 @@ impl Sampler {
             }
         } else {
             self.pass_records(ebpf, &mut rows, sample)?;
+            // Only a walk can give a socket its cookie, without which nobody can close it.
+            walk = self.walks.may_come_early() && rows.sockets.iter().any(|row| row.cookie == 0 && row.verdicts != 0);
+            if walk {
+                rows.sockets.clear();
+                self.search_namespaces(request.holders);
+                self.begin_pass(request, sites, sample.boot_ns);
+                self.walk(ebpf, &mut rows, sample)?;
+            }
             if request.holders == HoldersPass::Run {
                 self.pass_holders(ebpf, &mut rows, sample)?;
             }

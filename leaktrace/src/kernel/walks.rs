@@ -51,6 +51,11 @@ impl Walks {
         (self.cost, self.passes, self.left_out) = (cost, Some(0), unattributed > 0);
     }
 
+    /// Whether a walk may be made before its time, for what only a walk can do: unless it is dear, or was asked for as rare.
+    pub fn may_come_early(&self) -> bool {
+        self.asked.is_none() && self.cost < CHEAP
+    }
+
     /// A pass went by the records.
     pub fn went_by_records(&mut self) {
         self.passes = self.passes.map(|passes| passes.saturating_add(1));
@@ -112,6 +117,16 @@ mod tests {
         assert_eq!(plays(&mut walks, 12, 2 * MS), "w.........w.");
         walks.save_cheap_ones(false);
         assert_eq!(plays(&mut walks, 3, 2 * MS), "www");
+    }
+
+    #[test]
+    fn a_walk_may_come_early_unless_it_is_dear() {
+        for (asked, cost, may) in [(None, 2 * MS, true), (None, 50 * MS, false), (NonZeroU32::new(3), MS, false)] {
+            let mut walks = Walks::new(asked);
+            walks.save_cheap_ones(true);
+            walks.walked(cost, 0);
+            assert_eq!(walks.may_come_early(), may);
+        }
     }
 
     #[test]
