@@ -68,7 +68,8 @@ pub struct PassSums {
 
 const _: () = assert!(size_of::<PassSums>() == 80);
 
-/// A call site without tallies of its own has opened many sockets. Travels with the stack copies.
+/// A call site without tallies of its own has opened many sockets. Travels with the stack copies, and is as long as nothing
+/// else there: by that it is known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct BusyCallsite {

@@ -74,13 +74,13 @@ fn no_loop_is_closed_by_falling_through() {
 
 #[test]
 fn such_a_loop_is_found_and_others_are_not() {
-    // r0 = 0; r0 += 1; if r0 < 9 goto -2 (or, falling through: goto the second, whose next is the first); exit
+    // r0 = 0; r0 += 1; if r0 < 9 goto the addition; exit: a jump closes it.
     let mov = [0xB7, 0, 0, 0, 0, 0, 0, 0];
     let add = [0x07, 0, 0, 0, 1, 0, 0, 0];
     let jump_back = [0xA5, 0, 0xFE, 0xFF, 9, 0, 0, 0];
     let exit = [0x95, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(refused(&[mov, add, jump_back, exit].concat()), []);
-    // goto +1; r0 += 1; if r0 < 9 goto -2; exit: the addition falls into the comparison it came from.
+    // goto the comparison; r0 += 1; if r0 < 9 goto the addition; exit: the addition falls into the comparison, and so closes it.
     let skip = [0x05, 0, 1, 0, 0, 0, 0, 0];
     assert_eq!(refused(&[skip, add, jump_back, exit].concat()), [(1, 2)]);
 }
