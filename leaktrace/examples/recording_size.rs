@@ -4,14 +4,16 @@
 //! judges nothing; leaves the recording in FILE.
 
 use leaktrace::{
-    host::HostFacts,
+    model::{
+        host::{HostFacts, Moment},
+        location::{Module, ModuleKind, Modules},
+    },
     recording::{
         Progress, Reader, Recorder,
         synthetic::{Host, Scale},
         wire::Start,
     },
-    symbols::{Images, Module, ModuleKind, Modules, Symbolizer},
-    track::Moment,
+    symbols::{Images, Symbolizer},
 };
 use std::{
     path::Path,

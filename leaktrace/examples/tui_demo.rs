@@ -2,10 +2,12 @@
 //!
 //! Modes: `empty`, `lossy`, `degraded`, `replay`, `adopting`, `huge`, `hostile`, `ascii`, `plain`, `panic`.
 
-use leaktrace::snapshot::Snapshot;
-use leaktrace::tui::synthetic::{self, Size};
-use leaktrace::tui::{
-    Charset, Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, check_terminal, run,
+use leaktrace::{
+    model::snapshot::Snapshot,
+    tui::{
+        Charset, Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, check_terminal, run,
+        synthetic::{self, Size},
+    },
 };
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;

@@ -8,9 +8,12 @@ pub use budget::{CpuBudget, CpuBudgetError};
 pub use file::{ConfigFile, ConfigFileError};
 
 use crate::{
-    kernel::{HookChoice, Stacks, Unwind},
-    snapshot::{Settings, StackSample},
-    track::Filter,
+    kernel::{HookChoice, Stacks},
+    model::{
+        filter::Filter,
+        placing::Unwind,
+        snapshot::{Settings, StackSample},
+    },
 };
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};

@@ -1,6 +1,6 @@
 //! leaktrace: which code opened which TCP sockets, for how long they have been open, and which are stuck.
 //!
-//! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`snapshot`] is what every
+//! A pipeline of plain data: `kernel → Sample → track → Snapshot → report | tui`. [`model::snapshot`] is what every
 //! output reads; it is the JSON report of the contract, field for field.
 
 pub mod cli;
@@ -11,11 +11,10 @@ pub mod diff;
 pub mod doctor;
 pub mod host;
 pub mod kernel;
+pub mod model;
 pub mod privilege;
 pub mod recording;
 pub mod report;
-pub mod sample;
-pub mod snapshot;
 pub mod symbols;
 pub mod track;
 pub mod tui;

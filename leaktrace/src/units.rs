@@ -3,6 +3,8 @@
 //! The only place that turns a number into such words or back. Programs get plain numbers and never pass
 //! through here.
 
+pub use crate::model::count::format_count;
+
 use std::time::Duration;
 
 /// Which characters the reader's terminal is trusted with.
@@ -208,19 +210,6 @@ pub fn format_rate(per_min: f64) -> String {
         // `as` saturates; a rate beyond 64 bits is nonsense anyway.
         format!("{sign}{}/min", format_count(size as u64))
     }
-}
-
-/// A count with its thousands apart: `1,234,567`.
-pub fn format_count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A count and its noun: `1 socket`, `1,234 sockets`.

@@ -2,9 +2,13 @@
 
 use crate::{
     config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig},
-    kernel::{HookChoice, HookKind, StackSample, Stacks, Unwind},
+    kernel::{HookChoice, StackSample, Stacks},
+    model::{
+        filter::{Filter, Network},
+        hooks::HookKind,
+        placing::Unwind,
+    },
     symbols::DEFAULT_CACHE_BYTES,
-    track::{Filter, Network},
     units::{parse_duration, parse_size},
 };
 use anyhow::{Context, bail};
@@ -71,7 +75,7 @@ pub struct WatchArgs {
     stack_sample_above: Option<u32>,
     /// How callers are found: by frame pointers, by unwind tables, or as each process needs
     #[arg(long, value_enum, default_value = "auto", help_heading = "Tracing", env = "LEAKTRACE_UNWIND")]
-    unwind: Unwind,
+    unwind: UnwindArg,
     /// Memory for symbols
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Tracing", env = "LEAKTRACE_SYMBOL_CACHE")]
     symbol_cache: Option<u64>,
@@ -99,6 +103,17 @@ pub struct WatchArgs {
 enum DirectionArg {
     Connect,
     Accept,
+}
+
+/// Which unwinder names the callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum UnwindArg {
+    /// By frame pointers where a process keeps them, by unwind tables elsewhere.
+    Auto,
+    /// By frame pointers only.
+    Fp,
+    /// By unwind tables only.
+    Dwarf,
 }
 
 /// Which hooks.
@@ -209,7 +224,11 @@ impl TryFrom<WatchArgs> for WatchConfig {
             ignore: file.filters().map_err(anyhow::Error::msg)?,
             hooks,
             stacks,
-            unwind: args.unwind,
+            unwind: match args.unwind {
+                UnwindArg::Auto => Unwind::Auto,
+                UnwindArg::Fp => Unwind::Fp,
+                UnwindArg::Dwarf => Unwind::Dwarf,
+            },
             symbol_cache: args
                 .symbol_cache
                 .map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),

@@ -4,9 +4,9 @@ use super::Outcome;
 use crate::{
     cli::{Act, KillConfig},
     config::WatchConfig,
-    destroy::{Target, destroy},
+    destroy::destroy,
+    model::{snapshot::Socket, target::Target},
     report::{Destination, clean, write_whole},
-    snapshot::Socket,
     units::{format_counted, format_duration},
     watch::{Picture, Session},
 };
@@ -139,7 +139,7 @@ fn say(words: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Holder;
+    use crate::model::snapshot::Holder;
 
     fn socket(state: TcpState, verdicts: &[&str]) -> Socket {
         Socket {

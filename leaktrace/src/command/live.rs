@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{
     cli::TopConfig,
-    destroy::{self, Target, destroy},
+    destroy::{self, destroy},
+    model::{limits::Limits, target::Target},
     report::{Destination, write_report},
     tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options, Thresholds},
-    watch::{Control, Each, Limits, Picture, Update, Watch},
+    watch::{Control, Each, Picture, Update, Watch},
 };
 use std::{
     net::IpAddr,
@@ -77,7 +78,7 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
         }
     })?;
     let end = tui::run(options(), updates, |effect| match effect {
-        Effect::SetThresholds(limits) => teller.tell(Control::SetLimits(limits.into())),
+        Effect::SetThresholds(limits) => teller.tell(Control::SetLimits(limits_of(limits))),
         other => carry_out(other, &tell),
     });
     drop(watch);
@@ -106,11 +107,10 @@ pub(super) fn options() -> Options {
     Options { charset: Charset::from_locale(environment), colour }
 }
 
-impl From<Thresholds> for Limits {
-    fn from(limits: Thresholds) -> Self {
-        let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        Self { threshold: span(limits.threshold_s), stall: span(limits.stall_s), idle: span(limits.idle_s) }
-    }
+/// What the view asks to be judged by.
+pub(super) fn limits_of(limits: Thresholds) -> Limits {
+    let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Limits { threshold: span(limits.threshold_s), stall: span(limits.stall_s), idle: span(limits.idle_s) }
 }
 
 /// Does what does not depend on where samples come from.

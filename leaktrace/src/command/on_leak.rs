@@ -2,7 +2,7 @@
 //!
 //! Commands run on threads of their own, so that neither the sampler nor a view ever waits for one.
 
-use crate::snapshot::{Callsite, Host, Snapshot, Socket, Tool};
+use crate::model::snapshot::{Callsite, Host, Snapshot, Socket, Tool};
 use leaktrace_common::{Severity, Verdicts};
 use serde::Serialize;
 use std::{
@@ -157,11 +157,11 @@ fn tell(command: &str, words: Words, finding: &Finding) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::model::fixtures;
 
     #[test]
     fn a_call_site_is_told_of_once_an_hour() {
-        let (mut told, start, snapshot) = (HashMap::new(), Instant::now(), sample::rich());
+        let (mut told, start, snapshot) = (HashMap::new(), Instant::now(), fixtures::rich());
         let first = due(&mut told, &snapshot, start, 8);
         assert!(!first.is_empty() && first.iter().all(|finding| !finding.sockets.is_empty()));
         assert!(first.iter().any(|finding| finding.callsite.is_some()));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn suspects_are_not_told_of_and_what_finds_no_room_is_told_later() {
-        let mut snapshot = sample::rich();
+        let mut snapshot = fixtures::rich();
         let (mut told, start) = (HashMap::new(), Instant::now());
         assert_eq!(due(&mut told, &snapshot, start, 0), Vec::new());
         assert!(!due(&mut told, &snapshot, start, 8).is_empty());
@@ -183,7 +183,7 @@ mod tests {
     fn the_command_reads_the_finding_and_its_failure_is_told() {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let place = folder.path().join("finding.json");
-        let finding = due(&mut HashMap::new(), &sample::rich(), Instant::now(), 1).remove(0);
+        let finding = due(&mut HashMap::new(), &fixtures::rich(), Instant::now(), 1).remove(0);
         assert!(tell(&format!("cat > {}", place.display()), Words::Nowhere, &finding).is_ok());
         let text = std::fs::read_to_string(&place).unwrap_or_default();
         let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();

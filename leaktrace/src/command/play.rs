@@ -4,12 +4,13 @@
 
 use super::{
     Outcome,
-    live::{carry_out, notice, options},
+    live::{carry_out, limits_of, notice, options},
 };
 use crate::{
     config::{ReplayConfig, WatchConfig},
+    model::limits::Limits,
     tui::{self, Effect, Flow, NoticeKind, ReplayState},
-    watch::{Limits, Replay, Travel},
+    watch::{Replay, Travel},
 };
 use std::{
     sync::{
@@ -76,7 +77,7 @@ impl Order {
             Effect::ReplaySeek { index, flow } => Self::Seek { index: *index, flow: *flow },
             Effect::SetFlow(flow) => Self::SetFlow(*flow),
             Effect::ReplaySpeed(speed) => Self::SetSpeed(*speed),
-            Effect::SetThresholds(limits) => Self::SetLimits((*limits).into()),
+            Effect::SetThresholds(limits) => Self::SetLimits(limits_of(*limits)),
             Effect::Quit => Self::Quit,
             _ => return None,
         })
@@ -208,15 +209,15 @@ impl Player {
 mod tests {
     use super::*;
     use crate::{
-        recording::{synthetic::Scale, tests::recording},
-        track::Filter,
+        model::filter::Filter,
+        recording::synthetic::{Scale, recording},
     };
     use std::path::Path;
     use tokio::sync::mpsc::Receiver as Updates;
 
     fn player(folder: &Path) -> (Player, Updates<tui::Update>) {
         let path = folder.join("recording");
-        std::fs::write(&path, recording(Scale::SMALL, 20)).unwrap();
+        std::fs::write(&path, recording(Scale::SMALL, 20).unwrap()).unwrap();
         let config = ReplayConfig { path, ..ReplayConfig::default() };
         let (tell, updates) = channel(1000);
         (Player::new(Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap(), tell), updates)

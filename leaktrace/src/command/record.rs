@@ -3,10 +3,9 @@
 use super::{Outcome, asked_to_end};
 use crate::{
     cli::RecordConfig,
-    kernel::HookKind,
+    model::{hooks::HookKind, snapshot::Snapshot},
     recording::Progress,
     report::{Destination, check_output, clean, write_report},
-    snapshot::Snapshot,
     units::{format_counted, format_duration, format_size},
     watch::{Control, Picture, RecordTo, Update, Watch},
 };

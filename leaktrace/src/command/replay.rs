@@ -8,8 +8,8 @@ use super::{
 use crate::{
     cli::ReportConfig,
     config::{ReplayConfig, WatchConfig},
+    model::snapshot::{Degradation, Snapshot},
     report::{Format, PlainTable, clean},
-    snapshot::{Degradation, Snapshot},
     watch::{Replay, Travel},
 };
 use std::{

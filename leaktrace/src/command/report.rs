@@ -3,9 +3,8 @@
 use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
     cli::ReportConfig,
-    kernel::HookKind,
+    model::{hooks::HookKind, snapshot::Snapshot},
     report::{Destination, check_output, write_report},
-    snapshot::Snapshot,
     units::format_duration,
     watch::{Control, Each, Picture, Update, Watch},
 };

@@ -3,7 +3,7 @@
 //! Layouts are those of `include/uapi/linux/{netlink,inet_diag}.h`. Answers are read defensively: what is cut or does
 //! not add up is passed over.
 
-use super::Target;
+use crate::model::target::Target;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Asks for sockets (`SOCK_DIAG_BY_FAMILY`).

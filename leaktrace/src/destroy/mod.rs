@@ -6,23 +6,13 @@
 mod link;
 mod message;
 
-use crate::kernel::namespaces::{Namespaces, enter};
+use crate::{
+    kernel::namespaces::{Namespaces, enter},
+    model::target::Target,
+};
 use link::Link;
 use message::{Family, SocketId};
-use std::{collections::BTreeMap, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt, path::Path, thread};
-
-/// A socket to close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Its identity within a boot.
-    pub cookie: u64,
-    /// Inode of its network namespace; `None` for the own one.
-    pub netns: Option<u64>,
-    /// Own address and port; a mapped address may be given as IPv4.
-    pub local: SocketAddr,
-    /// The peer's address and port.
-    pub remote: SocketAddr,
-}
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, thread};
 
 /// What became of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use super::{
 };
 use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
+use std::net::SocketAddr;
 use std::{
     io::Read,
     net::{TcpListener, TcpStream},

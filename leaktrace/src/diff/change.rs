@@ -2,9 +2,11 @@
 
 use super::matching::Group;
 use super::read::{Site, SiteFrame};
-use crate::report::{frame_name, short_name};
-use crate::snapshot::{Callsite, Frame, VerdictCounts};
-use crate::units::Glyphs;
+use crate::{
+    model::snapshot::{Callsite, Frame, VerdictCounts},
+    report::{frame_name, short_name},
+    units::Glyphs,
+};
 use leaktrace_common::{Severity, Verdict};
 use serde::Serialize;
 use std::cmp::Ordering;

@@ -1,8 +1,7 @@
 //! A comparison as one JSON object: `{schema_version, tool, old, new, counts, changes}`.
 
 use super::{Change, ChangeKind, Diff, Report};
-use crate::report::write_json;
-use crate::snapshot::Tool;
+use crate::{model::snapshot::Tool, report::write_json};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};

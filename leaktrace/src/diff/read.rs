@@ -4,8 +4,10 @@
 //! kept, unknown members are ignored and missing ones are unknown, because other versions of the same schema
 //! may have other members.
 
-use crate::report::clean;
-use crate::snapshot::{SCHEMA_VERSION, VerdictCounts};
+use crate::{
+    model::snapshot::{SCHEMA_VERSION, VerdictCounts},
+    report::clean,
+};
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;

@@ -5,8 +5,10 @@
 
 use super::name;
 use super::read::Site;
-use crate::report::{base_name, is_plumbing};
-use crate::snapshot::Frame;
+use crate::{
+    model::snapshot::Frame,
+    report::{base_name, is_plumbing},
+};
 use std::collections::{HashMap, HashSet};
 
 /// Frames beyond this, counted from the leaf, are not compared.

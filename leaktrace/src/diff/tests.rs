@@ -6,8 +6,13 @@ mod rebuilt;
 
 use super::read::parse;
 use super::*;
-use crate::report::{ReportFormat, sample};
-use crate::snapshot::{Callsite, Snapshot};
+use crate::{
+    model::{
+        fixtures,
+        snapshot::{Callsite, Snapshot},
+    },
+    report::ReportFormat,
+};
 
 /// Through the JSON report, as a user's files go.
 pub(super) fn read(snapshot: &Snapshot) -> Report {
@@ -22,7 +27,7 @@ pub(super) fn compare(old: &Snapshot, new: &Snapshot) -> Diff {
 
 /// A canary: other host, other ids, other addresses; one site leaks more, one is gone, one new, one calmer.
 fn canary() -> Snapshot {
-    let mut snapshot = sample::rich();
+    let mut snapshot = fixtures::rich();
     snapshot.host.hostname = Some("canary-1".into());
     snapshot.window.end = "2026-11-21T08:00:30Z".into();
     for site in &mut snapshot.callsites {
@@ -37,7 +42,7 @@ fn canary() -> Snapshot {
     leaking.verdicts.insert("never-read".into(), 372);
     snapshot.callsites[1].open = 300;
     let mut new = Callsite { id: 9, comm: "api".into(), direction: "connect".into(), open: 3, ..Callsite::default() };
-    new.stack = vec![sample::library_frame("connect"), sample::frame("api::metrics::push", "metrics.rs", 4)];
+    new.stack = vec![fixtures::library_frame("connect"), fixtures::frame("api::metrics::push", "metrics.rs", 4)];
     snapshot.callsites[2] = new;
     snapshot.totals.open = 723;
     snapshot
@@ -51,12 +56,12 @@ fn text(diff: &Diff) -> String {
 
 #[test]
 fn a_canary_reads_well_beside_its_baseline() {
-    insta::assert_snapshot!(text(&compare(&sample::rich(), &canary())));
+    insta::assert_snapshot!(text(&compare(&fixtures::rich(), &canary())));
 }
 
 #[test]
 fn a_report_compared_with_itself_has_not_changed() {
-    let diff = compare(&sample::rich(), &sample::rich());
+    let diff = compare(&fixtures::rich(), &fixtures::rich());
     assert_eq!(diff.count(ChangeKind::Same), diff.changes.len());
     assert!(!diff.fails_on(&[ChangeKind::Grown, ChangeKind::New, ChangeKind::Gone, ChangeKind::Shrunk]));
     assert!(text(&diff).ends_with("Call sites: 4 much the same.\n"));
@@ -64,13 +69,13 @@ fn a_report_compared_with_itself_has_not_changed() {
 
 #[test]
 fn two_empty_reports_compare() {
-    let diff = compare(&sample::empty(), &sample::empty());
+    let diff = compare(&fixtures::empty(), &fixtures::empty());
     assert!(text(&diff).contains("No call sites in either report."));
 }
 
 #[test]
 fn what_was_asked_for_fails_and_nothing_else() {
-    let diff = compare(&sample::rich(), &canary());
+    let diff = compare(&fixtures::rich(), &canary());
     let kinds: Vec<(ChangeKind, usize)> = ChangeKind::ALL.iter().map(|&kind| (kind, diff.count(kind))).collect();
     assert_eq!(
         kinds,
@@ -83,7 +88,7 @@ fn what_was_asked_for_fails_and_nothing_else() {
         ]
     );
     assert!(diff.fails_on(&[ChangeKind::Grown]) && diff.fails_on(&[ChangeKind::Gone, ChangeKind::New]));
-    let back = compare(&sample::rich(), &sample::rich());
+    let back = compare(&fixtures::rich(), &fixtures::rich());
     assert!(!back.fails_on(&[ChangeKind::Grown]));
     assert_eq!(ChangeKind::from_name("grown"), Some(ChangeKind::Grown));
     assert_eq!(ChangeKind::from_name("larger"), None);
@@ -92,9 +97,9 @@ fn what_was_asked_for_fails_and_nothing_else() {
 #[test]
 fn one_leaked_socket_more_is_growth_and_one_open_socket_more_is_not() {
     let change = |edit: &dyn Fn(&mut Callsite)| {
-        let mut new = sample::rich();
+        let mut new = fixtures::rich();
         edit(&mut new.callsites[2]);
-        compare(&sample::rich(), &new)
+        compare(&fixtures::rich(), &new)
             .changes
             .iter()
             .find(|change| change.comm == "worker" && !change.stack.is_empty())
@@ -115,7 +120,7 @@ fn one_leaked_socket_more_is_growth_and_one_open_socket_more_is_not() {
 #[test]
 fn the_json_form_has_the_numbers_of_both_sides() {
     let mut out = Vec::new();
-    compare(&sample::rich(), &canary()).write_json(&mut out).unwrap();
+    compare(&fixtures::rich(), &canary()).write_json(&mut out).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(json["schema_version"], 1);
     assert_eq!(json["counts"]["grown"], 1);
@@ -129,7 +134,7 @@ fn the_json_form_has_the_numbers_of_both_sides() {
 
 #[test]
 fn no_line_is_wider_than_a_hundred_columns_and_none_is_a_command() {
-    for (old, new) in [(sample::rich(), sample::hostile()), (sample::hostile(), canary())] {
+    for (old, new) in [(fixtures::rich(), fixtures::hostile()), (fixtures::hostile(), canary())] {
         for line in text(&compare(&old, &new)).lines() {
             assert!(crate::report::layout::width(line) <= 100, "{line}");
             assert!(!line.contains(char::is_control), "{line}");

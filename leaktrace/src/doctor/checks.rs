@@ -4,11 +4,12 @@ use super::{Finding, Standing};
 use crate::{
     host::{KernelRelease, Lockdown},
     kernel::{
-        HoldersPass, HookChoice, HookKind, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Unwind,
-        Walk, btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces, pid_namespace,
+        HoldersPass, HookChoice, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
+        btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces, pid_namespace,
     },
+    model::{hooks::HookKind, location::Modules, placing::Unwind},
     privilege::{self, Capability},
-    symbols::{Images, Modules},
+    symbols::{Images, Placer},
 };
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
@@ -151,7 +152,8 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
         max_sockets: TRIAL_SOCKETS,
         walk_every: NonZeroU32::new(2),
     };
-    let mut tracer = Tracer::start(&options, Modules::default(), Images::default())?;
+    let placer = Placer::new(options.unwind, Modules::default(), Images::default());
+    let mut tracer = Tracer::start(&options, Box::new(placer))?;
     let minute = Duration::from_secs(60);
     let request = SampleRequest {
         threshold: minute,

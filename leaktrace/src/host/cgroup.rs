@@ -3,18 +3,7 @@
 //! Paths as written by docker, containerd, CRI-O and podman under both cgroup drivers (`cgroupfs` and `systemd`), and
 //! by systemd itself; control groups of version 1 and 2.
 
-/// Where a process runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Placement {
-    /// Path of the control group.
-    pub cgroup: Option<String>,
-    /// Container id.
-    pub container: Option<String>,
-    /// Kubernetes pod UID, with dashes.
-    pub pod: Option<String>,
-    /// Systemd unit.
-    pub unit: Option<String>,
-}
+use crate::model::host::Placement;
 
 /// Length of a container id in hexadecimal digits.
 const CONTAINER_ID: usize = 64;

@@ -4,9 +4,9 @@ mod cgroup;
 mod process;
 mod system;
 
-pub use cgroup::{Placement, placement};
-pub use process::{ProcessFacts, descriptor_limit, process_text};
+pub use cgroup::placement;
+pub use process::{descriptor_limit, process_text, read_process};
 pub use system::{
-    Clock, HostFacts, KernelRelease, Lockdown, give_memory_back, own_cpu, own_rss_bytes, tcp_memory_bytes, tcp_sockets,
+    KernelRelease, Lockdown, give_memory_back, now, own_cpu, own_rss_bytes, read_host, tcp_memory_bytes, tcp_sockets,
     thread_cpu, tick_ns,
 };

@@ -1,40 +1,22 @@
 //! What is known about one process.
 
-use super::cgroup::{Placement, placement};
+use super::cgroup::placement;
+use crate::model::host::ProcessFacts;
 use std::fs;
 
-/// One process, read once when it is first seen and kept after its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// Process id.
-    pub pid: u32,
-    /// Name of its main thread.
-    pub comm: String,
-    /// Executable.
-    pub exe: Option<String>,
-    /// Control group and what it tells.
-    pub placement: Placement,
-    /// Soft limit of descriptors; `None` if there is none or it is not known.
-    pub descriptor_limit: Option<u64>,
-    /// When it started, in clock ticks after boot: tells a reused process id apart.
-    pub started: u64,
-}
-
-impl ProcessFacts {
-    /// Reads them; `None` for a process that is gone.
-    pub fn read(pid: u32) -> Option<Self> {
-        let (comm, started) = parse_stat(&process_text(pid, "stat")?)?;
-        let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
-        let groups = process_text(pid, "cgroup").unwrap_or_default();
-        Some(Self {
-            pid,
-            comm,
-            exe: exe.map(|path| path.to_string_lossy().into_owned()),
-            placement: placement(&groups),
-            descriptor_limit: descriptor_limit(pid),
-            started,
-        })
-    }
+/// Reads what is known about a process; `None` for one that is gone.
+pub fn read_process(pid: u32) -> Option<ProcessFacts> {
+    let (comm, started) = parse_stat(&process_text(pid, "stat")?)?;
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let groups = process_text(pid, "cgroup").unwrap_or_default();
+    Some(ProcessFacts {
+        pid,
+        comm,
+        exe: exe.map(|path| path.to_string_lossy().into_owned()),
+        placement: placement(&groups),
+        descriptor_limit: descriptor_limit(pid),
+        started,
+    })
 }
 
 /// What a file of `/proc/PID` says; `None` for a process that is gone. A process may call itself by any bytes: those that
@@ -87,7 +69,7 @@ mod tests {
             unsafe { libc::prctl(libc::PR_SET_NAME, c"na\xffme".as_ptr()) };
             // SAFETY: the call has no conditions.
             let thread = unsafe { libc::gettid() };
-            ProcessFacts::read(thread.unsigned_abs())
+            read_process(thread.unsigned_abs())
         };
         let facts = std::thread::spawn(named).join().unwrap();
         assert_eq!(facts.map(|facts| facts.comm).as_deref(), Some("na\u{fffd}me"));
@@ -95,7 +77,7 @@ mod tests {
 
     #[test]
     fn this_process_is_known() {
-        let facts = ProcessFacts::read(std::process::id());
+        let facts = read_process(std::process::id());
         assert!(facts.is_some_and(|facts| facts.exe.is_some() && facts.started > 0));
     }
 }

@@ -1,27 +1,15 @@
 //! The machine: its names, its kernel, its clocks, and what leaktrace itself takes of it.
 
+use crate::model::host::{HostFacts, Moment};
 use std::{fs, time::Duration};
 
-/// Who and what the machine is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostFacts {
-    /// Host name.
-    pub hostname: Option<String>,
-    /// Kernel release.
-    pub kernel: Option<String>,
-    /// Boot id.
-    pub boot_id: Option<String>,
-}
-
-impl HostFacts {
-    /// Reads them.
-    pub fn read() -> Self {
-        let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-        Self {
-            hostname: line("/proc/sys/kernel/hostname"),
-            kernel: line("/proc/sys/kernel/osrelease"),
-            boot_id: line("/proc/sys/kernel/random/boot_id"),
-        }
+/// Reads who and what the machine is.
+pub fn read_host() -> HostFacts {
+    let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    HostFacts {
+        hostname: line("/proc/sys/kernel/hostname"),
+        kernel: line("/proc/sys/kernel/osrelease"),
+        boot_id: line("/proc/sys/kernel/random/boot_id"),
     }
 }
 
@@ -75,22 +63,11 @@ impl Lockdown {
     }
 }
 
-/// The clocks that samples carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// `CLOCK_BOOTTIME` in nanoseconds.
-    pub boot_ns: u64,
-    /// Nanoseconds since 1970.
-    pub unix_ns: i64,
-}
-
-impl Clock {
-    /// Both clocks now.
-    pub fn now() -> Self {
-        let boot = clock(libc::CLOCK_BOOTTIME);
-        let unix = clock(libc::CLOCK_REALTIME);
-        Self { boot_ns: boot, unix_ns: i64::try_from(unix).unwrap_or(i64::MAX) }
-    }
+/// This moment by both clocks.
+pub fn now() -> Moment {
+    let boot = clock(libc::CLOCK_BOOTTIME);
+    let unix = clock(libc::CLOCK_REALTIME);
+    Moment { boot_ns: boot, unix_ns: i64::try_from(unix).unwrap_or(i64::MAX) }
 }
 
 /// From one tick of the kernel's timer to the next, in nanoseconds (`KTIME_LOW_RES`, include/linux/hrtimer_defs.h).

@@ -1,16 +1,17 @@
 //! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
 
-use super::stacks::{NewSite, StackReader};
+use super::stacks::StackReader;
 use super::{
     error::StartError,
     load::{CallsitePool, Callsites, StackSample, Stacks},
     mapped::{MappedArray, take_map_data},
     tallies::Tallies,
 };
-use crate::{
+use crate::model::{
+    count::format_count,
+    placing::NewSite,
     sample::{CallsiteStack, Sample},
     snapshot::{Degradation, NOT_SAMPLED as NOT_SAMPLED_WORDS, StackQuality},
-    units::format_count,
 };
 use aya::{
     Ebpf,

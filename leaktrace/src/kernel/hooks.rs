@@ -6,45 +6,23 @@ use super::{
     facts::KernelFacts,
     preemption::Preemption,
 };
-use crate::{host::KernelRelease, snapshot::Degradation};
+use crate::{
+    host::KernelRelease,
+    model::{hooks::HookKind, snapshot::Degradation},
+};
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, TracePoint},
 };
 use std::{os::fd::AsFd as _, thread};
 
-/// A kind of hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum HookKind {
-    /// Trampolines.
-    Fentry,
-    /// Breakpoints.
-    Kprobe,
-    /// Tracepoints.
-    Tracepoint,
-}
-
-impl HookKind {
-    /// Best first.
-    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Tracepoint];
-
-    /// The contract's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::Tracepoint => "tracepoint",
-        }
-    }
-
-    /// Advice for a kernel that refuses this kind.
-    const fn way_out(self) -> &'static str {
-        match self {
-            Self::Fentry => "use --hooks kprobe or --hooks tracepoint, or leave --hooks out",
-            Self::Kprobe => "use --hooks tracepoint, or leave --hooks out",
-            Self::Tracepoint => {
-                "this kernel lacks tracepoints in its BTF (CONFIG_FTRACE_SYSCALLS, CONFIG_DEBUG_INFO_BTF)"
-            }
+/// Advice for a kernel that refuses this kind.
+const fn way_out(kind: HookKind) -> &'static str {
+    match kind {
+        HookKind::Fentry => "use --hooks kprobe or --hooks tracepoint, or leave --hooks out",
+        HookKind::Kprobe => "use --hooks tracepoint, or leave --hooks out",
+        HookKind::Tracepoint => {
+            "this kernel lacks tracepoints in its BTF (CONFIG_FTRACE_SYSCALLS, CONFIG_DEBUG_INFO_BTF)"
         }
     }
 }
@@ -88,7 +66,7 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
             Err(reason) => {
                 return Err(StartError::Hooks {
                     asked: kind.name().to_owned(),
-                    reason: format!("{reason}; {}", kind.way_out()),
+                    reason: format!("{reason}; {}", way_out(*kind)),
                 });
             }
         }

@@ -32,20 +32,21 @@ mod tallies;
 mod tree;
 mod walks;
 
+use crate::model::{
+    hooks::HookKind,
+    placing::{Place, Unwind},
+};
 pub use error::StartError;
 use hooks::Attached;
-pub use hooks::{HookChoice, HookKind};
+pub use hooks::HookChoice;
 pub use load::{StackSample, Stacks};
 pub use request::{HoldersPass, RowChoice, SampleRequest, Walk};
 pub use sampler::Adoption;
-pub use stacks::Unwind;
 
 use crate::{
-    host::{self, Clock, KernelRelease, Lockdown},
+    host::{self, KernelRelease, Lockdown},
+    model::{sample::Sample, snapshot::Degradation},
     privilege,
-    sample::Sample,
-    snapshot::Degradation,
-    symbols::{Images, Modules},
 };
 use aya::{
     Btf, Ebpf,
@@ -94,10 +95,8 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Loads the kernel side and attaches the hooks.
-    ///
-    /// Modules of the stacks that samples carry are interned in `modules`; files behind them stay open in `images`.
-    pub fn start(options: &TracerOptions, modules: Modules, images: Images) -> Result<Self, StartError> {
+    /// Loads the kernel side and attaches the hooks. `place` places the stacks that samples carry.
+    pub fn start(options: &TracerOptions, place: Box<dyn Place>) -> Result<Self, StartError> {
         let release = KernelRelease::running();
         if release.version != (0, 0) && release.version < OLDEST_KERNEL {
             return Err(StartError::KernelTooOld { release: release.text });
@@ -139,7 +138,7 @@ impl Tracer {
             Some(root) => {
                 tree::hurry();
                 hooks::attach_tree(&mut ebpf, &btf)?;
-                Some(TreeReader::new(&mut ebpf, root, Clock::now().boot_ns)?)
+                Some(TreeReader::new(&mut ebpf, root, host::now().boot_ns)?)
             }
             None => None,
         };
@@ -157,7 +156,7 @@ impl Tracer {
         Ok(Self {
             attached,
             callsites,
-            stacks: StackReader::new(options.unwind, captures, modules, images),
+            stacks: StackReader::new(captures, place),
             sampler,
             told: ToldProcesses::default(),
             tree,
@@ -205,7 +204,7 @@ impl Tracer {
 
     /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
-        let clock = Clock::now();
+        let clock = host::now();
         let mut sample = Sample { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns, ..Sample::default() };
         let rows = self.sampler.run(&mut self.ebpf, request, &self.callsites, &mut sample)?;
         self.callsites.collect(&mut sample, &mut self.stacks)?;

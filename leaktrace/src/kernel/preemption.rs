@@ -3,8 +3,7 @@
 //! Trampolines run programs with migration off and preemption on; tracepoints did so not on 6.18 and do on 7.2, both
 //! seen in `recursion_misses` of the programs. Breakpoints (kprobes) run them with preemption off.
 
-use super::hooks::HookKind;
-use crate::host::KernelRelease;
+use crate::{host::KernelRelease, model::hooks::HookKind};
 use leaktrace_common::setup_flags;
 use std::fs;
 

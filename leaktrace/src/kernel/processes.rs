@@ -1,7 +1,7 @@
 //! Which processes a watch has been told about.
 
 use super::passes::Rows;
-use crate::{host::ProcessFacts, sample::Sample};
+use crate::model::{host::ProcessFacts, sample::Sample};
 use std::collections::HashSet;
 
 /// Processes that samples mention and that have been told of, or looked for and not found.
@@ -20,6 +20,6 @@ impl ToldProcesses {
         self.0.retain(|pid| mentioned.binary_search(pid).is_ok());
         let tell_again = sample.holders.is_some();
         let wanted = mentioned.into_iter().filter(|pid| *pid != 0 && (self.0.insert(*pid) || tell_again));
-        wanted.filter_map(ProcessFacts::read).collect()
+        wanted.filter_map(crate::host::read_process).collect()
     }
 }

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     host,
-    sample::{self, Holders, Sample},
-    snapshot::Degradation,
+    model::{
+        sample::{self, Holders, Sample},
+        snapshot::Degradation,
+    },
 };
 use aya::{Btf, Ebpf};
 use bytes::BytesMut;

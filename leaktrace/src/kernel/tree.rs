@@ -1,7 +1,7 @@
 //! The tree of one command as the kernel side follows it: its processes, and the sockets that only their exit closed.
 
 use super::{error::StartError, mapped::take_map_data};
-use crate::{host::process_text, sample::TreeSample};
+use crate::{host::process_text, model::sample::TreeSample};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},

@@ -11,11 +11,11 @@ use super::{
     weight::{self, Stacks},
     wire::{Item, Kind, Place, Stack, quality_from_raw},
 };
-use crate::{
+use crate::model::{
     host::ProcessFacts,
+    location::{Location, ModuleId, Role},
     sample::{CallsiteStack, Holders, Sample},
     snapshot::Degradation,
-    symbols::{Location, ModuleId, Role},
 };
 use std::collections::HashMap;
 

@@ -6,15 +6,16 @@ use super::{
     head::Head,
     limits,
     rows::{self, Now},
-    synthetic::Scale,
+    synthetic::{Scale, recording},
     table::Step,
-    tests::recording,
     wire::{Item, Kind, Place, Stack},
 };
 use crate::{
+    model::{
+        sample::{Holders, Sample},
+        snapshot,
+    },
     report::ReportFormat,
-    sample::{Holders, Sample},
-    snapshot,
     track::{Tracker, TrackerOptions},
 };
 use bytes::BytesMut;
@@ -42,7 +43,7 @@ fn ends(bytes: &[u8]) -> Vec<usize> {
 
 #[test]
 fn a_recording_cut_at_any_byte_replays_up_to_the_cut() {
-    let bytes = recording(Scale::SMALL, 12);
+    let bytes = recording(Scale::SMALL, 12).unwrap();
     let ends = ends(&bytes);
     assert_eq!(ends.len(), 12);
     let start = HEADER_BYTES + frame_length(&bytes[HEADER_BYTES..]);
@@ -69,7 +70,7 @@ fn frame_length(bytes: &[u8]) -> usize {
 
 #[test]
 fn a_flipped_bit_anywhere_ends_the_replay_there() {
-    let bytes = recording(Scale::SMALL, 4);
+    let bytes = recording(Scale::SMALL, 4).unwrap();
     let ends = ends(&bytes);
     for at in 0..bytes.len() {
         for bit in [0, 3, 7] {
@@ -94,7 +95,7 @@ fn a_foreign_file_is_named_as_such() {
 
 #[test]
 fn a_recording_of_a_later_version_is_named_as_such() {
-    let mut bytes = recording(Scale::SMALL, 1);
+    let mut bytes = recording(Scale::SMALL, 1).unwrap();
     bytes[8..12].copy_from_slice(&7_u32.to_le_bytes());
     let sum = crc32fast::hash(&bytes[..12]);
     bytes[12..16].copy_from_slice(&sum.to_le_bytes());
@@ -108,7 +109,7 @@ fn a_recording_of_a_later_version_is_named_as_such() {
 
 /// A recording that begins well and goes on with frames of these items, each with a right checksum.
 fn with_items(frames: &[Vec<Item>]) -> Vec<u8> {
-    let whole = recording(Scale::SMALL, 2);
+    let whole = recording(Scale::SMALL, 2).unwrap();
     let mut bytes = BytesMut::from(&whole[..ends(&whole)[1]]);
     for items in frames {
         let body: Vec<u8> = items.iter().flat_map(|item| postcard::to_stdvec(item).unwrap()).collect();
@@ -129,7 +130,7 @@ fn more_rows_than_a_host_has_are_not_believed() {
 fn heavy(names: usize) -> (Item, Stack) {
     let frames = vec![snapshot::Frame::default().into(); names];
     let place = Place { module: Some(0), offset: 1, name: None, is_leaf: false, frames };
-    let whole = recording(Scale::SMALL, 2);
+    let whole = recording(Scale::SMALL, 2).unwrap();
     let mut reader = Reader::new(&whole[..], "memory").unwrap();
     let before: usize = std::iter::from_fn(|| reader.next_sample()).map(|recorded| recorded.names.len()).sum();
     let mut frames = vec![(1, Some(before as u32)); limits::FRAMES];
@@ -265,7 +266,7 @@ proptest! {
     fn anything_behind_a_right_checksum_is_survived(bodies in proptest::collection::vec(
         proptest::collection::vec(any::<u8>(), 0..400), 1..4,
     )) {
-        let whole = recording(Scale::SMALL, 2);
+        let whole = recording(Scale::SMALL, 2).unwrap();
         let mut bytes = BytesMut::from(&whole[..ends(&whole)[1]]);
         for body in &bodies {
             frame::append(&mut bytes, FrameKind::Sample, body).unwrap();
@@ -278,7 +279,7 @@ proptest! {
     fn a_sample_that_was_changed_before_its_checksum_is_survived(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let whole = recording(Scale::SMALL, 3);
+        let whole = recording(Scale::SMALL, 3).unwrap();
         let mut rest = &whole[HEADER_BYTES..];
         let mut bytes = BytesMut::from(&whole[..HEADER_BYTES]);
         let mut buffer = Vec::new();

@@ -1,7 +1,7 @@
 //! Whether the numbers of a sample can be a kernel's: what follows adds them up and need not think of forgers.
 
 use super::frame::Damage;
-use crate::sample::Sample;
+use crate::model::sample::Sample;
 use leaktrace_common::{CallsiteCounters, Direction, ProcessRow, SocketRow};
 
 /// Times and ages, in nanoseconds: 36 years of uptime, and the year 2112.

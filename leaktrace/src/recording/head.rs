@@ -3,7 +3,7 @@
 //! Written in their order without names, as all of [`super::wire`].
 
 use super::wire::nanoseconds;
-use crate::sample::{Cost, Sample};
+use crate::model::sample::{Cost, Sample};
 use leaktrace_common::{Losses, PassSettings, PassTotals};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

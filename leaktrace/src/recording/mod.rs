@@ -40,5 +40,3 @@ pub use write::{Progress, Recorder, WriteError};
 
 #[cfg(test)]
 mod bad_input_tests;
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,8 +1,9 @@
 //! The names that a recording carries, in place of the files that they came from.
 
-use crate::{
+use crate::model::{
+    location::{Location, Role},
+    resolve::Resolve,
     snapshot::Frame,
-    symbols::{Location, Resolve, Role},
 };
 use std::collections::HashMap;
 

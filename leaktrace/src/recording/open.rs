@@ -4,21 +4,20 @@ use super::{
     frame::{self, Damage, FrameKind, HEADER_BYTES, MAGIC, VERSION},
     wire::Start,
 };
-use crate::report::clean;
 use std::{
     fs::File,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// A file that cannot be replayed.
+/// A file that cannot be replayed. Paths are raw: whoever prints one makes it harmless.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The system does not give it.
     #[error("cannot read the recording {path}: {reason}")]
     Io {
         /// As given.
-        path: String,
+        path: PathBuf,
         /// What the system said.
         reason: io::Error,
     },
@@ -26,13 +25,13 @@ pub enum OpenError {
     #[error("cannot replay {path}: it is no regular file; name a file that `leaktrace record` wrote")]
     NoFile {
         /// As given.
-        path: String,
+        path: PathBuf,
     },
     /// Something else.
     #[error("{path} is no recording; name a file that `leaktrace record` wrote")]
     Foreign {
         /// As given.
-        path: String,
+        path: PathBuf,
     },
     /// A later program wrote it.
     #[error(
@@ -40,7 +39,7 @@ pub enum OpenError {
     )]
     Newer {
         /// As given.
-        path: String,
+        path: PathBuf,
         /// What it says.
         version: u32,
     },
@@ -48,34 +47,32 @@ pub enum OpenError {
     #[error("{path} is a recording, but nothing of it can be replayed: {damage}")]
     Damaged {
         /// As given.
-        path: String,
+        path: PathBuf,
         /// What is wrong.
         damage: Damage,
     },
 }
 
-/// Opens a file, and tells how to call it.
-pub(super) fn file(path: &Path) -> Result<(File, String), OpenError> {
-    let shown = clean(&path.to_string_lossy()).into_owned();
-    let io = |reason| OpenError::Io { path: shown.clone(), reason };
+/// Opens a file.
+pub(super) fn file(path: &Path) -> Result<File, OpenError> {
+    let io = |reason| OpenError::Io { path: path.to_owned(), reason };
     // Opening a pipe would wait for a writer.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(OpenError::NoFile { path: shown });
+        return Err(OpenError::NoFile { path: path.to_owned() });
     }
-    let file = File::open(path).map_err(io)?;
-    Ok((file, shown))
+    File::open(path).map_err(io)
 }
 
 /// Reads what stands before the first sample, of what errors call `path`.
-pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &str) -> Result<Start, OpenError> {
-    let shown = || path.to_owned();
-    let io = |reason| OpenError::Io { path: shown(), reason };
+pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Path) -> Result<Start, OpenError> {
+    let path = || path.to_owned();
+    let io = |reason| OpenError::Io { path: path(), reason };
     let mut header = [0; HEADER_BYTES];
     let length = frame::fill(input, &mut header).map_err(io)?;
     if length < MAGIC.len() || header[..MAGIC.len()] != MAGIC {
-        return Err(OpenError::Foreign { path: shown() });
+        return Err(OpenError::Foreign { path: path() });
     }
-    let damaged = |damage| OpenError::Damaged { path: shown(), damage };
+    let damaged = |damage| OpenError::Damaged { path: path(), damage };
     if length < HEADER_BYTES {
         return Err(damaged(Damage::Cut));
     }
@@ -85,7 +82,7 @@ pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &str
         return Err(damaged(Damage::Checksum));
     }
     if version > VERSION {
-        return Err(OpenError::Newer { path: shown(), version });
+        return Err(OpenError::Newer { path: path(), version });
     }
     if version == 0 {
         return Err(damaged(Damage::Nonsense("a version that never was")));

@@ -58,8 +58,7 @@ impl FileReader {
     /// # Errors
     /// When the file is not there, is no recording, or is of a later version.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let (file, shown) = open::file(path)?;
-        Self::new(BufReader::with_capacity(1 << 16, file), &shown)
+        Self::new(BufReader::with_capacity(1 << 16, open::file(path)?), path)
     }
 }
 
@@ -68,9 +67,9 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// See [`FileReader::open`].
-    pub fn new(mut input: R, path: &str) -> Result<Self, OpenError> {
+    pub fn new(mut input: R, path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let mut buffer = Vec::new();
-        let start = open::read_start(&mut input, &mut buffer, path)?;
+        let start = open::read_start(&mut input, &mut buffer, path.as_ref())?;
         Ok(Self { input, start, told: Told::default(), ending: None, buffer })
     }
 

@@ -1,17 +1,19 @@
 //! A made-up host whose sockets come, talk, rest and go: samples for tests and for measuring what recordings take.
 //! Deterministic.
 
-use crate::{
-    host::{Placement, ProcessFacts},
+use super::{Progress, Recorder, WriteError, wire::Start};
+use crate::model::{
+    host::{HostFacts, Moment, Placement, ProcessFacts},
+    location::{Location, ModuleId},
+    resolve::Resolve,
     sample::{CallsiteStack, Cost, Holders, Sample},
-    snapshot::StackQuality,
-    symbols::{Location, ModuleId},
+    snapshot::{Frame, StackQuality},
 };
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks,
     Verdicts, emit, lifetime_bucket, row_flags, row_kind, span_from_ns, ticks_from_ns,
 };
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 use zerocopy::FromZeros as _;
 
 /// How much happens on it.
@@ -347,5 +349,38 @@ fn stack(callsite: u32) -> CallsiteStack {
         locations: (0..12).map(location).collect(),
         quality: if callsite.is_multiple_of(5) { StackQuality::Truncated } else { StackQuality::Complete },
         reason: callsite.is_multiple_of(5).then(|| "a caller has no table".to_owned()),
+    }
+}
+
+/// A recording of `samples` samples of the made-up host, in memory.
+///
+/// # Errors
+/// None that a sink in memory has.
+pub fn recording(scale: Scale, samples: u32) -> Result<Vec<u8>, WriteError> {
+    let (boot_ns, unix_ns) = Host::started();
+    let host = HostFacts { hostname: Some("made-up".to_owned()), ..HostFacts::default() };
+    let spans = [60, 10, 60, 1].map(Duration::from_secs);
+    let start = Start::new(&host, "kprobe", spans, Moment { boot_ns, unix_ns });
+    let mut recorder = Recorder::new(Vec::new(), Path::new("memory"), &start, Progress::default())?;
+    let mut host = Host::new(scale);
+    for _ in 0..samples {
+        recorder.write(&host.sample(), &mut OwnNames)?;
+    }
+    recorder.finish()
+}
+
+/// The names that the made-up host's stacks have without any file: those that their locations carry.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnNames;
+
+impl Resolve for OwnNames {
+    fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
+        let named = |place: &Location| Frame {
+            address: place.address,
+            symbol: place.name.as_deref().map(str::to_owned),
+            module: Some("[jit]".to_owned()),
+            ..Frame::default()
+        };
+        stack.iter().map(|place| vec![named(place)]).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What the processes and stacks of a recording take in memory, in bytes, and how much of that is in use.
 
-use crate::{host::ProcessFacts, sample::CallsiteStack, symbols::Location};
+use crate::model::{host::ProcessFacts, location::Location, sample::CallsiteStack};
 use leaktrace_common::CallsiteCounters;
 use std::collections::{HashMap, HashSet};
 

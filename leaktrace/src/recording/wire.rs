@@ -4,10 +4,10 @@
 //! Fields are written in their order without names. None is ever added, removed or moved within a version.
 
 use super::{frame::Damage, head::Head, table::Step};
-use crate::{
-    host::{HostFacts, Placement, ProcessFacts},
+use crate::model::{
+    filter::Filter,
+    host::{HostFacts, Moment, Placement, ProcessFacts},
     snapshot::{self, StackQuality},
-    track::{Filter, Moment},
 };
 use leaktrace_common::Direction;
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,7 @@ pub struct Frame {
     inlined: bool,
 }
 
-/// See [`crate::sample::CallsiteStack`].
+/// See [`crate::model::sample::CallsiteStack`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
     /// Index of the call site.

@@ -11,13 +11,12 @@ use super::{
     table::{Step, Table},
     wire::{Item, Kind, Place, Process, Stack, Start, quality_raw},
 };
-use crate::{
+use crate::model::{
     host::ProcessFacts,
-    report::clean,
+    location::{Location, Role},
+    resolve::Resolve,
     sample::{CallsiteStack, Sample},
     snapshot::Degradation,
-    symbols::{Location, Resolve, Role},
-    units::format_counted,
 };
 use bytes::{BufMut, BytesMut};
 use leaktrace_common::row_flags;
@@ -42,22 +41,22 @@ const LONGEST_PLACE: usize = MOST_UNPACKED / 4;
 /// Processes of which is remembered what was written of them.
 const MOST_REMEMBERED: usize = 65_536;
 
-/// A recording that could not be written.
+/// A recording that could not be written. Paths are raw: whoever prints one makes it harmless.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No room is left.
-    #[error("{path}: no space is left; {}", kept(*samples))]
+    #[error("{path}: no space is left")]
     Full {
         /// As given.
-        path: String,
+        path: PathBuf,
         /// How many are in it.
         samples: u64,
     },
     /// The system refuses.
-    #[error("cannot write the recording {path}: {reason}; {}", kept(*samples))]
+    #[error("cannot write the recording {path}: {reason}")]
     Refused {
         /// As given.
-        path: String,
+        path: PathBuf,
         /// How many are in it.
         samples: u64,
         /// What the system said.
@@ -68,11 +67,13 @@ pub enum WriteError {
     Internal(String),
 }
 
-/// What there is of a recording that could not be written on.
-fn kept(samples: u64) -> String {
-    match samples {
-        0 => "nothing was recorded: choose another place with -o".to_owned(),
-        _ => format!("the recording ends after {}, which can be replayed", format_counted(samples, "sample")),
+impl WriteError {
+    /// How many samples the file holds all the same; `None` where the file is not to blame.
+    pub fn samples(&self) -> Option<u64> {
+        match self {
+            Self::Full { samples, .. } | Self::Refused { samples, .. } => Some(*samples),
+            Self::Internal(_) => None,
+        }
     }
 }
 
@@ -161,7 +162,7 @@ impl Recorder<File> {
 }
 
 fn refused(path: &Path, samples: u64, reason: io::Error) -> WriteError {
-    let path = clean(&path.to_string_lossy()).into_owned();
+    let path = path.to_owned();
     if matches!(reason.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return WriteError::Full { path, samples };
     }
@@ -381,7 +382,7 @@ fn has_long_name(location: &Location) -> bool {
     location.name.as_ref().is_some_and(|name| name.len() > limits::NAME)
 }
 
-fn place(location: &Location, role: Role, frames: Vec<crate::snapshot::Frame>) -> Place {
+fn place(location: &Location, role: Role, frames: Vec<crate::model::snapshot::Frame>) -> Place {
     let mut place = Place {
         module: location.module.map(|module| module.0),
         offset: location.offset,
@@ -398,7 +399,7 @@ fn place(location: &Location, role: Role, frames: Vec<crate::snapshot::Frame>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Frame;
+    use crate::model::snapshot::Frame;
 
     #[test]
     fn no_place_is_written_that_is_not_believed() {

@@ -3,7 +3,7 @@
 //! Unknown is an empty cell. A list is one cell: verdicts apart by `;`, holders as `pid:fd:comm` apart by `;`.
 
 use super::{Format, clean};
-use crate::snapshot::{Holder, Snapshot, Socket};
+use crate::model::snapshot::{Holder, Snapshot, Socket};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -92,8 +92,8 @@ fn safe(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::model::fixtures;
 
     fn rows(snapshot: &Snapshot) -> Vec<::csv::StringRecord> {
         let mut out = Vec::new();
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_columns_are_the_fields_of_the_json_report_in_order() {
-        let json = serde_json::to_string(&sample::rich().sockets[0]).unwrap();
+        let json = serde_json::to_string(&fixtures::rich().sockets[0]).unwrap();
         let mut from = 0;
         for column in COLUMNS.iter().filter(|&&column| column != "callsite_name") {
             let found = json[from..].find(&format!("\"{column}\":"));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn unknown_is_an_empty_cell_and_lists_are_one_cell() {
-        let rows = rows(&sample::rich());
+        let rows = rows(&fixtures::rich());
         assert_eq!(rows.len(), 4);
         assert_eq!(&rows[2][10], "12:9:api;13:9:api");
         assert_eq!(&rows[2][29], "write-stalled;silent-peer;long-lived");
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_name_does_not_make_a_holder_of_its_own() {
-        let mut snapshot = sample::rich();
+        let mut snapshot = fixtures::rich();
         snapshot.sockets[2].holders[0].comm = "api;1:2:sshd".into();
         assert_eq!(&rows(&snapshot)[2][10], "12:9:api:1:2:sshd;13:9:api");
     }
@@ -133,13 +133,13 @@ mod tests {
     #[test]
     fn an_empty_report_is_a_header() {
         let mut out = Vec::new();
-        Csv.write(&sample::empty(), &mut out).unwrap();
+        Csv.write(&fixtures::empty(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap().trim_end(), COLUMNS.join(","));
     }
 
     #[test]
     fn no_cell_is_a_formula_or_an_escape_sequence() {
-        let mut snapshot = sample::hostile();
+        let mut snapshot = fixtures::hostile();
         snapshot.sockets[0].comm = Some("=HYPERLINK(1)".into());
         snapshot.sockets[1].comm = Some("@x".into());
         let rows = rows(&snapshot);

@@ -4,8 +4,10 @@
 //! reports and by the live view.
 
 use super::clean;
-use crate::snapshot::Socket;
-use crate::units::{Age, Glyphs, format_age, format_counted, format_size};
+use crate::{
+    model::snapshot::Socket,
+    units::{Age, Glyphs, format_age, format_counted, format_size},
+};
 use leaktrace_common::Verdict;
 
 /// One verdict and the facts behind it.

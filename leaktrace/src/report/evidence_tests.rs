@@ -1,7 +1,7 @@
 //! Claims about [`evidence`](super): the words for every verdict.
 
 use super::*;
-use crate::snapshot::Holder;
+use crate::model::snapshot::Holder;
 
 fn socket(verdicts: &[Verdict]) -> Socket {
     Socket {

@@ -4,7 +4,7 @@
 //! neither page nor script.
 
 use super::folded_path;
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -173,8 +173,8 @@ pub(super) const SCRIPT: &str = include_str!("flame/flame.js");
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::model::fixtures;
 
     fn drawn(snapshot: &Snapshot) -> String {
         let mut out = Vec::new();
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn callers_are_as_wide_as_their_callees_together() {
-        let graph = Graph::of(&sample::rich());
+        let graph = Graph::of(&fixtures::rich());
         assert_eq!(graph.root.open, 1_269);
         assert_eq!(graph.root.callees["api"].open, 1_220);
         assert_eq!(graph.root.callees["worker"].open, 49);
@@ -193,14 +193,14 @@ mod tests {
 
     #[test]
     fn flagged_paths_are_marked_from_the_root_up() {
-        let text = drawn(&sample::rich());
+        let text = drawn(&fixtures::rich());
         assert!(text.contains("<title>api::upstream::fetch_user: 120 open (9.5 %), 118 flagged</title>"), "{text}");
         assert_eq!(text.matches("class=\"frame flagged\"").count(), 13);
     }
 
     #[test]
     fn the_deepest_stack_and_the_most_hostile_name_are_drawn_and_harmless() {
-        let mut snapshot = sample::hostile();
+        let mut snapshot = fixtures::hostile();
         let frame = snapshot.callsites[0].stack[0].clone();
         snapshot.callsites[0].stack = vec![frame; 100_000];
         let text = drawn(&snapshot);
@@ -210,6 +210,6 @@ mod tests {
 
     #[test]
     fn nothing_open_is_an_empty_graph() {
-        assert!(Graph::of(&sample::empty()).is_empty());
+        assert!(Graph::of(&fixtures::empty()).is_empty());
     }
 }

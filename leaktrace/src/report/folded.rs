@@ -1,7 +1,7 @@
 //! Folded stacks, one a line, weighed by open sockets: what flame graph tools and speedscope read.
 
 use super::{Format, folded_path};
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -25,8 +25,8 @@ impl Format for Folded {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::model::fixtures;
 
     fn render(snapshot: &Snapshot) -> String {
         let mut out = Vec::new();
@@ -37,19 +37,19 @@ mod tests {
     #[test]
     fn stacks_are_root_first_and_weighed_by_open_sockets() {
         assert_eq!(
-            render(&sample::rich()),
+            render(&fixtures::rich()),
             "api;__libc_start_main;api::main;api::handler::profile;api::upstream::fetch_user;api::upstream::open;\
              std::net::tcp::TcpStream::connect;connect 120\n\
              api;api::server::serve;accept4 1100\n\
              worker;[no stack] 20\n\
              worker;start_thread;0x7f1122334455 29\n"
         );
-        assert_eq!(render(&sample::empty()), "");
+        assert_eq!(render(&fixtures::empty()), "");
     }
 
     #[test]
     fn a_hostile_name_stays_within_its_frame() {
-        for line in render(&sample::hostile()).lines() {
+        for line in render(&fixtures::hostile()).lines() {
             let (stack, weight) = line.rsplit_once(' ').unwrap();
             assert!(weight.parse::<u64>().is_ok(), "{line}");
             assert!(stack.split(';').count() <= 8, "{line}");

@@ -2,9 +2,8 @@
 //!
 //! A program that is missing is a skip, never a silent pass.
 
-use super::sample;
 use super::{Destination, ReportFormat, write_report};
-use crate::snapshot::Snapshot;
+use crate::model::{fixtures, snapshot::Snapshot};
 use leaktrace_skip::{Lack, skip};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,7 +38,7 @@ fn python(code: &str, path: &Path) -> Option<String> {
 #[test]
 fn go_tool_pprof_reads_the_profile() {
     let folder = tempfile::tempdir().unwrap();
-    for snapshot in [sample::rich(), sample::hostile()] {
+    for snapshot in [fixtures::rich(), fixtures::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Pprof);
         let path = path.to_str().unwrap();
         let Some(top) = run("go", &["tool", "pprof", "-top", "-cum", path]) else { return };
@@ -52,7 +51,7 @@ fn go_tool_pprof_reads_the_profile() {
         let age = run("go", &["tool", "pprof", "-top", "-sample_index=age", path]).unwrap();
         assert!(age.contains("Type: age"), "{age}");
     }
-    let path = written(folder.path(), &sample::rich(), ReportFormat::Pprof);
+    let path = written(folder.path(), &fixtures::rich(), ReportFormat::Pprof);
     let top = run("go", &["tool", "pprof", "-top", "-cum", path.to_str().unwrap()]).unwrap();
     assert!(top.lines().any(|line| line.contains("  120 ") && line.contains("api::upstream::fetch_user")), "{top}");
     let focus = ["tool", "pprof", "-top", "-tagfocus=verdict=never-read", path.to_str().unwrap()];
@@ -65,7 +64,7 @@ fn python_reads_the_csv() {
     let code = "import csv, sys\nrows = list(csv.DictReader(open(sys.argv[1], newline='')))\n\
                 print(len(rows), rows[0]['verdicts'], rows[1]['rx_queue_bytes'], {len(row) for row in rows}, \
                 any(None in row for row in rows))";
-    for snapshot in [sample::rich(), sample::hostile()] {
+    for snapshot in [fixtures::rich(), fixtures::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Csv);
         let Some(read) = python(code, &path) else { return };
         assert_eq!(read.trim(), "4 close-wait;long-lived 4096 {31} False");
@@ -77,7 +76,7 @@ fn python_reads_the_json() {
     let folder = tempfile::tempdir().unwrap();
     let code = "import json, sys\nreport = json.load(open(sys.argv[1]))\n\
                 print(report['schema_version'], len(report['sockets']), report['totals']['open'])";
-    for snapshot in [sample::rich(), sample::hostile()] {
+    for snapshot in [fixtures::rich(), fixtures::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Json);
         let Some(read) = python(code, &path) else { return };
         assert_eq!(read.trim(), "1 4 1269");
@@ -87,7 +86,7 @@ fn python_reads_the_json() {
 #[test]
 fn another_validator_finds_the_json_as_the_schema_says() {
     let folder = tempfile::tempdir().unwrap();
-    let path = written(folder.path(), &sample::degraded(), ReportFormat::Json);
+    let path = written(folder.path(), &fixtures::degraded(), ReportFormat::Json);
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/report.schema.json");
     // The command of Python's jsonschema; it checks the schema too.
     run("jsonschema", &["--instance", path.to_str().unwrap(), schema]);
@@ -98,7 +97,7 @@ fn an_xml_parser_reads_the_svg() {
     let folder = tempfile::tempdir().unwrap();
     let code = "import sys, xml.etree.ElementTree as tree\nroot = tree.parse(sys.argv[1]).getroot()\n\
                 print(root.tag, len(root.findall('.//{http://www.w3.org/2000/svg}rect')) > 5)";
-    for snapshot in [sample::rich(), sample::hostile()] {
+    for snapshot in [fixtures::rich(), fixtures::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Svg);
         let Some(read) = python(code, &path) else { return };
         assert_eq!(read.trim(), "{http://www.w3.org/2000/svg}svg True");
@@ -132,7 +131,7 @@ document.title = seen.join(' | ');
 #[test]
 fn chromium_shows_sorts_and_filters_the_page() {
     let folder = tempfile::tempdir().unwrap();
-    let path = written(folder.path(), &sample::degraded(), ReportFormat::Html);
+    let path = written(folder.path(), &fixtures::degraded(), ReportFormat::Html);
     let page = std::fs::read_to_string(&path).unwrap().replace("</body>", &format!("{CLICKS}</body>"));
     std::fs::write(&path, page).unwrap();
     let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
@@ -153,7 +152,9 @@ fn chromium_shows_sorts_and_filters_the_page() {
 #[ignore = "writes files for a look by eye; name the folder in LEAKTRACE_SAMPLES"]
 fn samples_of_every_format_are_left_for_a_look() {
     let Some(folder) = std::env::var_os("LEAKTRACE_SAMPLES") else { return };
-    for (name, snapshot) in [("rich", sample::degraded()), ("hostile", sample::hostile()), ("empty", sample::empty())] {
+    for (name, snapshot) in
+        [("rich", fixtures::degraded()), ("hostile", fixtures::hostile()), ("empty", fixtures::empty())]
+    {
         let folder = Path::new(&folder).join(name);
         std::fs::create_dir_all(&folder).unwrap();
         for format in ReportFormat::ALL {

@@ -8,8 +8,10 @@ mod tables;
 
 use super::flame::{Graph, SCRIPT, STYLE, WIDTH, escape};
 use super::{Format, clean, meaning};
-use crate::snapshot::Snapshot;
-use crate::units::{format_count, format_duration, format_size};
+use crate::{
+    model::snapshot::Snapshot,
+    units::{format_count, format_duration, format_size},
+};
 use leaktrace_common::{Severity, Verdict};
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
 //! Claims about [`html`](super): self-contained, harmless, complete.
 
-use super::super::sample;
 use super::*;
+use crate::model::fixtures;
 
 fn render(snapshot: &Snapshot) -> String {
     let mut out = Vec::new();
@@ -11,7 +11,7 @@ fn render(snapshot: &Snapshot) -> String {
 
 #[test]
 fn a_hostile_name_adds_no_element() {
-    let (plain, hostile) = (render(&sample::degraded()), render(&sample::hostile()));
+    let (plain, hostile) = (render(&fixtures::degraded()), render(&fixtures::hostile()));
     for tag in ["<script", "<style", "<img", "<svg", "<table", "<tr"] {
         assert_eq!(plain.matches(tag).count(), hostile.matches(tag).count(), "{tag}");
     }
@@ -20,7 +20,7 @@ fn a_hostile_name_adds_no_element() {
 
 #[test]
 fn the_page_names_no_address_outside_itself() {
-    let page = render(&sample::degraded());
+    let page = render(&fixtures::degraded());
     for word in ["http:", "https:", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(word), "{word}");
     }
@@ -28,7 +28,7 @@ fn the_page_names_no_address_outside_itself() {
 
 #[test]
 fn evidence_degradations_and_losses_are_on_the_page() {
-    let page = render(&sample::degraded());
+    let page = render(&fixtures::degraded());
     assert!(page.contains("4.0 KiB have waited 12m 3s; nothing was ever read; pid 12 (api) holds fd 7"));
     assert!(page.contains("Degraded: hooks."));
     assert!(page.contains("12 sockets found no room"));
@@ -36,13 +36,13 @@ fn evidence_degradations_and_losses_are_on_the_page() {
 
 #[test]
 fn a_page_has_at_most_five_thousand_sockets_and_says_what_is_left_out() {
-    let page = render(&sample::many_sockets(5_010));
+    let page = render(&fixtures::many_sockets(5_010));
     assert!(page.contains("<p class=\"soft\">10 more are left out of this page"));
     assert!(page.matches("<tr data-verdicts").count() < 5_050);
 }
 
 #[test]
 fn an_empty_page_says_that_nothing_was_open() {
-    let page = render(&sample::empty());
+    let page = render(&fixtures::empty());
     assert!(page.contains("No socket was open.") && !page.contains("<table"));
 }

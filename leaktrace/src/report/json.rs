@@ -4,7 +4,7 @@
 //! `schema/report.schema.json`.
 
 use super::Format;
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Claims about [`json`](super): nothing is lost, the schema holds, a million sockets stream.
 
-use super::super::sample;
 use super::*;
+use crate::model::fixtures;
 use serde_json::Value;
 
 fn text(snapshot: &Snapshot) -> String {
@@ -11,7 +11,7 @@ fn text(snapshot: &Snapshot) -> String {
 }
 
 fn all() -> [Snapshot; 5] {
-    [sample::empty(), sample::rich(), sample::degraded(), sample::hostile(), sample::run()]
+    [fixtures::empty(), fixtures::rich(), fixtures::degraded(), fixtures::hostile(), fixtures::run()]
 }
 
 #[test]
@@ -23,10 +23,10 @@ fn what_is_written_reads_back_equal() {
 
 #[test]
 fn every_socket_has_a_line_of_its_own() {
-    let report = text(&sample::rich());
+    let report = text(&fixtures::rich());
     assert_eq!(report.lines().filter(|line| line.starts_with("    {\"cookie\":")).count(), 4);
     assert!(report.starts_with("{\n  \"schema_version\":1,\n") && report.ends_with("\n  ]\n}\n"), "{report}");
-    assert!(text(&sample::empty()).contains("\n  \"sockets\":[]\n}\n"));
+    assert!(text(&fixtures::empty()).contains("\n  \"sockets\":[]\n}\n"));
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn reports_satisfy_the_published_schema() {
 #[test]
 fn the_schema_describes_every_field_and_refuses_a_report_without_one() {
     let schema: Value = serde_json::from_str(REPORT_SCHEMA).unwrap();
-    let mut report = serde_json::to_value(sample::degraded()).unwrap();
-    report["run"] = serde_json::to_value(sample::run().run).unwrap();
+    let mut report = serde_json::to_value(fixtures::degraded()).unwrap();
+    report["run"] = serde_json::to_value(fixtures::run().run).unwrap();
     let mut described = Vec::new();
     check_described(&schema, &schema, &report, "", &mut described);
     assert!(described.len() > 100, "{}", described.len());
@@ -95,7 +95,7 @@ fn check_described(root: &Value, schema: &Value, value: &Value, path: &str, foun
 #[test]
 #[ignore = "measures; takes about a gigabyte"]
 fn a_million_sockets_are_measured() {
-    let snapshot = sample::many_sockets(1_000_000);
+    let snapshot = fixtures::many_sockets(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     for format in [super::super::ReportFormat::Json, super::super::ReportFormat::Csv] {
         let path = folder.path().join(format.name());

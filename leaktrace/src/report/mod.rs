@@ -12,8 +12,6 @@ mod json;
 pub(crate) mod layout;
 mod output;
 mod pprof;
-#[cfg(test)]
-pub(crate) mod sample;
 mod stack;
 mod svg;
 mod table;
@@ -22,7 +20,7 @@ mod text;
 #[cfg(test)]
 mod foreign_tests;
 
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use std::io::{self, Write};
 
 pub use clean::clean;

@@ -7,7 +7,7 @@
 mod proto;
 
 use super::{Format, clean, frame_name, stand_in};
-use crate::snapshot::{Callsite, Frame, Snapshot, Socket};
+use crate::model::snapshot::{Callsite, Frame, Snapshot, Socket};
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 use proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};

@@ -1,7 +1,7 @@
 //! Claims about [`pprof`](super): sums, labels, inlined frames.
 
-use super::super::sample;
 use super::*;
+use crate::model::fixtures;
 use std::io::Read;
 
 fn profile(snapshot: &Snapshot) -> Profile {
@@ -18,7 +18,7 @@ fn sum(profile: &Profile, index: usize) -> i64 {
 
 #[test]
 fn the_sums_are_those_of_the_call_sites() {
-    let snapshot = sample::rich();
+    let snapshot = fixtures::rich();
     let profile = profile(&snapshot);
     // One listed socket has no call site at all and adds itself.
     assert_eq!(sum(&profile, 0), 1_269 + 1);
@@ -29,7 +29,7 @@ fn the_sums_are_those_of_the_call_sites() {
 
 #[test]
 fn samples_carry_pid_comm_verdict_and_peer() {
-    let profile = profile(&sample::rich());
+    let profile = profile(&fixtures::rich());
     let text = |index: i64| profile.string_table[index as usize].as_str();
     let label = |key: &'static str| {
         profile.sample.iter().flat_map(|sample| &sample.label).filter(move |label| text(label.key) == key)
@@ -43,7 +43,7 @@ fn samples_carry_pid_comm_verdict_and_peer() {
 
 #[test]
 fn an_inlined_function_shares_the_location_of_its_caller() {
-    let profile = profile(&sample::rich());
+    let profile = profile(&fixtures::rich());
     let inlined: Vec<_> = profile.location.iter().filter(|location| location.line.len() == 2).collect();
     assert_eq!(inlined.len(), 1);
     let name = |line: &Line| &profile.string_table[profile.function[line.function_id as usize - 1].name as usize];
@@ -53,7 +53,7 @@ fn an_inlined_function_shares_the_location_of_its_caller() {
 
 #[test]
 fn every_reference_inside_a_profile_leads_somewhere() {
-    for snapshot in [sample::empty(), sample::rich(), sample::hostile()] {
+    for snapshot in [fixtures::empty(), fixtures::rich(), fixtures::hostile()] {
         let profile = profile(&snapshot);
         assert_eq!(profile.string_table[0], "");
         let known = |index: i64| (index as usize) < profile.string_table.len();

@@ -3,8 +3,10 @@
 //! Works on resolved frames only; it never looks at a process or an ELF file.
 
 use super::clean;
-use crate::snapshot::{Callsite, Frame, NOT_SAMPLED};
-use crate::units::Glyphs;
+use crate::{
+    model::snapshot::{Callsite, Frame, NOT_SAMPLED},
+    units::Glyphs,
+};
 
 /// What stands for a stack that is not known.
 pub const NO_STACK: &str = "[no stack]";

@@ -4,8 +4,10 @@
 
 use super::flame::{Graph, ROW, SCRIPT, STYLE, WIDTH, escape};
 use super::{Format, clean};
-use crate::snapshot::Snapshot;
-use crate::units::{format_count, format_duration};
+use crate::{
+    model::snapshot::Snapshot,
+    units::{format_count, format_duration},
+};
 use std::io::{self, Write};
 
 const MARGIN: f64 = 10.0;
@@ -75,8 +77,8 @@ fn line(out: &mut dyn Write, y: f64, size: u32, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::model::fixtures;
 
     fn render(snapshot: &Snapshot) -> String {
         let mut out = Vec::new();
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_adds_no_element() {
-        let (plain, hostile) = (render(&sample::rich()), render(&sample::hostile()));
+        let (plain, hostile) = (render(&fixtures::rich()), render(&fixtures::hostile()));
         for tag in ["<script", "<style", "<svg"] {
             assert_eq!(plain.matches(tag).count(), hostile.matches(tag).count(), "{tag}");
         }
@@ -95,12 +97,12 @@ mod tests {
 
     #[test]
     fn it_asks_for_nothing_from_the_network() {
-        let text = render(&sample::rich()).replace("http://www.w3.org/2000/svg", "");
+        let text = render(&fixtures::rich()).replace("http://www.w3.org/2000/svg", "");
         assert!(!text.contains("http") && !text.contains("href"));
     }
 
     #[test]
     fn nothing_open_says_so() {
-        assert!(render(&sample::empty()).contains("No socket was open."));
+        assert!(render(&fixtures::empty()).contains("No socket was open."));
     }
 }

@@ -4,8 +4,7 @@
 
 use super::text::{callsite_table, totals_line};
 use super::{Format, clean, layout};
-use crate::snapshot::Snapshot;
-use crate::units::Glyphs;
+use crate::{model::snapshot::Snapshot, units::Glyphs};
 use std::io::{self, Write};
 
 /// As many call sites as a screen has room for.

@@ -8,8 +8,10 @@ mod run;
 
 use super::layout::{Align, Table, wrap, wrap_words};
 use super::{Format, clean, evidence_line, frame_with_place, layout, short_name, stack};
-use crate::snapshot::{Callsite, Snapshot, Socket};
-use crate::units::{Glyphs, format_counted, format_duration};
+use crate::{
+    model::snapshot::{Callsite, Snapshot, Socket},
+    units::{Glyphs, format_counted, format_duration},
+};
 use parts::{age, count, growth, lifetimes, opened_by, opener, verdict_words};
 pub(super) use parts::{callsite_table, filters, losses, stack_sample, totals_line};
 use std::io::{self, Write};
@@ -128,9 +130,9 @@ fn stack_parts(site: &Callsite) -> Vec<String> {
     let mut parts: Vec<String> = site.stack.iter().map(frame_with_place).collect();
     let reason = site.stack_reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
     match site.stack_quality {
-        crate::snapshot::StackQuality::Complete => {}
-        crate::snapshot::StackQuality::Truncated => parts.push(format!("[callers unknown{reason}]")),
-        crate::snapshot::StackQuality::Missing => parts.push(format!("[no stack{reason}]")),
+        crate::model::snapshot::StackQuality::Complete => {}
+        crate::model::snapshot::StackQuality::Truncated => parts.push(format!("[callers unknown{reason}]")),
+        crate::model::snapshot::StackQuality::Missing => parts.push(format!("[no stack{reason}]")),
     }
     parts
 }

@@ -1,10 +1,10 @@
 //! What naming frames costs: figures for the benchmark, no judgement.
 
 use super::image::{Image, ImageError};
-use super::location::{Location, Module, ModuleKind};
-use super::process::{Locator, ProcessMaps, Role};
+use super::process::{Locator, ProcessMaps};
 use super::symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
 use super::{open, unwind::Table};
+use crate::model::location::{Location, Module, ModuleKind, Role};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;

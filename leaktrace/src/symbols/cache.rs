@@ -2,8 +2,7 @@
 //!
 //! Cheaper than a list by age, and as good: what was used lately survives.
 
-use super::location::ModuleId;
-use crate::snapshot::Frame;
+use crate::model::{location::ModuleId, snapshot::Frame};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Machine code of a live process: from the file that is mapped, or, for generated code, from its memory.
 
-use super::location::ModuleKind;
-use super::process::{Locator, ProcessMaps, Role};
+use super::process::{Locator, ProcessMaps};
 use super::unwind::{LONGEST_CALL, LOOK_AHEAD, is_after_call, starts_thread};
+use crate::model::location::{ModuleKind, Role};
 
 /// How far the code at a program's entry point reaches that calls nothing but the C library's start.
 const ENTRY_BYTES: u64 = 64;

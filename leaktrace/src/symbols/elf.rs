@@ -3,7 +3,7 @@
 //! Reads headers only, never symbols. Every size in the file is checked before it is believed.
 
 use super::bytes::Bytes;
-use super::location::BuildId;
+use crate::model::location::BuildId;
 use object::elf;
 use thiserror::Error;
 

@@ -5,8 +5,8 @@
 use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
 use super::gopclntab::GoTable;
-use super::location::{BuildId, Content, Module, ModuleKind};
 use super::{open, packed};
+use crate::model::location::{BuildId, Content, Module, ModuleKind};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;

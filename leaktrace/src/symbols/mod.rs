@@ -31,13 +31,12 @@ mod elf;
 mod fold;
 mod gopclntab;
 mod image;
-mod location;
 mod maps;
 mod open;
 mod packed;
 mod perf_map;
+mod placer;
 mod process;
-mod resolve;
 mod stacks;
 mod symbolizer;
 #[cfg(test)]
@@ -47,10 +46,9 @@ mod unwind;
 
 pub use fold::{Says, says, short_name};
 pub use image::Images;
-pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules};
 pub use maps::{Backing, Mapping, Mappings};
-pub use process::{Locator, ProcessError, ProcessMaps, Role};
-pub use resolve::Resolve;
+pub use placer::Placer;
+pub use process::{Locator, ProcessError, ProcessMaps};
 pub use stacks::{PlacedStack, Stacks};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
 pub use trust::{FramePointers, Trust, TrustCache};

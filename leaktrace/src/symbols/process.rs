@@ -4,10 +4,10 @@
 //! needed to name frames later is opened here; nothing is named here but generated code.
 
 use super::image::{Identity, Image, Images};
-use super::location::{Location, Module, ModuleId, ModuleKind, Modules};
 use super::maps::{Backing, MAX_TEXT, Mapping, Mappings};
 use super::open;
 use super::perf_map::PerfMaps;
+use crate::model::location::{Location, Module, ModuleId, ModuleKind, Modules, Role};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -271,30 +271,6 @@ impl Locator {
 
 fn nameless(path: &str, kind: ModuleKind) -> Module {
     Module { path: path.to_owned(), kind, device: 0, inode: 0, size: 0, modified_ns: 0, build_id: None }
-}
-
-/// What an address on a stack means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Where the thread was.
-    Leaf,
-    /// Where a call will return to; the call itself is the instruction before.
-    Return,
-}
-
-impl Role {
-    /// The role of a frame by its place on the stack.
-    pub fn at_depth(depth: usize) -> Self {
-        if depth == 0 { Self::Leaf } else { Self::Return }
-    }
-
-    /// An address inside the instruction that the frame is at.
-    pub fn lookup(self, address: u64) -> u64 {
-        match self {
-            Self::Leaf => address,
-            Self::Return => address.saturating_sub(1),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 //! The one door for the tracer: it asks here and hands the result on to [`super::Symbolizer`], now or on another machine.
 
 use super::image::Images;
-use super::location::{Location, Modules};
 use super::process::{Locator, ProcessMaps};
 use super::trust::{Trust, TrustCache};
 use super::unwind::{Ended, LeafFrame, Unwinder, Walk, Why};
-use crate::snapshot::StackQuality;
+use crate::model::{
+    location::{Location, Modules},
+    snapshot::StackQuality,
+};
 use leaktrace_common::{StackCapture, StackEntry, capture};
 use serde::{Deserialize, Serialize};
 

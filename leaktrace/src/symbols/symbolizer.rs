@@ -12,11 +12,12 @@ use super::demangle::readable;
 use super::fold;
 use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
-use super::location::{Content, Location, Module, ModuleId, ModuleKind, Modules};
 use super::perf_map;
-use super::process::Role;
-use super::resolve::Resolve;
-use crate::snapshot::Frame;
+use crate::model::{
+    location::{Content, Location, Module, ModuleId, ModuleKind, Modules, Role},
+    resolve::Resolve,
+    snapshot::Frame,
+};
 use blazesym::symbolize::{CodeInfo, Sym};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

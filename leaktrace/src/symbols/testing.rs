@@ -1,8 +1,8 @@
 //! For tests: programs made by the compilers of this machine, and what is captured of them while they wait.
 
 use super::is_after_call;
-use super::location::{Location, Module, ModuleKind};
 use super::{Locator, image, open};
+use crate::model::location::{Location, Module, ModuleKind};
 use leaktrace_common::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 use leaktrace_skip::{Lack, skip};
 use std::io::{BufRead, BufReader};

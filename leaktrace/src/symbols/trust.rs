@@ -5,10 +5,10 @@
 
 use super::fold;
 use super::image::Image;
-use super::location::Content;
 use super::maps::Backing;
 use super::process::{Locator, ProcessMaps};
 use super::unwind::{Table, Unwinder};
+use crate::model::location::Content;
 use gimli::{CfaRule, X86_64};
 use std::collections::HashMap;
 

@@ -1,8 +1,14 @@
 //! Putting a snapshot together from what the tracker knows.
 
-use super::{Moment, Tracker, filter::Candidate, groups, groups::Key, matching::Left, sites::Site};
-use crate::{
-    host::ProcessFacts,
+use super::{
+    Tracker,
+    groups::{self, Key},
+    matching::Left,
+    sites::Site,
+};
+use crate::model::{
+    filter::Candidate,
+    host::{Moment, ProcessFacts},
     snapshot::{
         Callsite, Frame, Group, Health, Host, Lost, PeerCount, Process, SCHEMA_VERSION, Snapshot, Socket, Tool, Totals,
         VerdictCounts, Window,

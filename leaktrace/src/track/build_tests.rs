@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::{
-    sample::{Holders, Sample},
-    track::{Filter, TrackerOptions},
+    model::{
+        filter::Filter,
+        sample::{Holders, Sample},
+    },
+    track::TrackerOptions,
 };
 use leaktrace_common::{CallsiteKey, HolderRow, PassSettings, PassSums, ProcessRow, Tally, emit};
 use zerocopy::FromZeros;

@@ -1,10 +1,7 @@
 //! Sockets by peer and by listener, which is how servers are understood: they accept everything on one stack.
 
-use super::{
-    address,
-    growth::{Growth, Look},
-};
-use crate::snapshot::Group;
+use super::growth::{Growth, Look};
+use crate::model::{address, snapshot::Group};
 use leaktrace_common::{Direction, SocketRow, Verdict, Verdicts, row_flags};
 use std::collections::HashMap;
 

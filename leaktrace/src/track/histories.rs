@@ -1,7 +1,8 @@
 //! Looks that histories are made of: how many sockets each call site and peer has open, of those that the filters and the ignore
 //! list let through.
 
-use super::{Tracker, filter::Filter, growth::Look, sites::Site};
+use super::{Tracker, growth::Look, sites::Site};
+use crate::model::filter::Filter;
 use leaktrace_common::{SocketRow, Verdict, Verdicts, row_flags};
 use std::collections::HashMap;
 

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::{
-    host::{Placement, ProcessFacts},
-    sample::Sample,
-    snapshot::Snapshot,
+    model::{
+        host::{Placement, ProcessFacts},
+        sample::Sample,
+        snapshot::Snapshot,
+    },
     track::TrackerOptions,
 };
 use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, PassSums, Tally, emit};

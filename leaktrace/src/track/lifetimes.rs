@@ -1,6 +1,6 @@
 //! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
 
-use crate::snapshot::{LifetimeBucket, Lifetimes};
+use crate::model::snapshot::{LifetimeBucket, Lifetimes};
 use leaktrace_common::{LIFETIME_BUCKETS, Tally};
 
 /// Counts by class.

@@ -2,10 +2,12 @@
 
 use super::{
     Tracker,
-    filter::{Candidate, Filter},
     sites::{Counts, Site},
 };
-use crate::host::ProcessFacts;
+use crate::model::{
+    filter::{Candidate, Filter},
+    host::ProcessFacts,
+};
 use std::collections::BTreeSet;
 
 /// How much of a call site the ignore list leaves, as far as its processes tell.

@@ -1,7 +1,10 @@
 //! Claims about [`matching`](super): what reports say of call sites under filters and an ignore list, from made-up samples.
 
 use super::*;
-use crate::{host::Placement, sample::Sample, snapshot::Callsite, track::TrackerOptions};
+use crate::{
+    model::{host::Placement, sample::Sample, snapshot::Callsite},
+    track::TrackerOptions,
+};
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, Direction, PassSettings, PassSums, SocketRow, Tally, emit, lifetime_bucket,
 };

@@ -1,9 +1,7 @@
 //! From samples to snapshots: the one place that remembers. Pure: no clock of its own, no kernel, no terminal, no
 //! blocking. What it knows of time it reads from the samples.
 
-mod address;
 mod build;
-mod filter;
 mod groups;
 mod growth;
 mod histories;
@@ -14,15 +12,15 @@ mod sites;
 mod sockets;
 mod tree;
 
-pub use filter::{Filter, Network, NetworkError};
+use crate::model::{filter::Filter, host::Moment};
 pub use growth::{Growth, Look, Series, Trend};
 pub use tree::Tree;
 
-use crate::{
+use crate::model::{
     host::{HostFacts, ProcessFacts},
+    location::Location,
     sample::{Cost, Sample},
     snapshot::{Degradation, Settings},
-    symbols::Location,
 };
 use leaktrace_common::{Direction, Losses, PassSettings, PassTotals, Severity, SocketRow, Verdicts, row_flags};
 use processes::Processes;
@@ -61,15 +59,6 @@ pub struct Tracker {
     flagged: HashMap<u64, Verdicts>,
     resolved: u64,
     tree: Option<Tree>,
-}
-
-/// A moment by both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// `CLOCK_BOOTTIME`, nanoseconds.
-    pub boot_ns: u64,
-    /// Nanoseconds since 1970.
-    pub unix_ns: i64,
 }
 
 /// What a tracker starts with.

@@ -1,7 +1,7 @@
 //! Processes that hold sockets, and how their descriptors grow.
 
 use super::growth::Series;
-use crate::{sample::Holders, snapshot::Holder};
+use crate::model::{sample::Holders, snapshot::Holder};
 use leaktrace_common::ProcessRow;
 use std::collections::HashMap;
 

@@ -5,11 +5,11 @@ use super::{
     growth::{Growth, Look, RECENT},
     lifetimes::Histogram,
 };
-use crate::{
+use crate::model::{
     host::ProcessFacts,
+    location::Location,
     sample::{CallsiteStack, Sample},
     snapshot::StackQuality,
-    symbols::Location,
 };
 use leaktrace_common::{CallsiteCounters, Direction};
 use std::{

@@ -1,7 +1,9 @@
 //! One row as reports show it, and whether it is to be shown.
 
-use super::{Tracker, address, filter::Candidate};
-use crate::{
+use super::Tracker;
+use crate::model::{
+    address,
+    filter::Candidate,
     host::ProcessFacts,
     snapshot::{Holder, Socket},
 };

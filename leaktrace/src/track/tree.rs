@@ -1,7 +1,7 @@
 //! The tree of a command over time: its processes, what their exit closed, and which verdicts came up.
 
 use super::{Tracker, sites::text};
-use crate::{
+use crate::model::{
     sample::TreeSample,
     snapshot::{LeftOpen, Run, RunProcess, Socket},
 };

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::{
-    sample::{Holders, Sample},
-    track::{Moment, TrackerOptions},
+    model::{
+        host::Moment,
+        sample::{Holders, Sample},
+    },
+    track::TrackerOptions,
 };
 use leaktrace_common::{CallsiteCounters, CallsiteKey, Direction, PassSettings, Tally, Verdict, emit, row_flags};
 use zerocopy::FromZeros;

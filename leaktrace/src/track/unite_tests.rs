@@ -1,7 +1,7 @@
 //! Claims about call sites that become one by their names, from made-up samples.
 
 use super::*;
-use crate::{sample::CallsiteStack, snapshot::StackQuality};
+use crate::model::{sample::CallsiteStack, snapshot::StackQuality};
 use leaktrace_common::{CallsiteCounters, CallsiteKey, PassSums, Tally, Verdict};
 use zerocopy::FromZeros;
 

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::item::Lens;
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use std::sync::Arc;
 
 /// What is shown. Cheap to clone.

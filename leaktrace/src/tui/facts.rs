@@ -1,7 +1,7 @@
 //! What follows from a snapshot and is needed again and again: counted once per snapshot, aside from the keyboard.
 
 use super::row_key::host_of;
-use crate::snapshot::{Snapshot, Socket, VerdictCounts};
+use crate::model::snapshot::{Snapshot, Socket, VerdictCounts};
 use leaktrace_common::{Severity, Verdict, Verdicts};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -152,7 +152,7 @@ pub fn holding_pids(socket: &Socket) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Callsite, Holder, Process};
+    use crate::model::snapshot::{Callsite, Holder, Process};
 
     fn socket(callsite: u64, verdicts: &[&str], pids: &[u32]) -> Socket {
         Socket {

@@ -3,8 +3,10 @@
 //! A matter of taste for the screen only: nothing is decided by it.
 
 use super::text::short_function;
-use crate::report::{frame_name, is_plumbing};
-use crate::snapshot::{Callsite, Frame};
+use crate::{
+    model::snapshot::{Callsite, Frame},
+    report::{frame_name, is_plumbing},
+};
 
 /// Whether a frame belongs to a library or a runtime and not to the application. A frame without a name may be either.
 pub fn is_library(frame: &Frame) -> bool {

@@ -4,7 +4,7 @@ use super::facts::{Counts, Facts};
 use super::item::{Item, Lens};
 use super::row_key::{RowKey, host_of};
 use super::view_kind::{Grouping, View};
-use crate::snapshot::{Callsite, Group, Process, Snapshot, StackQuality};
+use crate::model::snapshot::{Callsite, Group, Process, Snapshot, StackQuality};
 use std::collections::HashMap;
 
 /// What a grouped row has on top of the fields of its kind.

@@ -6,7 +6,7 @@ use super::item::Lens;
 use super::row_key::RowKey;
 use super::table::Table;
 use super::view_kind::{DirectionFilter, SeverityFilter};
-use crate::snapshot::Socket;
+use crate::model::snapshot::Socket;
 use std::any::Any;
 use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,7 @@ use super::facts::{Counts, Facts, counts_of};
 use super::filter::{Field, Filter, Term};
 use super::row_key::{RowKey, host_of};
 use super::view_kind::Grouping;
-use crate::snapshot::{Callsite, Group, Process, Snapshot, Socket};
+use crate::model::snapshot::{Callsite, Group, Process, Snapshot, Socket};
 use leaktrace_common::Verdict;
 
 /// A snapshot with what was derived from it.

@@ -1,7 +1,7 @@
 //! The live view: a top for sockets.
 //!
 //! [`update`] takes messages in and asks for effects, [`view`] draws; both are pure. [`run`] drives them on a
-//! terminal, from any source of snapshots. Reads [`crate::snapshot`] and nothing else: no kernel, no maps, no files.
+//! terminal, from any source of snapshots. Reads [`crate::model::snapshot`] and nothing else: no kernel, no maps, no files.
 
 mod app;
 pub mod bench;

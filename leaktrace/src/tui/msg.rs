@@ -5,8 +5,7 @@
 
 use super::facts::Facts;
 use super::scope::Shown;
-use crate::report::ReportFormat;
-use crate::snapshot::Snapshot;
+use crate::{model::snapshot::Snapshot, report::ReportFormat};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -127,7 +126,7 @@ pub enum Effect {
     /// Resolve the frames of these call sites: they are on the screen. The answer is the next snapshot, or the
     /// current one again with its frames resolved, which is shown even while the view is paused.
     ResolveSymbols {
-        /// [`crate::snapshot::Callsite::id`]
+        /// [`crate::model::snapshot::Callsite::id`]
         callsites: Vec<u64>,
     },
     /// Look up the names of these addresses. Asked once for an address. Answer each with [`Update::PeerName`].

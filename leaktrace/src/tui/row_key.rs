@@ -3,7 +3,7 @@
 use super::facts::holding_pids;
 use super::item::Lens;
 use super::view_kind::{Grouping, View};
-use crate::snapshot::{Process, Socket};
+use crate::model::snapshot::{Process, Socket};
 
 /// Identity of a row, whatever its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use super::data::Data;
 use super::msg::{Effect, Msg, Notice, NoticeKind, Update};
 use super::terminal::Screen;
 use super::{update, view, wants};
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use crossterm::event::{Event, EventStream};
 use futures_core::Stream;
 use std::io;

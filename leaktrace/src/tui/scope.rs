@@ -3,7 +3,7 @@
 use super::data::Data;
 use super::row_key::RowKey;
 use super::view_kind::{Grouping, View};
-use crate::snapshot::{Snapshot, Totals};
+use crate::model::snapshot::{Snapshot, Totals};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ fn totals(part: &Snapshot, view: View) -> Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Callsite, Socket};
+    use crate::model::snapshot::{Callsite, Socket};
 
     #[test]
     fn an_export_of_some_call_sites_has_their_sockets_and_their_sums() {

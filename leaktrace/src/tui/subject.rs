@@ -6,8 +6,7 @@ use super::data::Data;
 use super::facts::Counts;
 use super::glyphs::Charset;
 use super::row_key::RowKey;
-use crate::report::evidence;
-use crate::snapshot::Socket;
+use crate::{model::snapshot::Socket, report::evidence};
 use leaktrace_common::Verdict;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -164,7 +163,7 @@ fn held<'a>(sockets: impl Iterator<Item = &'a Socket>) -> Vec<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Holder, Snapshot};
+    use crate::model::snapshot::{Holder, Snapshot};
     use std::sync::Arc;
 
     #[test]

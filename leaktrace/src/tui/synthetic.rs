@@ -1,6 +1,6 @@
 //! Made-up snapshots of any size, for the benchmark, the demo and tests. Deterministic.
 
-use crate::snapshot::{
+use crate::model::snapshot::{
     Callsite, Degradation, Frame, Group, Health, Holder, Host, LifetimeBucket, Lifetimes, Lost, PeerCount, Process,
     Settings, Snapshot, Socket, StackQuality, Totals, VerdictCounts, Window,
 };
@@ -82,7 +82,7 @@ pub fn snapshot(size: Size, tick: u64) -> Snapshot {
     }
     let open: u64 = callsites.iter().map(|site| site.open).sum();
     Snapshot {
-        schema_version: crate::snapshot::SCHEMA_VERSION,
+        schema_version: crate::model::snapshot::SCHEMA_VERSION,
         host: Host {
             hostname: Some("shop-3".to_owned()),
             kernel: Some("6.12.41".to_owned()),

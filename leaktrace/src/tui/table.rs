@@ -5,7 +5,7 @@ use super::facts::{Counts, worst};
 use super::group::{Extra, Grouped};
 use super::item::{Item, Lens};
 use super::view_kind::{Grouping, View};
-use crate::snapshot::{Callsite, Group, Process, Socket};
+use crate::model::snapshot::{Callsite, Group, Process, Socket};
 use leaktrace_common::Severity;
 
 /// Rows of one kind.

@@ -6,7 +6,7 @@ use super::frames::culprit_name;
 use super::table::AnyTable;
 use super::text::clean;
 use super::view_kind::Grouping;
-use crate::snapshot::{Callsite, Process, Socket};
+use crate::model::snapshot::{Callsite, Process, Socket};
 
 /// What the row at `position` is called; clean.
 pub fn row_title(app: &App, position: usize) -> String {

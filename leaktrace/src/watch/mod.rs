@@ -6,14 +6,20 @@
 mod adoption;
 mod namer;
 mod pace;
+#[cfg(test)]
+mod recording_tests;
 mod replay;
 mod session;
 
+use crate::model::limits::Limits;
 pub use namer::Namer;
 pub use replay::{Replay, Travel};
 pub use session::{Picture, RecordTo, Session, Source, WatchError};
 
-use crate::{config::WatchConfig, kernel::HookKind, snapshot::Snapshot};
+use crate::{
+    config::WatchConfig,
+    model::{hooks::HookKind, snapshot::Snapshot},
+};
 use std::{
     sync::mpsc::{self, TryRecvError},
     thread::{self, Thread},
@@ -38,17 +44,6 @@ pub enum Control {
     SetLimits(Limits),
     /// End without one.
     Stop,
-}
-
-/// The thresholds that may change while watching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Age from which an open socket is `long-lived`.
-    pub threshold: Duration,
-    /// How long a stuck state must last.
-    pub stall: Duration,
-    /// How long without payload counts as idle.
-    pub idle: Duration,
 }
 
 /// A way to tell a watcher something, from wherever.

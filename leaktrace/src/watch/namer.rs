@@ -1,9 +1,12 @@
 //! Giving the frames of a snapshot their names.
 
 use crate::{
-    sample::Sample,
-    snapshot::{Frame, Snapshot},
-    symbols::{Location, Resolve},
+    model::{
+        location::Location,
+        resolve::Resolve,
+        sample::Sample,
+        snapshot::{Frame, Snapshot},
+    },
     track::Tracker,
 };
 

@@ -3,15 +3,20 @@
 //! Has no clock: whoever replays says when to step. What it gives for a window is, byte for byte, what the live watch gave
 //! for it; only `health.hooks` says `replay`. What leaktrace itself took is what the recorder took.
 
-use super::{Limits, Namer};
+use super::Namer;
 use crate::{
     config::ReplayConfig,
+    model::{
+        filter::Filter,
+        limits::Limits,
+        sample::Sample,
+        snapshot::{Degradation, Settings, Snapshot},
+    },
     recording::{
         Ending, Mark, OpenError, RecordedNames, assemble::Recorded, frame::Damage, read::FileReader, wire::Start,
     },
-    sample::Sample,
-    snapshot::{Degradation, Settings, Snapshot},
-    track::{Filter, Tracker, TrackerOptions},
+    report::clean,
+    track::{Tracker, TrackerOptions},
     units::format_duration,
 };
 use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, span_from_ns};
@@ -30,6 +35,17 @@ pub enum Travel {
     Onward,
     /// Anywhere.
     AnyWay,
+}
+
+/// A recording that cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", clean(&.0.to_string()))]
+pub struct ReplayError(OpenError);
+
+impl From<OpenError> for ReplayError {
+    fn from(error: OpenError) -> Self {
+        Self(error)
+    }
 }
 
 /// A recording that is replayed.
@@ -66,11 +82,10 @@ impl Replay {
     ///
     /// # Errors
     /// When it cannot be replayed.
-    pub fn open(config: &ReplayConfig, filter: &Filter, travel: Travel) -> Result<Self, OpenError> {
+    pub fn open(config: &ReplayConfig, filter: &Filter, travel: Travel) -> Result<Self, ReplayError> {
         let mut reader = FileReader::open(&config.path)?;
-        let shown = || crate::report::clean(&config.path.to_string_lossy()).into_owned();
-        let damaged = |damage| OpenError::Damaged { path: shown(), damage };
-        let io = |reason| OpenError::Io { path: shown(), reason };
+        let damaged = |damage| OpenError::Damaged { path: config.path.clone(), damage };
+        let io = |reason| OpenError::Io { path: config.path.clone(), reason };
         let start = reader.start().clone();
         let [threshold, stall, idle, interval] = start.spans();
         let recorded = Limits { threshold, stall, idle };
@@ -321,14 +336,14 @@ fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Dama
 mod tests {
     use super::*;
     use crate::recording::{
+        synthetic::recording,
         synthetic::{Host, Scale},
-        tests::recording,
     };
 
     /// A replay of a recording of the made-up host, which judged by 60 s, 10 s and 60 s.
     fn replay(folder: &std::path::Path, [threshold, stall, idle]: [u64; 3]) -> Replay {
         let path = folder.join("recording");
-        std::fs::write(&path, recording(Scale::SMALL, 40)).unwrap();
+        std::fs::write(&path, recording(Scale::SMALL, 40).unwrap()).unwrap();
         let span = |seconds| Some(Duration::from_secs(seconds));
         let config = ReplayConfig { path, threshold: span(threshold), stall: span(stall), idle: span(idle) };
         Replay::open(&config, &Filter::default(), Travel::Onward).unwrap()

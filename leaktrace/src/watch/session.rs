@@ -1,15 +1,24 @@
 //! One watch from start to end: a source of samples, the tracker, and names for what is shown.
 
-use super::{Limits, Namer, pace::Pace};
+use super::{Namer, pace::Pace};
 use crate::{
     config::WatchConfig,
-    host::{self, Clock, HostFacts},
-    kernel::{Adoption, HoldersPass, HookKind, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk},
+    host,
+    kernel::{Adoption, HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk},
+    model::{
+        filter::Filter,
+        hooks::HookKind,
+        host::Moment,
+        limits::Limits,
+        location::Modules,
+        sample::Sample,
+        snapshot::{Degradation, Snapshot},
+    },
     recording::{Progress, Recorder, WriteError, wire::Start},
-    sample::Sample,
-    snapshot::{Degradation, Snapshot},
-    symbols::{Images, Modules, Symbolizer},
-    track::{Filter, Moment, Tracker, TrackerOptions, Tree},
+    report::clean,
+    symbols::{Images, Placer, Symbolizer},
+    track::{Tracker, TrackerOptions, Tree},
+    units::format_counted,
 };
 use leaktrace_common::{Severity, Verdicts};
 use std::{
@@ -24,8 +33,22 @@ pub enum WatchError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The recording that was asked for.
-    #[error(transparent)]
-    Record(#[from] WriteError),
+    #[error("{}{}", clean(&.0.to_string()), .0.samples().map(kept).unwrap_or_default())]
+    Record(WriteError),
+}
+
+impl From<WriteError> for WatchError {
+    fn from(error: WriteError) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// What there is of a recording that could not be written on.
+fn kept(samples: u64) -> String {
+    match samples {
+        0 => "; nothing was recorded: choose another place with -o".to_owned(),
+        _ => format!("; the recording ends after {}, which can be replayed", format_counted(samples, "sample")),
+    }
 }
 
 /// A recording that is asked for.
@@ -147,7 +170,7 @@ impl Session {
             walk_every: config.walk_every,
             tree: config.tree,
         };
-        let tracer = Tracer::start(&options, modules.clone(), images.clone())?;
+        let tracer = Tracer::start(&options, Box::new(Placer::new(config.unwind, modules.clone(), images.clone())))?;
         let hooks = tracer.hooks();
         let names = Symbolizer::new(modules, images, config.symbol_cache);
         Ok(Self::over(Box::new(tracer), hooks, names, config))
@@ -155,10 +178,9 @@ impl Session {
 
     /// Watches through a source that is there already.
     pub fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
-        let clock = Clock::now();
-        let started = Moment { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns };
+        let started = host::now();
         let tracker = Tracker::new(TrackerOptions {
-            host: HostFacts::read(),
+            host: host::read_host(),
             hooks: hooks.name().to_owned(),
             settings: config.settings(),
             filter: config.filter.clone(),
@@ -183,7 +205,7 @@ impl Session {
         let start = Start {
             filter: (&config.filter).into(),
             ignore: config.ignore.iter().map(Into::into).collect(),
-            ..Start::new(&HostFacts::read(), self.hooks.name(), spans, self.started)
+            ..Start::new(&host::read_host(), self.hooks.name(), spans, self.started)
         };
         self.recorder = Some(Recorder::create(&to.path, &start, to.progress)?);
         Ok(())

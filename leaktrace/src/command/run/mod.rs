@@ -7,8 +7,8 @@ mod signals;
 use super::Outcome;
 use crate::{
     cli::{FailOn, RunConfig},
+    model::snapshot::{Run, Snapshot, Totals},
     report::{Destination, ReportFormat, check_output, write_report},
-    snapshot::{Run, Snapshot, Totals},
     units::format_counted,
     watch::{Control, Each, Picture, Update, Watch},
 };

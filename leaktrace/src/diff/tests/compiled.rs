@@ -9,7 +9,7 @@
 //! and 97.9 % at -O2 and 97.4 % at -O3 on average, 94.4 % in the worst build.
 
 use super::*;
-use crate::snapshot::Frame;
+use crate::model::snapshot::Frame;
 use leaktrace_skip::{Lack, skip};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -87,10 +87,10 @@ fn build(folder: &Path, seed: u64, flags: &[&str]) -> Option<Snapshot> {
     arguments.extend(flags);
     output("gcc", &arguments)?;
     let printed = output(program, &[])?;
-    let mut snapshot = sample::empty();
+    let mut snapshot = fixtures::empty();
     let mut names = std::collections::HashMap::new();
     for (id, line) in printed.lines().enumerate() {
-        let mut stack = vec![sample::library_frame("connect"), named("open_socket", program)];
+        let mut stack = vec![fixtures::library_frame("connect"), named("open_socket", program)];
         for address in line.split_whitespace() {
             let address = u64::from_str_radix(address.trim_start_matches("0x"), 16).unwrap();
             // The C library's part of the stack; the program itself is linked at a low address.

@@ -35,7 +35,7 @@ fn what_is_not_a_report_is_refused_with_advice() {
 #[test]
 fn a_report_cut_at_any_byte_is_refused_and_nothing_panics() {
     let mut bytes = Vec::new();
-    let mut small = sample::rich();
+    let mut small = fixtures::rich();
     small.callsites.truncate(1);
     small.sockets.truncate(1);
     small.processes.clear();
@@ -44,7 +44,7 @@ fn a_report_cut_at_any_byte_is_refused_and_nothing_panics() {
     for length in 0..=whole {
         assert!(parse(&bytes[..length], "cut.json").is_err(), "{length}");
     }
-    let other = read(&sample::empty());
+    let other = read(&fixtures::empty());
     for at in (0..bytes.len()).step_by(5) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x15;
@@ -77,20 +77,20 @@ fn members_of_other_versions_are_skipped_and_missing_ones_unknown() {
 
 #[test]
 fn numbers_at_the_end_of_their_range_do_not_wrap() {
-    let mut snapshot = sample::rich();
+    let mut snapshot = fixtures::rich();
     for site in &mut snapshot.callsites {
         (site.open, site.flagged, site.opened) = (u64::MAX, u64::MAX, u64::MAX);
         site.stack.clear();
         (site.comm, site.direction, site.exe) = ("x".into(), "connect".into(), None);
         site.verdicts.insert("close-wait".into(), u64::MAX);
     }
-    let diff = compare(&snapshot, &sample::rich());
+    let diff = compare(&snapshot, &fixtures::rich());
     assert!(text(&diff).contains("18,446,744,073,709,551,615"));
 }
 
 #[test]
 fn very_many_call_sites_are_compared_by_their_names_alone() {
-    let mut old = sample::rich();
+    let mut old = fixtures::rich();
     let pattern = old.callsites[0].clone();
     old.callsites = (0..3_000)
         .map(|index| {

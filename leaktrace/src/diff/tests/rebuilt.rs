@@ -1,7 +1,7 @@
 //! The same program built with other flags: how many call sites find themselves again.
 
 use super::*;
-use crate::snapshot::Frame;
+use crate::model::snapshot::Frame;
 
 /// A small generator of numbers that are the same in every run.
 struct Dice(u64);
@@ -34,17 +34,17 @@ fn program(seed: u64, sites: usize) -> Snapshot {
     let mut dice = Dice(seed);
     let layers = [3, 8, 25, 60, 120];
     let name = |layer: usize, index: usize| format!("svc::{}::step{layer}_{index}", MODULES[index % MODULES.len()]);
-    let mut snapshot = sample::empty();
+    let mut snapshot = fixtures::empty();
     for id in 0..sites {
         // Callers of a function are few, as in real programs: the layer above at half its index, or its neighbour.
         let depth = 2 + dice.below(layers.len() - 1);
-        let mut stack = vec![sample::library_frame("connect"), frame("std::net::TcpStream::connect", 1)];
+        let mut stack = vec![fixtures::library_frame("connect"), frame("std::net::TcpStream::connect", 1)];
         let mut index = dice.below(layers[depth - 1]);
         for layer in (0..depth).rev() {
             stack.push(frame(&name(layer, index % layers[layer]), 10 + index as u32));
             index = index / 2 + dice.below(2);
         }
-        stack.extend([frame("svc::run", 1), frame("svc::main", 2), sample::library_frame("__libc_start_main")]);
+        stack.extend([frame("svc::run", 1), frame("svc::main", 2), fixtures::library_frame("__libc_start_main")]);
         snapshot.callsites.push(Callsite {
             id: id as u64,
             direction: if id % 3 == 0 { "accept".into() } else { "connect".into() },
@@ -59,7 +59,7 @@ fn program(seed: u64, sites: usize) -> Snapshot {
 }
 
 fn frame(symbol: &str, line: u32) -> Frame {
-    Frame { module: Some("/usr/bin/svc".into()), ..sample::frame(symbol, "svc.rs", line) }
+    Frame { module: Some("/usr/bin/svc".into()), ..fixtures::frame(symbol, "svc.rs", line) }
 }
 
 /// The same call sites after a build in which `percent` of the functions met a fate other than being kept.

@@ -4,8 +4,10 @@ use super::super::flame::escape;
 use super::super::{clean, evidence_line, frame_with_place, holders, short_name};
 use super::table::{self, Cell, Filter, Kind, Row};
 use super::{severity, tag};
-use crate::snapshot::{Callsite, Group, Process, Snapshot, Socket, StackQuality, VerdictCounts};
-use crate::units::{Age, Glyphs, format_age, format_count, format_duration, format_rate, format_size};
+use crate::{
+    model::snapshot::{Callsite, Group, Process, Snapshot, Socket, StackQuality, VerdictCounts},
+    units::{Age, Glyphs, format_age, format_count, format_duration, format_rate, format_size},
+};
 use leaktrace_common::Verdict;
 use std::io::{self, Write};
 

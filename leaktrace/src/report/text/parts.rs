@@ -1,9 +1,11 @@
 //! The parts of the text report that are tables or single lines.
 
 use super::*;
-use crate::report::meaning;
-use crate::snapshot::{Filters, Group, Settings, StackSample, VerdictCounts};
-use crate::units::{Age, format_age, format_count, format_rate, format_size, format_size_change};
+use crate::{
+    model::snapshot::{Filters, Group, Settings, StackSample, VerdictCounts},
+    report::meaning,
+    units::{Age, format_age, format_count, format_rate, format_size, format_size_change},
+};
 use leaktrace_common::{Severity, Verdict};
 
 pub(super) fn header(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

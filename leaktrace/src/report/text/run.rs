@@ -4,8 +4,10 @@ use super::{
     COLUMNS, GLYPHS, Table, age, clean, count, format_counted, format_duration, heading, more, paragraph, short_name,
     stack, stack_parts, wrap,
 };
-use crate::report::layout::{self, Align};
-use crate::snapshot::{Callsite, LeftOpen, Run, RunProcess, Snapshot, VerdictCounts};
+use crate::{
+    model::snapshot::{Callsite, LeftOpen, Run, RunProcess, Snapshot, VerdictCounts},
+    report::layout::{self, Align},
+};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

@@ -4,11 +4,17 @@
 
 use super::function::Function;
 use super::*;
-use crate::snapshot::StackQuality;
-use crate::symbols::elf::Segment;
-use crate::symbols::testing::{Running, Scratch, frame_pointer_walk, take};
-use crate::symbols::unwind::{Ended, Unwinder};
-use crate::symbols::{DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust, image::Image, open};
+use crate::{
+    model::snapshot::StackQuality,
+    symbols::{
+        DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust,
+        elf::Segment,
+        image::Image,
+        open,
+        testing::{Running, Scratch, frame_pointer_walk, take},
+        unwind::{Ended, Unwinder},
+    },
+};
 use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader};
@@ -127,7 +133,7 @@ fn seen(running: &Running) -> (Vec<String>, Ended) {
     let stack = locator.locate_stack(&mut maps, &walk.addresses);
     let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
     let frames = symbolizer.resolve(&stack).into_iter().flatten();
-    let text = |frame: crate::snapshot::Frame| {
+    let text = |frame: crate::model::snapshot::Frame| {
         let line = frame.line.map_or(String::new(), |line| line.to_string());
         format!("{} {} {line}", frame.symbol.unwrap_or_default(), frame.file.unwrap_or_default())
     };

@@ -3,9 +3,13 @@
 //! Pythons in `PATH` and those in `LEAKTRACE_TEST_PYTHONS` (separated by colons) are tried.
 
 use super::*;
-use crate::snapshot::Frame;
-use crate::symbols::testing::{Running, Scratch, take};
-use crate::symbols::{DEFAULT_CACHE_BYTES, Symbolizer, short_name};
+use crate::{
+    model::snapshot::Frame,
+    symbols::{
+        DEFAULT_CACHE_BYTES, Symbolizer, short_name,
+        testing::{Running, Scratch, take},
+    },
+};
 use leaktrace_skip::{Lack, skip};
 use std::process::{Command, Stdio};
 

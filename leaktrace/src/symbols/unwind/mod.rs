@@ -16,8 +16,8 @@ pub use stack::Stack;
 pub(super) use table::Table;
 
 use super::image::Image;
-use super::location::Content;
-use super::process::{Locator, ProcessMaps, Role};
+use super::process::{Locator, ProcessMaps};
+use crate::model::location::{Content, Role};
 use code::{Epilogue, frame_from_epilogue};
 use frame::Registers;
 use gimli::{CfaRule, UnwindContext, X86_64};

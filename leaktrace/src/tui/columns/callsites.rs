@@ -3,13 +3,17 @@
 use super::cells::{self, verdict_column};
 use super::tally;
 use super::{Around, Cell, Column, Sort, Tabular, left, right};
-use crate::report::base_name;
-use crate::snapshot::Callsite;
-use crate::tui::frames::{culprit, culprit_name};
-use crate::tui::names::Names;
-use crate::tui::row_key::host_of;
-use crate::tui::text::{clean, short_function};
-use crate::tui::theme::Role;
+use crate::{
+    model::snapshot::Callsite,
+    report::base_name,
+    tui::{
+        frames::{culprit, culprit_name},
+        names::Names,
+        row_key::host_of,
+        text::{clean, short_function},
+        theme::Role,
+    },
+};
 use std::borrow::Cow;
 
 impl Tabular for Callsite {

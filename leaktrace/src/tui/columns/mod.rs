@@ -265,8 +265,10 @@ fn widen(chosen: &mut [(usize, u16)], mut left: usize, most: impl Fn(usize) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Callsite, Group, Process, Socket};
-    use crate::tui::names::Naming;
+    use crate::{
+        model::snapshot::{Callsite, Group, Process, Socket},
+        tui::names::Naming,
+    };
 
     fn check<T: Tabular>() {
         for width in 0..400u16 {

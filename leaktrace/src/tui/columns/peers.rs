@@ -3,9 +3,10 @@
 use super::cells::{self, verdict_column};
 use super::tally;
 use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
-use crate::snapshot::Group;
-use crate::tui::row_key::host_of;
-use crate::tui::theme::Role;
+use crate::{
+    model::snapshot::Group,
+    tui::{row_key::host_of, theme::Role},
+};
 
 impl Tabular for Group {
     fn columns() -> &'static [Column<Self>] {

@@ -3,10 +3,14 @@
 use super::cells::{self, verdict_column};
 use super::tally;
 use super::{Around, Cell, Column, Sort, Tabular, left, right};
-use crate::snapshot::Process;
-use crate::tui::figures::{short_count, span};
-use crate::tui::theme::Role;
-use crate::tui::view_kind::Grouping;
+use crate::{
+    model::snapshot::Process,
+    tui::{
+        figures::{short_count, span},
+        theme::Role,
+        view_kind::Grouping,
+    },
+};
 use leaktrace_common::Severity;
 
 impl Tabular for Process {

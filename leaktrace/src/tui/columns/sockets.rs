@@ -4,11 +4,10 @@ use super::cells;
 use super::processes::short_container;
 use super::tally;
 use super::{Around, Cell, Column, Sort, Tabular, When, left, right};
-use crate::snapshot::Socket;
-use crate::tui::frames::culprit_name;
-use crate::tui::row_key::host_of;
-use crate::tui::text::clean;
-use crate::tui::theme::Role;
+use crate::{
+    model::snapshot::Socket,
+    tui::{frames::culprit_name, row_key::host_of, text::clean, theme::Role},
+};
 
 impl Tabular for Socket {
     fn columns() -> &'static [Column<Self>] {

@@ -2,8 +2,10 @@
 
 use super::cells;
 use super::{Column, Sort, When, left, right};
-use crate::snapshot::{Callsite, Group, Process};
-use crate::tui::history::Whose;
+use crate::{
+    model::snapshot::{Callsite, Group, Process},
+    tui::history::Whose,
+};
 
 /// A row that stands for sockets.
 pub trait Tally: 'static {

@@ -6,7 +6,7 @@ mod stress;
 
 use super::synthetic::{Size, snapshot};
 use super::{App, Effect, Facts, Msg, Options, Update, update, view, wants};
-use crate::snapshot::Snapshot;
+use crate::model::snapshot::Snapshot;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

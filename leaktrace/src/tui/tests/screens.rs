@@ -1,9 +1,13 @@
 //! Snapshots of every view, dialog and state at three sizes.
 
 use super::Stage;
-use crate::snapshot::Snapshot;
-use crate::tui::synthetic::{Size, degraded, lossy, snapshot};
-use crate::tui::{Charset, Colour, Flow, Notice, NoticeKind, Options, ReplayState, Update};
+use crate::{
+    model::snapshot::Snapshot,
+    tui::{
+        Charset, Colour, Flow, Notice, NoticeKind, Options, ReplayState, Update,
+        synthetic::{Size, degraded, lossy, snapshot},
+    },
+};
 use crossterm::event::KeyCode;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 10)];

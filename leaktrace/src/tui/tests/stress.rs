@@ -1,9 +1,13 @@
 //! Hostile text, and any keys on any terminal.
 
 use super::Stage;
-use crate::snapshot::{Frame, Snapshot};
-use crate::tui::synthetic::{Size, degraded, lossy, snapshot};
-use crate::tui::{Charset, Colour, Msg, Options, ReplayState, Update};
+use crate::{
+    model::snapshot::{Frame, Snapshot},
+    tui::{
+        Charset, Colour, Msg, Options, ReplayState, Update,
+        synthetic::{Size, degraded, lossy, snapshot},
+    },
+};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 

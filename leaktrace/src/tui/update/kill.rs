@@ -2,18 +2,22 @@
 
 use super::list::open_sockets;
 use super::say;
-use crate::snapshot::Socket;
-use crate::tui::app::App;
-use crate::tui::glyphs::Charset;
-use crate::tui::item::Item;
-use crate::tui::mode::{Confirm, Mode};
-use crate::tui::msg::{Effect, KillTarget, NoticeKind};
-use crate::tui::row_key::RowKey;
-use crate::tui::subject::all_sockets_of;
-use crate::tui::table::with_table;
-use crate::tui::text::clean;
-use crate::tui::title::row_title;
-use crate::units::format_counted;
+use crate::{
+    model::snapshot::Socket,
+    tui::{
+        app::App,
+        glyphs::Charset,
+        item::Item,
+        mode::{Confirm, Mode},
+        msg::{Effect, KillTarget, NoticeKind},
+        row_key::RowKey,
+        subject::all_sockets_of,
+        table::with_table,
+        text::clean,
+        title::row_title,
+    },
+    units::format_counted,
+};
 
 /// Most sockets that are named one by one.
 const NAMED: usize = 1000;

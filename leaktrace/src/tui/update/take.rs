@@ -1,11 +1,15 @@
 //! Taking in what the source says: snapshots, progress, replay, answers.
 
 use super::list;
-use crate::snapshot::Snapshot;
-use crate::tui::app::{Adopting, App, Rates};
-use crate::tui::data::Data;
-use crate::tui::history::{History, Whose};
-use crate::tui::msg::{Flow, Thresholds, Update};
+use crate::{
+    model::snapshot::Snapshot,
+    tui::{
+        app::{Adopting, App, Rates},
+        data::Data,
+        history::{History, Whose},
+        msg::{Flow, Thresholds, Update},
+    },
+};
 
 /// Rows of each kind that get a curve, the worst ones: call sites, processes, peers.
 const CURVES: [usize; 3] = [12_288, 2048, 2048];

@@ -1,12 +1,16 @@
 //! What the screen would like to know and does not: symbols of call sites, names of peers. Asked for once.
 
-use crate::snapshot::Snapshot;
-use crate::tui::app::{App, Panel};
-use crate::tui::layout::areas;
-use crate::tui::msg::Effect;
-use crate::tui::names::Naming;
-use crate::tui::row_key::{RowKey, host_of};
-use crate::tui::table::AnyTable;
+use crate::{
+    model::snapshot::Snapshot,
+    tui::{
+        app::{App, Panel},
+        layout::areas,
+        msg::Effect,
+        names::Naming,
+        row_key::{RowKey, host_of},
+        table::AnyTable,
+    },
+};
 
 /// Most call sites that are remembered as asked for.
 const MOST_ASKED: usize = 65_536;

@@ -1,12 +1,16 @@
 //! What stands where rows would be: that nothing is leaking and what is watched, or what hides the rows.
 
 use super::pen::Pen;
-use crate::snapshot::{Filters, Snapshot};
-use crate::tui::app::App;
-use crate::tui::text::{clean, wrap};
-use crate::tui::theme::Role;
-use crate::tui::view_kind::View;
-use crate::units::{format_counted, format_duration};
+use crate::{
+    model::snapshot::{Filters, Snapshot},
+    tui::{
+        app::App,
+        text::{clean, wrap},
+        theme::Role,
+        view_kind::View,
+    },
+    units::{format_counted, format_duration},
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -3,12 +3,16 @@
 use super::curve;
 use super::pen::Pen;
 use super::severities::{self, Words};
-use crate::snapshot::Snapshot;
-use crate::tui::app::App;
-use crate::tui::figures::{rate, short_count, time_of_day};
-use crate::tui::text::{clean, width};
-use crate::tui::theme::Role;
-use crate::units::{format_count, format_counted, format_duration, format_size};
+use crate::{
+    model::snapshot::Snapshot,
+    tui::{
+        app::App,
+        figures::{rate, short_count, time_of_day},
+        text::{clean, width},
+        theme::Role,
+    },
+    units::{format_count, format_counted, format_duration, format_size},
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

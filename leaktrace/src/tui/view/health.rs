@@ -1,11 +1,15 @@
 //! The page about the tracer itself: losses, degradations, cost.
 
 use super::dialog;
-use crate::snapshot::Snapshot;
-use crate::tui::app::App;
-use crate::tui::text::{clean, wrap};
-use crate::tui::theme::Role;
-use crate::units::{format_count, format_counted, format_duration, format_size, format_size_change};
+use crate::{
+    model::snapshot::Snapshot,
+    tui::{
+        app::App,
+        text::{clean, wrap},
+        theme::Role,
+    },
+    units::{format_count, format_counted, format_duration, format_size, format_size_change},
+};
 use ratatui::buffer::Buffer;
 
 /// Draws it.

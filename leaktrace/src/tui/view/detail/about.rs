@@ -1,16 +1,14 @@
 //! What the row is, in facts.
 
 use super::lines::{Lines, wrapped};
-use crate::snapshot::{Callsite, Group, Process, Socket};
-use crate::tui::app::App;
-use crate::tui::columns::processes::short_container;
-use crate::tui::figures::per_minute;
-use crate::tui::glyphs::Charset;
-use crate::tui::row_key::host_of;
-use crate::tui::table::AnyTable;
-use crate::tui::text::clean;
-use crate::tui::theme::Role;
-use crate::units::{Age, format_age, format_count, format_duration, format_size};
+use crate::{
+    model::snapshot::{Callsite, Group, Process, Socket},
+    tui::{
+        app::App, columns::processes::short_container, figures::per_minute, glyphs::Charset, row_key::host_of,
+        table::AnyTable, text::clean, theme::Role,
+    },
+    units::{Age, format_age, format_count, format_duration, format_size},
+};
 
 /// The facts of the row the cursor is on.
 pub fn of_row(app: &App, cells: usize) -> Lines {

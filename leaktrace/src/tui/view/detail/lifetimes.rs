@@ -1,12 +1,11 @@
 //! How long the sockets lived that a call site has closed.
 
 use super::lines::{Lines, line, wrapped};
-use crate::snapshot::{Callsite, LifetimeBucket, Lifetimes};
-use crate::tui::app::App;
-use crate::tui::figures::short_count;
-use crate::tui::glyphs::Charset;
-use crate::tui::theme::Role;
-use crate::units::{format_count, format_duration};
+use crate::{
+    model::snapshot::{Callsite, LifetimeBucket, Lifetimes},
+    tui::{app::App, figures::short_count, glyphs::Charset, theme::Role},
+    units::{format_count, format_duration},
+};
 
 /// Most lines of the histogram: where there are more classes than that, neighbours share one.
 const MOST_ROWS: usize = 8;

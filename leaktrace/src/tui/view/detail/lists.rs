@@ -1,17 +1,15 @@
 //! Who holds the row's sockets, its peers, its call sites, its sockets.
 
 use super::lines::{Line, Lines, line};
-use crate::report::evidence;
-use crate::snapshot::{Callsite, Socket};
-use crate::tui::app::App;
-use crate::tui::columns::callsites::named;
-use crate::tui::figures::age;
-use crate::tui::frames::culprit_name;
-use crate::tui::subject::Counted;
-use crate::tui::text::clean;
-use crate::tui::theme::Role;
-use crate::tui::view_kind::View;
-use crate::units::{format_count, format_counted};
+use crate::{
+    model::snapshot::{Callsite, Socket},
+    report::evidence,
+    tui::{
+        app::App, columns::callsites::named, figures::age, frames::culprit_name, subject::Counted, text::clean,
+        theme::Role, view_kind::View,
+    },
+    units::{format_count, format_counted},
+};
 
 /// The processes that hold its sockets, with their first descriptors.
 pub fn holders(app: &App, cells: usize) -> Lines {

@@ -1,14 +1,18 @@
 //! The stack of a call site, leaf first, with file and line.
 
 use super::lines::{Line, Lines, line, wrapped};
-use crate::report::{base_name, frame_name};
-use crate::snapshot::{Callsite, Frame, StackQuality};
-use crate::tui::app::App;
-use crate::tui::frames::{self, is_library};
-use crate::tui::glyphs::Charset;
-use crate::tui::table::AnyTable;
-use crate::tui::text::{clean, fit, fit_end, width};
-use crate::tui::theme::Role;
+use crate::{
+    model::snapshot::{Callsite, Frame, StackQuality},
+    report::{base_name, frame_name},
+    tui::{
+        app::App,
+        frames::{self, is_library},
+        glyphs::Charset,
+        table::AnyTable,
+        text::{clean, fit, fit_end, width},
+        theme::Role,
+    },
+};
 
 /// The stack of the row, or of the call site that opened the socket.
 pub fn of_row(app: &App, cells: usize) -> Lines {

@@ -31,7 +31,7 @@ pub fn local(row: &SocketRow) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::address::*;
 
     #[test]
     fn a_mapped_address_reads_as_ipv4() {

@@ -1,21 +1,27 @@
 //! What is recorded is what is replayed.
 
-use super::{
-    Ending, Progress, Reader, Recorder,
-    synthetic::{Host, Scale},
-    wire::Start,
-};
+use super::{Picture, RecordTo, Replay, Session, Source, Travel, WatchError};
 use crate::{
     cli::{Cli, Command},
     config::{ReplayConfig, WatchConfig},
-    host::HostFacts,
-    kernel::{HookKind, SampleRequest, StartError},
+    kernel::{SampleRequest, StartError},
+    model::{
+        filter::Filter,
+        hooks::HookKind,
+        limits::Limits,
+        location::{Module, ModuleKind, Modules},
+        sample::Sample,
+        snapshot::{Snapshot, Tool},
+    },
+    recording::{
+        Ending, Progress, Reader, Recorder,
+        frame::VERSION,
+        synthetic::{Host, Scale, recording},
+        wire::Start,
+        write::Sink,
+    },
     report::ReportFormat,
-    sample::Sample,
-    snapshot::Snapshot,
-    symbols::{Images, Module, ModuleKind, Modules, Symbolizer},
-    track::{Filter, Moment},
-    watch::{Limits, Picture, RecordTo, Replay, Session, Source, Travel},
+    symbols::{Images, Symbolizer},
 };
 use clap::Parser;
 use std::{
@@ -24,25 +30,11 @@ use std::{
 };
 
 /// A symbolizer that knows the module that the made-up host's stacks lie in.
-pub(super) fn names() -> Symbolizer {
+fn names() -> Symbolizer {
     let modules = Modules::default();
     let (path, kind) = ("[jit]".to_owned(), ModuleKind::Jit);
     modules.intern(Module { path, kind, device: 0, inode: 0, size: 0, modified_ns: 0, build_id: None });
     Symbolizer::new(modules, Images::default(), 1 << 20)
-}
-
-/// A recording of `samples` samples of the made-up host.
-pub(crate) fn recording(scale: Scale, samples: u32) -> Vec<u8> {
-    let (boot_ns, unix_ns) = Host::started();
-    let host = HostFacts { hostname: Some("made-up".to_owned()), ..HostFacts::default() };
-    let spans = [60, 10, 60, 1].map(Duration::from_secs);
-    let start = Start::new(&host, "kprobe", spans, Moment { boot_ns, unix_ns });
-    let mut recorder = Recorder::new(Vec::new(), Path::new("memory"), &start, Progress::default()).unwrap();
-    let (mut host, mut names) = (Host::new(scale), names());
-    for _ in 0..samples {
-        recorder.write(&host.sample(), &mut names).unwrap();
-    }
-    recorder.finish().unwrap()
 }
 
 /// The made-up host in place of a kernel.
@@ -126,7 +118,7 @@ fn every_sample_replays_to_the_report_that_was_given_live_byte_for_byte() {
 
 #[test]
 fn what_is_written_comes_back_sample_by_sample() {
-    let bytes = recording(Scale::SMALL, 40);
+    let bytes = recording(Scale::SMALL, 40).unwrap();
     let mut reader = Reader::new(&bytes[..], "memory").unwrap();
     let mut host = Host::new(Scale::SMALL);
     let (mut told, mut count) = (Vec::new(), 0);
@@ -204,7 +196,7 @@ fn a_recorder_without_room_keeps_what_it_has() {
             Ok(())
         }
     }
-    impl super::write::Sink for &mut Disk {
+    impl Sink for &mut Disk {
         fn cut(&mut self, length: u64) {
             self.0.truncate(length as usize);
         }
@@ -213,14 +205,14 @@ fn a_recorder_without_room_keeps_what_it_has() {
             Ok(())
         }
     }
-    let room = recording(Scale::SMALL, 20).len();
+    let room = recording(Scale::SMALL, 20).unwrap().len();
     let mut disk = Disk(Vec::new(), room);
     let mut recorder = Recorder::new(&mut disk, Path::new("disk"), &Start::default(), Progress::default()).unwrap();
     let (mut host, mut names, mut written) = (Host::new(Scale::SMALL), names(), 0);
     let error = loop {
         match recorder.write(&host.sample(), &mut names) {
             Ok(()) => written += 1,
-            Err(error) => break error.to_string(),
+            Err(error) => break WatchError::from(error).to_string(),
         }
     };
     assert_eq!(
@@ -238,7 +230,7 @@ fn a_recorder_without_room_keeps_what_it_has() {
 fn an_idle_socket_takes_no_room() {
     let still = Scale { moving: 0, replaced: 0, holders_every: 1000, ..Scale::SMALL };
     let many = Scale { sockets: 2000, ..still };
-    let each = |scale| recording(scale, 130).len() - recording(scale, 125).len();
+    let each = |scale| recording(scale, 130).unwrap().len() - recording(scale, 125).unwrap().len();
     assert!(each(many) < each(still) + 200, "{} bytes for 2000, {} for 12", each(many), each(still));
 }
 
@@ -253,7 +245,7 @@ fn a_recording_of_version_1_still_replays() {
     let mut replay = replay(&path, &Filter::default(), Travel::Onward);
     while replay.step() {}
     assert_eq!((replay.taken(), replay.trouble()), (70, None));
-    let snapshot = Snapshot { tool: crate::snapshot::Tool::default(), ..replay.snapshot() };
+    let snapshot = Snapshot { tool: Tool::default(), ..replay.snapshot() };
     let shown = json(&snapshot).replace(env!("CARGO_PKG_VERSION"), "VERSION");
     insta::with_settings!({ snapshot_path => "fixtures", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("version1", shown);
@@ -264,8 +256,7 @@ fn a_recording_of_version_1_still_replays() {
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_the_fixture() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("src/recording/fixtures/version{}.ltr", super::frame::VERSION));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/watch/fixtures/version{VERSION}.ltr"));
     assert!(!path.exists(), "{} is there already: what was written once stays as it is", path.display());
-    std::fs::write(path, recording(Scale::SMALL, 70)).unwrap();
+    std::fs::write(path, recording(Scale::SMALL, 70).unwrap()).unwrap();
 }

@@ -1,7 +1,6 @@
 //! Whatever gives stacks their names: the files of this host, or a recording of another.
 
-use super::location::Location;
-use crate::snapshot::Frame;
+use crate::model::{location::Location, snapshot::Frame};
 
 /// Names stacks.
 pub trait Resolve {

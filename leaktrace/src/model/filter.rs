@@ -1,6 +1,6 @@
 //! Which sockets and processes are looked at, and which are left out on purpose.
 
-use crate::{host::ProcessFacts, snapshot};
+use crate::model::{host::ProcessFacts, snapshot};
 use leaktrace_common::{Direction, SocketRow};
 use std::net::IpAddr;
 
@@ -139,7 +139,7 @@ impl Filter {
     fn matches_addresses(&self, row: &SocketRow) -> bool {
         let ports =
             self.ports.is_empty() || self.ports.contains(&row.local_port) || self.ports.contains(&row.remote_port);
-        let remote = super::address::remote_ip(row);
+        let remote = crate::model::address::remote_ip(row);
         ports && (self.peers.is_empty() || self.peers.iter().any(|network| network.contains(remote)))
     }
 
@@ -163,7 +163,7 @@ fn same_exe(wanted: &str, exe: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::filter::*;
 
     fn network(text: &str) -> Network {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

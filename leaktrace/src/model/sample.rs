@@ -1,10 +1,10 @@
 //! What one look at the kernel gives: plain data, the only input of [`crate::track`]. A live kernel and a recording
 //! produce the same.
 
-use crate::{
+use crate::model::{
     host::ProcessFacts,
+    location::Location,
     snapshot::{Degradation, StackQuality},
-    symbols::Location,
 };
 use leaktrace_common::{
     CallsiteCounters, HolderRow, LeftRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow, TreeProcess,

@@ -57,7 +57,7 @@ pub struct Tool {
 
 impl Default for Tool {
     fn default() -> Self {
-        Self { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Self { name: "leaktrace".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 }
 

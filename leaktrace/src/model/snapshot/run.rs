@@ -1,6 +1,6 @@
 //! What a report of `leaktrace run` says besides: the command, its processes, and what their exit closed.
 
-use super::{Socket, VerdictCounts};
+use crate::model::snapshot::{Socket, VerdictCounts};
 use serde::{Deserialize, Serialize};
 
 /// What became of a command that was run.

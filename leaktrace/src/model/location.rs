@@ -190,9 +190,33 @@ impl Modules {
     }
 }
 
+/// What an address on a stack means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Where the thread was.
+    Leaf,
+    /// Where a call will return to; the call itself is the instruction before.
+    Return,
+}
+
+impl Role {
+    /// The role of a frame by its place on the stack.
+    pub fn at_depth(depth: usize) -> Self {
+        if depth == 0 { Self::Leaf } else { Self::Return }
+    }
+
+    /// An address inside the instruction that the frame is at.
+    pub fn lookup(self, address: u64) -> u64 {
+        match self {
+            Self::Leaf => address,
+            Self::Return => address.saturating_sub(1),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::location::*;
 
     fn module(path: &str) -> Module {
         Module {

@@ -4,7 +4,7 @@
 
 mod parts;
 
-use crate::snapshot::*;
+use crate::model::snapshot::*;
 use parts::{accepting_site, api_process, group, healthy_site, leaking_site, older_site, sockets, worker_process};
 
 /// A frame with everything known.
