@@ -4,16 +4,14 @@
 mod budget;
 mod file;
 
-pub use budget::{CpuBudget, CpuBudgetError};
-pub use file::{ConfigFile, ConfigFileError};
+pub use budget::CpuBudget;
+pub use file::ConfigFile;
 
-use crate::{
-    kernel::{HookChoice, Stacks},
-    model::{
-        filter::Filter,
-        placing::Unwind,
-        snapshot::{Settings, StackSample},
-    },
+use leaktrace_kernel::{HookChoice, Stacks};
+use leaktrace_model::{
+    filter::Filter,
+    placing::Unwind,
+    snapshot::{Settings, StackSample},
 };
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};

@@ -1,11 +1,15 @@
 //! The program: reads the command line, runs one command, says in one sentence what went wrong.
 
+mod cli;
+mod command;
+mod config;
+mod doctor;
+mod watch;
+
 use clap::{CommandFactory, Parser};
-use leaktrace::{
-    cli::{Cli, Command, TopConfig},
-    command::{self, Outcome},
-    report::{Destination, write_whole},
-};
+use cli::{Cli, Command, TopConfig};
+use command::Outcome;
+use leaktrace_output::{Destination, write_whole};
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -48,7 +52,7 @@ fn run(cli: Cli, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Outcome> {
 
 /// On a terminal the live view, elsewhere a plain table.
 fn top(runtime: &tokio::runtime::Runtime, config: TopConfig) -> anyhow::Result<Outcome> {
-    match leaktrace::tui::check_terminal() {
+    match leaktrace_tui::check_terminal() {
         Ok(()) => command::live(config),
         Err(_) => runtime.block_on(command::top(config)),
     }

@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask setup | run | test | vm | bench`. Parses the command line; each command has its module.
 
 mod bench;
-#[path = "../../leaktrace/build/bpf_side.rs"]
+#[path = "../../leaktrace/kernel/build/bpf_side.rs"]
 mod bpf_side;
 mod command_line;
 mod project;

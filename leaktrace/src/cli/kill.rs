@@ -63,7 +63,7 @@ impl TryFrom<KillArgs> for KillConfig {
             anyhow::bail!("kill cannot be combined with --replay: close sockets on the live host");
         }
         // Nothing is opened while one sample is taken.
-        watch.stacks = crate::kernel::Stacks::Off;
+        watch.stacks = leaktrace_kernel::Stacks::Off;
         Ok(Self { watch, verdicts, act: if args.yes { Act::Close } else { Act::List }, max: args.max })
     }
 }

@@ -11,12 +11,13 @@ pub use record::{RecordArgs, RecordConfig};
 pub use run::{FailOn, RunArgs, RunConfig};
 pub use watch::WatchArgs;
 
-use crate::{config::WatchConfig, diff::ChangeKind, report::ReportFormat, units::parse_duration};
+use crate::config::WatchConfig;
 use clap::{
     Args, Parser, Subcommand, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use leaktrace_common::{Severity, Verdict, Verdicts};
+use leaktrace_output::{ReportFormat, diff::ChangeKind, units::parse_duration};
 use std::{path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\

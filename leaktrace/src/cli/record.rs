@@ -1,8 +1,9 @@
 //! Arguments of `record`.
 
 use super::{WatchArgs, report_formats};
-use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
+use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
+use leaktrace_output::{ReportFormat, units::parse_duration};
 use std::{path::PathBuf, time::Duration};
 
 /// Arguments of `record`.

@@ -1,9 +1,10 @@
 //! Arguments of `run`.
 
 use super::{WatchArgs, parse_fail_on, report_formats};
-use crate::{config::WatchConfig, report::ReportFormat, units::parse_duration};
+use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
 use leaktrace_common::{Severity, Verdicts};
+use leaktrace_output::{ReportFormat, units::parse_duration};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Arguments of `run`.

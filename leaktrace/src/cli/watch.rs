@@ -1,22 +1,20 @@
 //! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
 
-use crate::{
-    config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig},
-    kernel::{HookChoice, StackSample, Stacks},
-    model::{
-        filter::{Filter, Network},
-        hooks::HookKind,
-        placing::Unwind,
-    },
-    symbols::DEFAULT_CACHE_BYTES,
-    units::{parse_duration, parse_size},
-};
+use crate::config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig};
 use anyhow::{Context, bail};
 use clap::{
     Args, ValueHint,
     builder::{BoolishValueParser, NonEmptyStringValueParser, PossibleValue},
 };
 use leaktrace_common::Direction;
+use leaktrace_kernel::{HookChoice, StackSample, Stacks};
+use leaktrace_model::{
+    filter::{Filter, Network},
+    hooks::HookKind,
+    placing::Unwind,
+};
+use leaktrace_output::units::{parse_duration, parse_size};
+use leaktrace_symbols::DEFAULT_CACHE_BYTES;
 use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},

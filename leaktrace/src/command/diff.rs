@@ -1,10 +1,11 @@
 //! `leaktrace diff`: two reports compared call site by call site.
 
 use super::Outcome;
-use crate::{
-    cli::DiffArgs,
+use crate::cli::DiffArgs;
+use leaktrace_output::{
+    Destination,
     diff::{Diff, DiffOptions, read_report},
-    report::{Destination, write_whole},
+    write_whole,
 };
 
 /// Compares, prints, and says by its outcome whether a change of `--fail-on` was found.

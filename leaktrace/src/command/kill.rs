@@ -4,13 +4,16 @@ use super::Outcome;
 use crate::{
     cli::{Act, KillConfig},
     config::WatchConfig,
-    destroy::destroy,
-    model::{snapshot::Socket, target::Target},
-    report::{Destination, clean, write_whole},
-    units::{format_counted, format_duration},
     watch::{Picture, Session},
 };
 use leaktrace_common::{TcpState, Verdict, Verdicts};
+use leaktrace_kernel::destroy::destroy;
+use leaktrace_model::{snapshot::Socket, target::Target};
+use leaktrace_output::{
+    Destination, clean,
+    units::{format_counted, format_duration},
+    write_whole,
+};
 use std::{
     io::Write as _,
     time::{Duration, Instant},
@@ -139,7 +142,7 @@ fn say(words: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::Holder;
+    use leaktrace_model::snapshot::Holder;
 
     fn socket(state: TcpState, verdicts: &[&str]) -> Socket {
         Socket {

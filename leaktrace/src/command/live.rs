@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     cli::TopConfig,
-    destroy::{self, destroy},
-    model::{limits::Limits, target::Target},
-    report::{Destination, write_report},
-    tui::{self, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options, Thresholds},
     watch::{Control, Each, Picture, Update, Watch},
 };
+use leaktrace_kernel::destroy::{self, destroy};
+use leaktrace_model::{limits::Limits, target::Target};
+use leaktrace_output::{Destination, write_report};
+use leaktrace_tui::{self as tui, Charset, Colour, Effect, KillTarget, Notice, NoticeKind, Options, Thresholds};
 use std::{
     net::IpAddr,
     path::Path,

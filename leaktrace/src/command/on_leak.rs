@@ -2,8 +2,8 @@
 //!
 //! Commands run on threads of their own, so that neither the sampler nor a view ever waits for one.
 
-use crate::model::snapshot::{Callsite, Host, Snapshot, Socket, Tool};
 use leaktrace_common::{Severity, Verdicts};
+use leaktrace_model::snapshot::{Callsite, Host, Snapshot, Socket, Tool};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -157,7 +157,7 @@ fn tell(command: &str, words: Words, finding: &Finding) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fixtures;
+    use leaktrace_model::fixtures;
 
     #[test]
     fn a_call_site_is_told_of_once_an_hour() {

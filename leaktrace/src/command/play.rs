@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     config::{ReplayConfig, WatchConfig},
-    model::limits::Limits,
-    tui::{self, Effect, Flow, NoticeKind, ReplayState},
     watch::{Replay, Travel},
 };
+use leaktrace_model::limits::Limits;
+use leaktrace_tui::{self as tui, Effect, Flow, NoticeKind, ReplayState};
 use std::{
     sync::{
         Arc,
@@ -208,10 +208,8 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::filter::Filter,
-        recording::synthetic::{Scale, recording},
-    };
+    use leaktrace_model::filter::Filter;
+    use leaktrace_recording::synthetic::{Scale, recording};
     use std::path::Path;
     use tokio::sync::mpsc::Receiver as Updates;
 

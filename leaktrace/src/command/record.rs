@@ -3,12 +3,15 @@
 use super::{Outcome, asked_to_end};
 use crate::{
     cli::RecordConfig,
-    model::{hooks::HookKind, snapshot::Snapshot},
-    recording::Progress,
-    report::{Destination, check_output, clean, write_report},
-    units::{format_counted, format_duration, format_size},
     watch::{Control, Picture, RecordTo, Update, Watch},
 };
+use leaktrace_model::{hooks::HookKind, snapshot::Snapshot};
+use leaktrace_output::{
+    Destination, check_output, clean,
+    units::{format_counted, format_duration, format_size},
+    write_report,
+};
+use leaktrace_recording::Progress;
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,

@@ -8,10 +8,10 @@ use super::{
 use crate::{
     cli::ReportConfig,
     config::{ReplayConfig, WatchConfig},
-    model::snapshot::{Degradation, Snapshot},
-    report::{Format, PlainTable, clean},
     watch::{Replay, Travel},
 };
+use leaktrace_model::snapshot::{Degradation, Snapshot};
+use leaktrace_output::{Format, PlainTable, clean};
 use std::{
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},

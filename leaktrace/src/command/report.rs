@@ -3,12 +3,11 @@
 use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
     cli::ReportConfig,
-    model::{hooks::HookKind, snapshot::Snapshot},
-    report::{Destination, check_output, write_report},
-    units::format_duration,
     watch::{Control, Each, Picture, Update, Watch},
 };
 use leaktrace_common::{Verdict, Verdicts};
+use leaktrace_model::{hooks::HookKind, snapshot::Snapshot};
+use leaktrace_output::{Destination, check_output, units::format_duration, write_report};
 use std::{io::Write as _, time::Duration};
 use tokio::time::Instant;
 

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     cli::TopConfig,
-    report::{Format, PlainTable},
     watch::{Each, Picture, Update, Watch},
 };
+use leaktrace_output::{Format, PlainTable};
 
 /// Shows what is open until asked to end.
 ///

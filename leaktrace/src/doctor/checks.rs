@@ -1,16 +1,17 @@
 //! The single checks.
 
 use super::{Finding, Standing};
-use crate::{
+use leaktrace_kernel::{
+    HoldersPass, HookChoice, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
+    btf::VMLINUX,
+    facts::KernelFacts,
     host::{KernelRelease, Lockdown},
-    kernel::{
-        HoldersPass, HookChoice, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
-        btf::VMLINUX, facts::KernelFacts, namespaces::Namespaces, pid_namespace,
-    },
-    model::{hooks::HookKind, location::Modules, placing::Unwind},
+    namespaces::Namespaces,
+    pid_namespace,
     privilege::{self, Capability},
-    symbols::{Images, Placer},
 };
+use leaktrace_model::{hooks::HookKind, location::Modules, placing::Unwind};
+use leaktrace_symbols::{Images, Placer};
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
 /// Sockets that the trial run makes room for: it is not kept.

@@ -1,7 +1,7 @@
 //! Telling how far the first look is, while it is under way.
 
 use super::Update;
-use crate::{host, kernel::Adoption};
+use leaktrace_kernel::{Adoption, host};
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
     thread,

@@ -11,15 +11,13 @@ mod recording_tests;
 mod replay;
 mod session;
 
-use crate::model::limits::Limits;
+use leaktrace_model::limits::Limits;
 pub use namer::Namer;
 pub use replay::{Replay, Travel};
 pub use session::{Picture, RecordTo, Session, Source, WatchError};
 
-use crate::{
-    config::WatchConfig,
-    model::{hooks::HookKind, snapshot::Snapshot},
-};
+use crate::config::WatchConfig;
+use leaktrace_model::{hooks::HookKind, snapshot::Snapshot};
 use std::{
     sync::mpsc::{self, TryRecvError},
     thread::{self, Thread},

@@ -1,14 +1,12 @@
 //! Giving the frames of a snapshot their names.
 
-use crate::{
-    model::{
-        location::Location,
-        resolve::Resolve,
-        sample::Sample,
-        snapshot::{Frame, Snapshot},
-    },
-    track::Tracker,
+use leaktrace_model::{
+    location::Location,
+    resolve::Resolve,
+    sample::Sample,
+    snapshot::{Frame, Snapshot},
 };
+use leaktrace_track::Tracker;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

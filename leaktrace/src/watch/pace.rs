@@ -1,11 +1,9 @@
 //! How far samples are apart: as asked for, or further where a sample costs more than leaktrace may take of a core. Pure: costs come
 //! in, an interval comes out.
 
-use crate::{
-    config::CpuBudget,
-    model::{sample::Walks, snapshot::Degradation},
-    units::format_duration,
-};
+use crate::config::CpuBudget;
+use leaktrace_model::{sample::Walks, snapshot::Degradation};
+use leaktrace_output::units::format_duration;
 use std::{collections::VecDeque, time::Duration};
 
 /// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.

@@ -4,26 +4,26 @@ use super::{Picture, RecordTo, Replay, Session, Source, Travel, WatchError};
 use crate::{
     cli::{Cli, Command},
     config::{ReplayConfig, WatchConfig},
-    kernel::{SampleRequest, StartError},
-    model::{
-        filter::Filter,
-        hooks::HookKind,
-        limits::Limits,
-        location::{Module, ModuleKind, Modules},
-        sample::Sample,
-        snapshot::{Snapshot, Tool},
-    },
-    recording::{
-        Ending, Progress, Reader, Recorder,
-        frame::VERSION,
-        synthetic::{Host, Scale, recording},
-        wire::Start,
-        write::Sink,
-    },
-    report::ReportFormat,
-    symbols::{Images, Symbolizer},
 };
 use clap::Parser;
+use leaktrace_kernel::{SampleRequest, StartError};
+use leaktrace_model::{
+    filter::Filter,
+    hooks::HookKind,
+    limits::Limits,
+    location::{Module, ModuleKind, Modules},
+    sample::Sample,
+    snapshot::{Snapshot, Tool},
+};
+use leaktrace_output::ReportFormat;
+use leaktrace_recording::{
+    Ending, Progress, Reader, Recorder,
+    frame::VERSION,
+    synthetic::{Host, Scale, recording},
+    wire::Start,
+    write::Sink,
+};
+use leaktrace_symbols::{Images, Symbolizer};
 use std::{
     path::{Path, PathBuf},
     time::Duration,

@@ -4,22 +4,19 @@
 //! for it; only `health.hooks` says `replay`. What leaktrace itself took is what the recorder took.
 
 use super::Namer;
-use crate::{
-    config::ReplayConfig,
-    model::{
-        filter::Filter,
-        limits::Limits,
-        sample::Sample,
-        snapshot::{Degradation, Settings, Snapshot},
-    },
-    recording::{
-        Ending, Mark, OpenError, RecordedNames, assemble::Recorded, frame::Damage, read::FileReader, wire::Start,
-    },
-    report::clean,
-    track::{Tracker, TrackerOptions},
-    units::format_duration,
-};
+use crate::config::ReplayConfig;
 use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, span_from_ns};
+use leaktrace_model::{
+    filter::Filter,
+    limits::Limits,
+    sample::Sample,
+    snapshot::{Degradation, Settings, Snapshot},
+};
+use leaktrace_output::{clean, units::format_duration};
+use leaktrace_recording::{
+    Ending, Mark, OpenError, RecordedNames, assemble::Recorded, frame::Damage, read::FileReader, wire::Start,
+};
+use leaktrace_track::{Tracker, TrackerOptions};
 use std::{collections::HashMap, time::Duration};
 
 /// Places that are remembered to go back to; each holds all that was known there.
@@ -176,6 +173,7 @@ impl Replay {
     }
 
     /// Goes to the moment when so many samples have been taken in, or as near as the recording has one.
+    #[cfg(test)]
     pub fn go_to(&mut self, taken: u64) {
         self.go_before(taken);
         while self.taken < taken.max(1) && self.step() {}
@@ -221,7 +219,7 @@ impl Replay {
 
     /// What is wrong with the end of the recording, once it is reached.
     pub fn trouble(&self) -> Option<String> {
-        let taken = crate::units::format_counted(self.taken, "sample");
+        let taken = leaktrace_output::units::format_counted(self.taken, "sample");
         match self.reader.ending()? {
             _ if self.pending.is_some() => None,
             Ending::Whole => None,
@@ -335,10 +333,7 @@ fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Dama
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{
-        synthetic::recording,
-        synthetic::{Host, Scale},
-    };
+    use leaktrace_recording::synthetic::{Host, Scale, recording};
 
     /// A replay of a recording of the made-up host, which judged by 60 s, 10 s and 60 s.
     fn replay(folder: &std::path::Path, [threshold, stall, idle]: [u64; 3]) -> Replay {

@@ -1,26 +1,24 @@
 //! One watch from start to end: a source of samples, the tracker, and names for what is shown.
 
 use super::{Namer, pace::Pace};
-use crate::{
-    config::WatchConfig,
-    host,
-    kernel::{Adoption, HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk},
-    model::{
-        filter::Filter,
-        hooks::HookKind,
-        host::Moment,
-        limits::Limits,
-        location::Modules,
-        sample::Sample,
-        snapshot::{Degradation, Snapshot},
-    },
-    recording::{Progress, Recorder, WriteError, wire::Start},
-    report::clean,
-    symbols::{Images, Placer, Symbolizer},
-    track::{Tracker, TrackerOptions, Tree},
-    units::format_counted,
-};
+use crate::config::WatchConfig;
 use leaktrace_common::{Severity, Verdicts};
+use leaktrace_kernel::{
+    Adoption, HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk, host,
+};
+use leaktrace_model::{
+    filter::Filter,
+    hooks::HookKind,
+    host::Moment,
+    limits::Limits,
+    location::Modules,
+    sample::Sample,
+    snapshot::{Degradation, Snapshot},
+};
+use leaktrace_output::{clean, units::format_counted};
+use leaktrace_recording::{Progress, Recorder, WriteError, wire::Start};
+use leaktrace_symbols::{Images, Placer, Symbolizer};
+use leaktrace_track::{Tracker, TrackerOptions, Tree};
 use std::{
     path::PathBuf,
     time::{Duration, Instant},

@@ -12,9 +12,9 @@ use crate::project;
 /// What was measured, by name.
 pub struct Figures(BTreeMap<String, Series>);
 
-/// Builds an example and runs it so often.
-pub fn measure(example: &str, arguments: &[String], runs: usize) -> Result<Figures> {
-    project::must_run(project::cargo().args(["build", "--release", "--package", "leaktrace", "--example", example]))?;
+/// Builds an example of a package and runs it so often.
+pub fn measure(package: &str, example: &str, arguments: &[String], runs: usize) -> Result<Figures> {
+    project::must_run(project::cargo().args(["build", "--release", "--package", package, "--example", example]))?;
     let program = project::release_program("examples").join(example);
     let mut figures: BTreeMap<String, Series> = BTreeMap::new();
     for _ in 0..runs {

@@ -28,7 +28,7 @@ pub struct Options {
 pub fn measure(options: &Options) -> Result<Value> {
     let Options { runs, sockets, callsites, columns, rows } = options;
     let arguments = [sockets.to_string(), callsites.to_string(), columns.to_string(), rows.to_string()];
-    let figures = example::measure("bench_frames", &arguments, runs.count())?;
+    let figures = example::measure("leaktrace-tui", "bench_frames", &arguments, runs.count())?;
     println!("{columns}×{rows}, {sockets} sockets, {callsites} call sites; median of the runs [95 %]");
     println!("{:<36} {:>22} {:>22} {:>22}", "", "half took at most", "99 of 100", "the longest");
     for (name, words) in [

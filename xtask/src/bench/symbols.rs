@@ -24,7 +24,7 @@ pub struct Options {
 pub fn measure(subject: &Subject, options: &Options) -> Result<Value> {
     let files = if options.file.is_empty() { some_files(subject)? } else { options.file.clone() };
     let words: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
-    let figures = example::measure("bench_symbols", &words, options.runs.count())?;
+    let figures = example::measure("leaktrace-symbols", "bench_symbols", &words, options.runs.count())?;
     let show = |name: &str, what: &str, unit: &str| -> Result<()> {
         println!("{what:<36} {:.0} {unit}", figures.get(name)?.median()?);
         Ok(())

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: brings what is missing, says each step, and is done at once when nothing is missing.
 //!
-//! What counts as missing is decided in `leaktrace/build/bpf_side.rs` for the build and in `packages` for the rest.
+//! What counts as missing is decided in `leaktrace/kernel/build/bpf_side.rs` for the build and in `packages` for the rest.
 
 mod backports;
 mod linker;
@@ -92,7 +92,7 @@ fn say_ready(toolchain: &bpf_side::Toolchain, linker: &bpf_side::Linker, purpose
 
 /// A debug build made before the set-up holds no kernel object; its build script looks at this file's date.
 fn refresh_stub_builds() -> Result<()> {
-    let script = project::root().join("leaktrace/build.rs");
+    let script = project::root().join("leaktrace/kernel/build.rs");
     let file = File::options().append(true).open(&script);
     file.and_then(|file| file.set_modified(SystemTime::now()))
         .with_context(|| format!("cannot touch {}", script.display()))

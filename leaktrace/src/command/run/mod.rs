@@ -7,13 +7,12 @@ mod signals;
 use super::Outcome;
 use crate::{
     cli::{FailOn, RunConfig},
-    model::snapshot::{Run, Snapshot, Totals},
-    report::{Destination, ReportFormat, check_output, write_report},
-    units::format_counted,
     watch::{Control, Each, Picture, Update, Watch},
 };
 use child::Held;
 use leaktrace_common::Verdict;
+use leaktrace_model::snapshot::{Run, Snapshot, Totals};
+use leaktrace_output::{Destination, ReportFormat, check_output, units::format_counted, write_report};
 use signals::{Ended, Event, Signals};
 use std::{
     ffi::OsString,
@@ -137,7 +136,7 @@ async fn accompany(
 /// Says why there is no such command; gives the status that a shell would.
 fn refuse(command: &[OsString], error: &io::Error) -> u8 {
     let name = command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-    let name = crate::report::clean(&name);
+    let name = leaktrace_output::clean(&name);
     if error.kind() == io::ErrorKind::NotFound {
         let is_path = name.contains('/');
         let advice = if is_path && Path::new(&*name).exists() {

@@ -1,6 +1,6 @@
 //! Signals around the command: what is sent to leaktrace is meant for the command, and when that stops or ends is told.
 
-use crate::host::process_text;
+use leaktrace_kernel::host::process_text;
 use nix::{
     errno::Errno,
     sys::{

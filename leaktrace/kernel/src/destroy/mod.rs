@@ -1,0 +1,175 @@
+//! Closing sockets of other processes: SOCK_DESTROY, by addresses and cookie, in the right network namespace.
+//!
+//! The kernel compares the cookie, so a socket that has taken the place of another is left alone. Who decides what is
+//! closed, and asks before, is elsewhere.
+
+mod link;
+mod message;
+
+use crate::namespaces::{Namespaces, enter};
+use leaktrace_model::target::Target;
+use link::Link;
+use message::{Family, SocketId};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, thread};
+
+/// What became of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The kernel has closed it: its process gets ECONNABORTED, its peer a reset.
+    Closed,
+    /// There was nothing to close any more.
+    Gone,
+    /// Another socket has its addresses by now, and was left alone.
+    Reused,
+    /// The kernel refused.
+    NotPermitted,
+    /// The kernel was built without SOCK_DESTROY.
+    Unsupported,
+    /// The kernel has no diagnostics of TCP sockets.
+    NoDiagnostics,
+    /// Anything else: what the system said.
+    Failed(String),
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Gone => "gone already",
+            Self::Reused => "gone already; another socket has its addresses now and was left alone",
+            Self::NotPermitted => "not permitted: closing sockets takes CAP_NET_ADMIN, and CAP_SYS_ADMIN in containers",
+            Self::Unsupported => {
+                "not closed: this kernel is built without CONFIG_INET_DIAG_DESTROY; restart the process that holds it"
+            }
+            Self::NoDiagnostics => "not closed: this kernel has no tcp_diag; load it with `modprobe tcp_diag`",
+            Self::Failed(reason) => return write!(f, "not closed: {reason}"),
+        })
+    }
+}
+
+impl Outcome {
+    /// Whether the socket is closed now, by whomever.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Closed | Self::Gone | Self::Reused)
+    }
+
+    fn failed(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Self::NotPermitted,
+            Some(libc::EOPNOTSUPP) => Self::Unsupported,
+            Some(libc::EPROTONOSUPPORT) => Self::NoDiagnostics,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Closes sockets; the outcomes are in the order of the targets. May take as long as a walk over all sockets.
+pub fn destroy(targets: &[Target]) -> Vec<Outcome> {
+    let worker = thread::scope(|scope| {
+        // A thread that has entered a namespace is of no other use, and ends with its work.
+        let thread = thread::Builder::new().name("destroy".to_owned()).spawn_scoped(scope, || in_namespaces(targets));
+        thread.map(|thread| thread.join())
+    });
+    let failed = |reason: String| vec![Outcome::Failed(reason); targets.len()];
+    match worker {
+        Ok(Ok(outcomes)) => outcomes,
+        Ok(Err(_)) => failed("the thread that closes sockets ended early; please report this".to_owned()),
+        Err(error) => failed(format!("no thread could be started: {error}")),
+    }
+}
+
+fn in_namespaces(targets: &[Target]) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::Gone; targets.len()];
+    let home = Path::new("/proc/thread-self/ns/net").metadata().map(|data| data.ino()).ok();
+    let mut by_namespace: BTreeMap<Option<u64>, Vec<usize>> = BTreeMap::new();
+    for (at, target) in targets.iter().enumerate() {
+        let away = target.netns.filter(|netns| Some(*netns) != home);
+        by_namespace.entry(away).or_default().push(at);
+    }
+    // The own namespace sorts first, while this thread is still in it.
+    let namespaces = if by_namespace.keys().any(Option::is_some) { Namespaces::find() } else { Namespaces::default() };
+    for (netns, members) in by_namespace {
+        let entered = netns.map_or(Ok(true), |inode| enter_by_inode(&namespaces, inode));
+        let link = entered.and_then(|is_there| if is_there { Link::open().map(Some) } else { Ok(None) });
+        match link {
+            Ok(Some(mut link)) => destroy_here(&mut link, targets, &members, &mut outcomes),
+            // A namespace that is gone has taken its sockets along.
+            Ok(None) => {}
+            Err(error) => members.iter().for_each(|at| outcomes[*at] = Outcome::failed(&error)),
+        }
+    }
+    outcomes
+}
+
+/// Whether the namespace still exists; this thread is in it then.
+fn enter_by_inode(namespaces: &Namespaces, inode: u64) -> io::Result<bool> {
+    let Some(path) = namespaces.path_of(inode) else { return Ok(false) };
+    let namespace = match File::open(path) {
+        Ok(namespace) => namespace,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // The process of that path may have moved on meanwhile.
+    if namespace.metadata()?.ino() != inode {
+        return Ok(false);
+    }
+    enter(&namespace).map(|()| true)
+}
+
+fn destroy_here(link: &mut Link, targets: &[Target], members: &[usize], outcomes: &mut [Outcome]) {
+    let mut unfound: BTreeMap<u64, usize> = BTreeMap::new();
+    for at in members {
+        let target = &targets[*at];
+        outcomes[*at] = match SocketId::new(target) {
+            // Without a cookie the kernel would close whatever has these addresses.
+            None => Outcome::Failed("its cookie or its addresses are not known".to_owned()),
+            Some(id) => match link.destroy(&id) {
+                Ok(()) => Outcome::Closed,
+                Err(error) if is_not_found(&error) => {
+                    unfound.insert(target.cookie, *at);
+                    Outcome::Gone
+                }
+                Err(error) => Outcome::failed(&error),
+            },
+        };
+    }
+    if !unfound.is_empty() {
+        look_again(link, targets, &unfound, outcomes);
+    }
+}
+
+/// A socket that is bound to an interface, as every link-local one is, is only found by who names the interface. The
+/// kernel's own list has it, and says as well whether the addresses have a new owner.
+fn look_again(link: &mut Link, targets: &[Target], unfound: &BTreeMap<u64, usize>, outcomes: &mut [Outcome]) {
+    let ends: BTreeMap<_, usize> =
+        unfound.values().map(|at| ((targets[*at].local, targets[*at].remote), *at)).collect();
+    for family in [Family::V4, Family::V6] {
+        let mut found: BTreeMap<usize, SocketId> = BTreeMap::new();
+        let listed = link.list(family, |id| {
+            if let Some(at) = unfound.get(&id.cookie) {
+                found.insert(*at, id);
+            } else if let Some(at) = ends.get(&id.ends()) {
+                outcomes[*at] = Outcome::Reused;
+            }
+        });
+        if let Err(error) = listed {
+            let outcome = if is_not_found(&error) { Outcome::NoDiagnostics } else { Outcome::failed(&error) };
+            unfound.values().for_each(|at| outcomes[*at] = outcome.clone());
+            return;
+        }
+        for (at, id) in found {
+            outcomes[at] = match link.destroy(&id) {
+                Ok(()) => Outcome::Closed,
+                Err(error) if is_not_found(&error) => Outcome::Gone,
+                Err(error) => Outcome::failed(&error),
+            };
+        }
+    }
+}
+
+fn is_not_found(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESTALE))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! The passes of one sample: which of them run, in which order, in which namespaces, and what they leave behind.
+
+use super::{
+    callsites::CallsiteTable,
+    error::StartError,
+    mapped::{MappedArray, map_array},
+    namespaces::Namespaces,
+    passes::{self, Load, Rows},
+    records::{RecordPass, Records},
+    request::{HoldersPass, RowChoice, SampleRequest, Walk},
+    walks::Walks,
+};
+use crate::host;
+use aya::{Btf, Ebpf};
+use bytes::BytesMut;
+use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit, span_from_ns};
+use leaktrace_model::{
+    sample::{self, Holders, Sample},
+    snapshot::Degradation,
+};
+use std::{
+    io,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How many sockets the passes of the first sample have taken in so far; for any thread to look at.
+#[derive(Clone)]
+pub struct Adoption {
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
+}
+
+impl Adoption {
+    /// Sockets so far.
+    pub fn sockets(&self) -> u64 {
+        let held = self.holding.get(0).map_or(0, |progress| progress.adopted);
+        let passed = self.totals.get(0).map_or(0, |totals| totals.open + totals.orphans);
+        held.max(passed)
+    }
+}
+
+/// Looking for namespaces takes at most one part in this many of the time.
+const NAMESPACE_SEARCH_SHARE: u32 = 100;
+
+/// A sweep for stale records follows every this many holders passes.
+const SWEEP_EVERY: u16 = 4;
+
+/// A record younger than this is not swept.
+const SWEEP_GRACE: Duration = Duration::from_secs(5);
+
+/// Loads the programs of the passes.
+///
+/// # Errors
+/// When the kernel refuses one.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool, has_seats: bool) -> Result<Records, StartError> {
+    Records::load(
+        ebpf,
+        btf,
+        has_rdonly_cast,
+        has_seats,
+        &[("pass_holders", Load::Over("task_file")), ("pass_sockets", Load::Over("tcp"))],
+    )
+}
+
+/// What a pass over sockets took.
+#[derive(Clone, Copy, Default)]
+struct PassTime {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// What only a walk over the kernel's tables finds out, and what holds until the next.
+#[derive(Clone, Copy, Default)]
+struct Walked {
+    took: PassTime,
+    orphans: u64,
+    orphan_memory_bytes: u64,
+    namespaces: u32,
+    refused: u32,
+}
+
+/// What the passes keep from one sample to the next.
+pub struct Sampler {
+    settings: MappedArray<PassSettings>,
+    totals: Arc<MappedArray<PassTotals>>,
+    holding: Arc<MappedArray<HoldersProgress>>,
+    losses: MappedArray<Losses>,
+    namespaces: Namespaces,
+    next_search: Instant,
+    walks: Walks,
+    records: Records,
+    /// What the last walk found.
+    walked: Walked,
+    /// What the last pass over records took.
+    by_records: PassTime,
+    /// Sockets that the last pass found open.
+    open: u64,
+    buffer: BytesMut,
+    pass: u16,
+    held_pass: u16,
+    damaged: u64,
+}
+
+impl Sampler {
+    /// Takes the maps out of the loaded object.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
+        Ok(Self {
+            settings: map_array(ebpf, "SETTINGS", 1)?,
+            totals: Arc::new(map_array(ebpf, "TOTALS", 1)?),
+            holding: Arc::new(map_array(ebpf, "HOLDING", 1)?),
+            losses: map_array(ebpf, "LOSSES", 1)?,
+            namespaces: Namespaces::default(),
+            next_search: Instant::now(),
+            walks: Walks::new(walk_every),
+            records,
+            walked: Walked::default(),
+            by_records: PassTime::default(),
+            open: 0,
+            buffer: BytesMut::new(),
+            pass: 0,
+            held_pass: 0,
+            damaged: 0,
+        })
+    }
+
+    /// Whether passes over records go by lists, since the kernel refuses iterators over maps.
+    pub fn goes_by_lists(&self) -> bool {
+        self.records.are_always_listed()
+    }
+
+    /// How far the first sample is.
+    pub fn adoption(&self) -> Adoption {
+        Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
+    }
+
+    /// Runs the passes of a sample. Its sums, costs and losses are in `sample` afterwards, those of call sites in `sites`, its
+    /// rows in what is returned.
+    ///
+    /// # Errors
+    /// When a pass cannot be run.
+    pub fn run(
+        &mut self,
+        ebpf: &mut Ebpf,
+        request: &SampleRequest,
+        sites: &CallsiteTable,
+        sample: &mut Sample,
+    ) -> Result<Rows, StartError> {
+        let mut rows = Rows::default();
+        if request.holders == HoldersPass::Run {
+            self.held_pass = next_number(self.held_pass);
+        }
+        let is_first = self.pass == 0;
+        self.begin_pass(request, sites, sample.boot_ns);
+        self.walks.save_cheap_ones(self.records.are_on_roster());
+        let mut walk = request.walk == Walk::Now || self.walks.is_due();
+        if walk {
+            self.search_namespaces(request.holders);
+        }
+        if is_first && request.holders == HoldersPass::Run {
+            // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
+            self.pass_holders(ebpf, &mut rows, sample)?;
+            self.walk(ebpf, &mut rows, sample)?;
+        } else if walk {
+            self.walk(ebpf, &mut rows, sample)?;
+            if request.holders == HoldersPass::Run {
+                self.pass_holders(ebpf, &mut rows, sample)?;
+                if sample.totals.adopted > 0 {
+                    // The holders pass has just placed adopted sockets: sum them where they belong now.
+                    let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
+                    self.begin_pass(request, sites, sample.boot_ns);
+                    self.walk(ebpf, &mut rows, sample)?;
+                    rows.sockets.extend(dead);
+                }
+            }
+        } else {
+            self.pass_records(ebpf, &mut rows, sample)?;
+            // Only a walk can give a socket its cookie, without which nobody can close it.
+            walk = self.walks.may_come_early() && rows.sockets.iter().any(|row| row.cookie == 0 && row.verdicts != 0);
+            if walk {
+                rows.sockets.clear();
+                self.search_namespaces(request.holders);
+                self.begin_pass(request, sites, sample.boot_ns);
+                self.walk(ebpf, &mut rows, sample)?;
+            }
+            if request.holders == HoldersPass::Run {
+                self.pass_holders(ebpf, &mut rows, sample)?;
+            }
+        }
+        let is_time = request.holders == HoldersPass::Run && self.held_pass.is_multiple_of(SWEEP_EVERY);
+        if is_time || self.walks.left_some_out() {
+            self.records.run(ebpf, RecordPass::Sweep, sample.totals.open, &mut self.buffer, &mut rows)?;
+        }
+        self.open = sample.totals.open;
+        self.tell_of_walks(walk, sample);
+        rows.sockets.sort_unstable_by_key(|row| row.sk);
+        rows.sockets.dedup_by_key(|row| row.sk);
+        self.damaged += rows.damaged;
+        sample.damaged = self.damaged;
+        sample.losses = self.losses.get(0).unwrap_or_default();
+        sample.limits = self.settings.get(0).unwrap_or_default();
+        Ok(rows)
+    }
+
+    /// Only walks need the namespaces. They come and go seldom and finding them costs a look at every process: the dearer, the less
+    /// often.
+    fn search_namespaces(&mut self, holders: HoldersPass) {
+        let now = Instant::now();
+        if now >= self.next_search || holders == HoldersPass::Run {
+            let before = host::thread_cpu();
+            self.namespaces = Namespaces::find();
+            self.next_search = now + (host::thread_cpu() - before) * NAMESPACE_SEARCH_SHARE;
+        }
+    }
+
+    /// Numbers a pass over sockets and tells the kernel side what to look for.
+    fn begin_pass(&mut self, request: &SampleRequest, sites: &CallsiteTable, now_ns: u64) {
+        let next = next_number(self.pass);
+        if next < self.pass {
+            sites.forget_sums();
+        }
+        self.pass = next;
+        let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let (emit_verdicts, emit) = match request.rows {
+            RowChoice::With(verdicts) => (verdicts.0, 0),
+            RowChoice::All => (0, emit::ALL),
+        };
+        let table = if self.walks.left_some_out() { emit::TABLE_FULL } else { 0 };
+        self.settings.set(
+            0,
+            PassSettings {
+                now_ns,
+                sweep_before_ns: now_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
+                threshold_ns: nanoseconds(request.threshold),
+                stall: span_from_ns(nanoseconds(request.stall)),
+                idle: span_from_ns(nanoseconds(request.idle)),
+                emit_verdicts,
+                emit: emit | table,
+                pass: self.pass,
+                held_pass: self.held_pass,
+                _pad: 0,
+            },
+        );
+        self.totals.set(0, PassTotals::default());
+    }
+
+    /// The pass over every socket that the kernel has in its tables, namespace by namespace.
+    fn walk(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+        let (buffer, shared) = (&mut self.buffer, &self.totals);
+        let visited = self.namespaces.visit_each(|_| {
+            let totals = PassTotals { shown: 0, ..shared.get(0).unwrap_or_default() };
+            shared.set(0, totals);
+            passes::run(ebpf, "pass_sockets", buffer, rows).map_err(io::Error::other)
+        });
+        let visited = visited.map_err(|error| StartError::Sample { reason: error.to_string() })?;
+        let adopted = sample.totals.adopted;
+        sample.totals = shared.get(0).unwrap_or_default();
+        sample.totals.adopted += adopted;
+        let took = PassTime { wall: started.elapsed(), cpu: host::thread_cpu() - cpu_before };
+        self.walks.walked(took.cpu, sample.totals.unattributed);
+        self.walked = Walked {
+            took,
+            orphans: sample.totals.orphans,
+            orphan_memory_bytes: sample.totals.orphan_memory_bytes,
+            namespaces: visited.entered,
+            refused: visited.refused,
+        };
+        Ok(())
+    }
+
+    /// The pass over every socket that has a record.
+    fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let (started, cpu_before) = (Instant::now(), host::thread_cpu());
+        self.records.run(ebpf, RecordPass::Sockets, self.open, &mut self.buffer, rows)?;
+        sample.totals = PassTotals {
+            orphans: self.walked.orphans,
+            orphan_memory_bytes: self.walked.orphan_memory_bytes,
+            ..self.totals.get(0).unwrap_or_default()
+        };
+        self.walks.went_by_records();
+        self.by_records = PassTime { wall: started.elapsed(), cpu: host::thread_cpu() - cpu_before };
+        Ok(())
+    }
+
+    /// Costs, and what the last walk found.
+    fn tell_of_walks(&self, now: bool, sample: &mut Sample) {
+        let one_in = self.walks.every();
+        let walks = (one_in > 1).then_some(sample::Walks { one_in, now });
+        let usual = if walks.is_some() && !self.by_records.cpu.is_zero() { self.by_records } else { self.walked.took };
+        sample.cost.sockets = usual.wall;
+        sample.cost.sockets_cpu = usual.cpu;
+        sample.cost.walks = walks;
+        sample.cost.namespaces = self.walked.namespaces;
+        sample.degraded.extend(missing_namespaces(self.walked.refused, self.namespaces.hidden()));
+    }
+
+    fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+        let before = host::thread_cpu();
+        self.holding.set(0, HoldersProgress::default());
+        passes::run(ebpf, "pass_holders", &mut self.buffer, rows)?;
+        let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
+        sample.holders = Some(Holders { descriptors, ..Holders::default() });
+        sample.cost.holders = host::thread_cpu() - before;
+        Ok(())
+    }
+}
+
+/// Says which network namespaces are missing, or may be, and for want of what.
+fn missing_namespaces(refused: u32, hidden: u32) -> Option<Degradation> {
+    let mut reasons = Vec::new();
+    if refused > 0 {
+        reasons.push(format!(
+            "{refused} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
+             for that"
+        ));
+    }
+    if hidden > 0 {
+        reasons.push(format!(
+            "{hidden} processes may not be looked at, and sockets are missing where those are in network namespaces that \
+             no other process is in: leaktrace needs CAP_SYS_PTRACE for that, and no security module that forbids it"
+        ));
+    }
+    let reason = reasons.join("; ");
+    (!reason.is_empty()).then(|| Degradation { feature: "namespaces".to_owned(), reason })
+}
+
+fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
+    row.flags & leaktrace_common::row_flags::FROM_HOLDER != 0
+}
+
+/// Counts up, leaving out 0. Behind the last number comes the first again: 18 hours at one a second.
+fn next_number(number: u16) -> u16 {
+    number.wrapping_add(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_that_cannot_be_seen_are_told_of_as_those_that_cannot_be_entered() {
+        let reason = |refused, hidden| missing_namespaces(refused, hidden).map(|missing| missing.reason);
+        assert_eq!(reason(0, 0), None);
+        assert!(reason(2, 0).is_some_and(|text| text.starts_with("2 network") && !text.contains("PTRACE")));
+        assert!(reason(0, 3).is_some_and(|text| text.starts_with("3 processes") && text.contains("CAP_SYS_PTRACE")));
+        assert!(reason(2, 3).is_some_and(|text| text.contains("ADMIN") && text.contains("; 3 processes")));
+    }
+}

@@ -1,0 +1,101 @@
+//! The JSON report: the snapshot field for field, streamed.
+//!
+//! The structure is the snapshot's own; this file only decides where lines end. Its schema is
+//! `schema/report.schema.json`.
+
+use super::Format;
+use leaktrace_model::snapshot::Snapshot;
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use std::io::{self, Write};
+
+/// The JSON Schema (draft 2020-12) of the JSON report.
+pub const REPORT_SCHEMA: &str = include_str!("../schema/report.schema.json");
+
+/// `--format json`
+pub(super) struct Json;
+
+impl Format for Json {
+    fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+        write_json(snapshot, out)
+    }
+}
+
+/// Writes any value as one JSON object whose members, and the elements of those that are lists, have a line each:
+/// a report of a million sockets can be searched by line and compared by line. Streams.
+pub(crate) fn write_json<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    // serde_json writes token by token; without a buffer each would be a call through the trait object.
+    let mut buffered = io::BufWriter::with_capacity(1 << 16, &mut *out);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut buffered, Lines { depth: 0, empty: true });
+    value.serialize(&mut serializer).map_err(io::Error::from)?;
+    buffered.write_all(b"\n")?;
+    buffered.flush()
+}
+
+/// Breaks lines in the outermost two levels and nowhere else.
+struct Lines {
+    depth: u32,
+    /// Whether the innermost list has no element so far.
+    empty: bool,
+}
+
+impl Lines {
+    fn break_line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        match self.depth {
+            1 => out.write_all(b"\n  "),
+            2 => out.write_all(b"\n    "),
+            _ => Ok(()),
+        }
+    }
+
+    fn close<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        match self.depth {
+            0 => out.write_all(b"\n")?,
+            1 if bracket == b"]" && !self.empty => out.write_all(b"\n  ")?,
+            _ => {}
+        }
+        self.empty = false;
+        out.write_all(bracket)
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        self.empty = true;
+        out.write_all(b"[")
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.empty = false;
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.break_line(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        out.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(b",")?;
+        }
+        if self.depth == 1 { self.break_line(out) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+//! Names that were found, bounded by memory: two generations, of which the older goes when the younger is full.
+//!
+//! Cheaper than a list by age, and as good: what was used lately survives.
+
+use leaktrace_model::{location::ModuleId, snapshot::Frame};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Key: the content that a module has, by number, and the offset that was looked up.
+pub type Key = (ModuleId, u64);
+
+/// Resolved frames by place.
+#[derive(Debug)]
+pub struct FrameCache {
+    young: HashMap<Key, Arc<[Frame]>>,
+    old: HashMap<Key, Arc<[Frame]>>,
+    young_bytes: usize,
+    old_bytes: usize,
+    limit: usize,
+}
+
+impl FrameCache {
+    /// A cache that takes about `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, old_bytes: 0, limit }
+    }
+
+    /// The frames at a place.
+    pub fn get(&mut self, key: Key) -> Option<Arc<[Frame]>> {
+        if let Some(frames) = self.young.get(&key) {
+            return Some(Arc::clone(frames));
+        }
+        let frames = self.old.remove(&key)?;
+        self.old_bytes -= weight(&frames);
+        self.insert(key, Arc::clone(&frames));
+        Some(frames)
+    }
+
+    /// Remembers the frames at a place.
+    pub fn insert(&mut self, key: Key, frames: Arc<[Frame]>) {
+        let bytes = weight(&frames);
+        if self.young_bytes + bytes > self.limit / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
+        }
+        if bytes <= self.limit / 2 {
+            self.young_bytes += bytes;
+            if let Some(before) = self.young.insert(key, frames) {
+                self.young_bytes -= weight(&before);
+            }
+        }
+    }
+
+    /// Memory in use, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.young_bytes + self.old_bytes
+    }
+}
+
+fn weight(frames: &[Frame]) -> usize {
+    // An entry of the table, the pointer's header, the frames, and their text with the allocator's share.
+    let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.capacity() + 16);
+    64 + frames.iter().map(|frame| size_of::<Frame>() + text(&frame.symbol) + text(&frame.file)).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(name: &str) -> Arc<[Frame]> {
+        [Frame { symbol: Some(name.to_owned()), ..Frame::default() }].into()
+    }
+
+    #[test]
+    fn memory_stays_within_the_limit_and_what_is_used_survives() {
+        let mut cache = FrameCache::new(100_000);
+        cache.insert((ModuleId(0), 0), frames("hot"));
+        for offset in 1..10_000 {
+            cache.insert((ModuleId(0), offset), frames("cold"));
+            assert!(cache.get((ModuleId(0), 0)).is_some(), "lost after {offset}");
+            assert!(cache.bytes() <= 100_000);
+        }
+        assert!(cache.get((ModuleId(0), 1)).is_none());
+    }
+
+    #[test]
+    fn the_same_place_again_is_counted_once() {
+        let mut cache = FrameCache::new(100_000);
+        cache.insert((ModuleId(0), 0), frames("a"));
+        let bytes = cache.bytes();
+        cache.insert((ModuleId(0), 0), frames("b"));
+        assert_eq!(cache.bytes(), bytes);
+        assert_eq!(cache.get((ModuleId(0), 0)).unwrap()[0].symbol.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn nothing_larger_than_the_cache_gets_in() {
+        let mut cache = FrameCache::new(100);
+        cache.insert((ModuleId(0), 0), frames(&"x".repeat(1000)));
+        assert_eq!(cache.bytes(), 0);
+    }
+}

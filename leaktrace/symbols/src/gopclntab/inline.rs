@@ -1,0 +1,119 @@
+//! Calls that Go's compiler merged into their callers.
+
+use super::function::{Function, MAX_STEPS};
+use super::module_data::ModuleData;
+use super::{GoTable, Layout, MAX_INLINED};
+use crate::{bytes::Bytes, elf::Elf};
+
+/// `PCDATA_InlTreeIndex` and `FUNCDATA_InlTree` (internal/abi/symtab.go), the same since 1.12.
+const INDEX: u32 = 2;
+const TREE: u8 = 3;
+
+/// Functions with merged calls whose records must all be sound before a place for function data is believed.
+const PROOFS: usize = 24;
+/// Most steps through tables of values to find those.
+const PROOF_STEPS: usize = 4 * MAX_STEPS;
+
+/// A call that was merged.
+pub(super) struct Call {
+    /// What is called.
+    pub name: String,
+    /// An address whose place in the source is the call's.
+    pub caller: u64,
+}
+
+impl GoTable {
+    /// The calls that were merged at an address, innermost first; empty where there are none. `None` when they cannot be
+    /// read.
+    pub(super) fn inlined(
+        &self,
+        bytes: &Bytes,
+        function: &Function,
+        vaddr: u64,
+        steps: &mut usize,
+    ) -> Option<Vec<Call>> {
+        let mut calls = Vec::new();
+        let mut pc = vaddr;
+        while let Some(index) = self.index(bytes, function, pc, steps) {
+            let call = self.record(bytes, function, self.function_data?, index)?;
+            pc = call.caller;
+            calls.push(call);
+            if calls.len() > MAX_INLINED {
+                return None;
+            }
+        }
+        // Without steps left, that was no end.
+        (*steps > 0).then_some(calls)
+    }
+
+    /// Number of the merged call that an address is in.
+    fn index(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> Option<u64> {
+        let (start, count) = function.tables;
+        let table = (INDEX < count).then(|| self.u32_at(bytes, start.checked_add(u64::from(INDEX) * 4)?))??;
+        u64::try_from(self.value(bytes, function, table, vaddr, steps)?).ok()
+    }
+
+    /// Reads a record, taking function data to be at `data`. Sound or not at all.
+    fn record(&self, bytes: &Bytes, function: &Function, data: u64, index: u64) -> Option<Call> {
+        let (start, count) = function.tables;
+        if function.data <= TREE {
+            return None;
+        }
+        let at = start.checked_add(u64::from(count) * 4)?.checked_add(u64::from(TREE) * 4)?;
+        let offset = self.u32_at(bytes, at).filter(|offset| *offset != u32::MAX)?;
+        let tree = data.checked_add(u64::from(offset))?;
+        let word = |at: u64, number: u64| bytes.array(at.checked_add(number * 4)?).map(i32::from_le_bytes);
+        let (name, caller) = match self.layout {
+            // parent, kind, file, line, name, place of the call
+            Layout::Go116 | Layout::Go118 => {
+                let record = tree.checked_add(index.checked_mul(20)?)?;
+                (word(record, 3)?, word(record, 4)?)
+            }
+            // kind, name, place of the call, line at which the function starts
+            Layout::Go120 => {
+                let record = tree.checked_add(index.checked_mul(16)?)?;
+                if word(record, 0)? >> 8 != 0 {
+                    return None;
+                }
+                (word(record, 1)?, word(record, 2)?)
+            }
+        };
+        let name = self.name(bytes, u64::try_from(name).ok()?)?;
+        let caller = function.entry.checked_add(u64::try_from(caller).ok()?)?;
+        (caller < function.end).then_some(Call { name, caller })
+    }
+}
+
+/// Where in the file function data starts. The field's place in the module's data differs between versions and will in
+/// others, so each is tried, and taken if the records of many functions are sound there.
+pub(super) fn find_data(bytes: &Bytes, elf: &Elf, table: &GoTable, module: &ModuleData) -> Option<u64> {
+    if table.layout == Layout::Go116 {
+        // Absolute addresses; no compiler that writes them could be had to test with.
+        return None;
+    }
+    let proofs = proofs(bytes, table);
+    let enough = proofs.len() >= PROOFS / 2;
+    let sound =
+        |data: &u64| proofs.iter().all(|(function, index)| table.record(bytes, function, *data, *index).is_some());
+    let mut candidates = module.behind_text.iter().filter_map(|vaddr| elf.offset_of(*vaddr));
+    if enough { candidates.find(sound) } else { None }
+}
+
+/// Functions with merged calls, from all over the program, and the number of one such call.
+fn proofs(bytes: &Bytes, table: &GoTable) -> Vec<(Function, u64)> {
+    let step = (table.functions / 4096).max(1);
+    let mut found = Vec::new();
+    let mut number = 0;
+    let mut steps = PROOF_STEPS;
+    while number < table.functions && found.len() < PROOFS && steps > 0 {
+        if let Some(function) = table.function_at(bytes, number)
+            && function.data > TREE
+        {
+            let places = (function.entry..function.end).step_by(16).take(64);
+            let index = places.filter_map(|vaddr| table.index(bytes, &function, vaddr, &mut steps)).max();
+            found.extend(index.map(|index| (function, index)));
+        }
+        number += step;
+    }
+    found
+}

@@ -1,0 +1,359 @@
+//! Files with code that are kept open, so that frames still get names when the process or the file's name is gone.
+//!
+//! Bounded: the least recently used file is closed first, and opened again by path if it is still the same file.
+
+use super::bytes::Bytes;
+use super::elf::{Elf, ElfError};
+use super::gopclntab::GoTable;
+use super::{open, packed};
+use leaktrace_model::location::{BuildId, Content, Module, ModuleKind};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use thiserror::Error;
+
+/// Files that are kept open at once.
+pub const MAX_OPEN: usize = 256;
+
+/// Largest debug file whose checksum is taken, in bytes.
+const MAX_SUMMED: u64 = 256 << 20;
+
+/// Sections that name another file to read debug information from.
+const LINKS: [&str; 3] = [".gnu_debuglink", ".gnu_debugaltlink", ".debug_sup"];
+
+/// Where distributions put separate debug files.
+const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
+
+/// Why a file cannot serve.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// It could not be opened or read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is not a usable ELF file.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+}
+
+/// An open ELF file.
+#[derive(Debug)]
+pub struct Image {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Its headers.
+    pub elf: Elf,
+    /// Its separate debug file, found when it was opened: the container that has it may be gone later.
+    pub debug: Option<Arc<Image>>,
+    go: OnceLock<Option<GoTable>>,
+    unpacks: OnceLock<bool>,
+    identity: Identity,
+}
+
+/// What tells whether a file is still the one that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of its content, nanoseconds since the epoch.
+    pub modified_ns: i64,
+}
+
+impl Identity {
+    /// Identity of an open file.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let modified_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
+        Ok(Self { device: meta.dev(), inode: meta.ino(), size: meta.len(), modified_ns })
+    }
+}
+
+impl Image {
+    /// Takes over an open file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not ELF.
+    pub fn new(file: File) -> Result<Self, ImageError> {
+        let identity = Identity::of(&file)?;
+        let bytes = Bytes::of_file(file)?;
+        let elf = Elf::read(&bytes)?;
+        Ok(Self { bytes, elf, debug: None, go: OnceLock::new(), unpacks: OnceLock::new(), identity })
+    }
+
+    /// The file's identity when it was opened.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Key of everything that is cached about the file.
+    pub fn content(&self) -> Content {
+        let Identity { device, inode, size, modified_ns } = self.identity;
+        match &self.elf.build_id {
+            Some(id) => Content::Build(id.clone(), size),
+            None => Content::File(device, inode, size, modified_ns),
+        }
+    }
+
+    /// Go's tables, if it has them.
+    pub fn go(&self) -> Option<&GoTable> {
+        self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
+    }
+
+    /// Whether no compressed section becomes longer than its header says. The first time it unpacks them, which takes as long as
+    /// reading them for their lines does; the host's own distribution is believed, as in [`Self::may_be_followed`].
+    pub fn keeps_to_what_it_says(&self) -> bool {
+        *self.unpacks.get_or_init(|| self.is_of_distribution() || packed::keep_to_what_they_say(&self.bytes, &self.elf))
+    }
+
+    /// Whether the content is still the one that was opened. One that was written over has other code at the same
+    /// offsets, and names from it would be wrong.
+    pub fn is_unchanged(&self) -> bool {
+        self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
+    }
+
+    /// Whether its headers are still what was read of them: whoever writes over a file can set its time back.
+    pub fn has_its_headers(&self) -> bool {
+        let again = || Elf::read(&Bytes::of_file(self.bytes.file()?.try_clone().ok()?).ok()?).ok();
+        again().is_some_and(|elf| elf == self.elf)
+    }
+
+    /// Path that leads to this very file, through the open descriptor. No other file can be beside it.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.bytes.file().map(open::path_of)
+    }
+
+    /// Whether whoever reads the file's debug information may also open what it names. Anybody can write any name into a
+    /// file, and it would be opened on the host, whatever it is; so only the host's own distribution is believed.
+    pub fn may_be_followed(&self) -> bool {
+        LINKS.iter().all(|name| self.elf.section(name).is_none()) || self.is_of_distribution()
+    }
+
+    /// Whether it is root's file in the host's own directories for debug files. Such a path may also be one inside of a
+    /// container, so the host must have the same file there.
+    fn is_of_distribution(&self) -> bool {
+        let Some(path) = self.path().and_then(|path| std::fs::read_link(path).ok()) else { return false };
+        let is_own = |meta: Metadata| {
+            let same = meta.dev() == self.identity.device && meta.ino() == self.identity.inode;
+            same && meta.uid() == 0 && meta.mode() & 0o022 == 0
+        };
+        DEBUG_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+            && std::fs::symlink_metadata(&path).is_ok_and(is_own)
+    }
+
+    /// Looks for the separate debug file, by build id and then by link, in the process's root and on the host.
+    /// Nothing else follows the link.
+    pub fn find_debug(&mut self, root: Option<&File>, shown: &str) {
+        let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
+        if has_own || self.debug.is_some() {
+            return;
+        }
+        let id = self.elf.build_id.clone();
+        let link = self.elf.debug_link(&self.bytes);
+        let mut candidates: Vec<PathBuf> =
+            id.iter().flat_map(|id| DEBUG_DIRECTORIES.map(|directory| build_id_path(directory, id))).collect();
+        if let Some((name, _)) = &link {
+            let home = Path::new(shown).parent().unwrap_or(Path::new("/"));
+            candidates.extend([home.join(name), home.join(".debug").join(name)]);
+            candidates.extend(
+                DEBUG_DIRECTORIES
+                    .map(|directory| Path::new(directory).join(home.strip_prefix("/").unwrap_or(home)).join(name)),
+            );
+        }
+        let open = |path: &PathBuf| {
+            let inside = root.and_then(|root| open::regular_in(root, path).ok());
+            let image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
+            // The build id proves that it belongs; a CRC over the whole file costs more and proves less.
+            let belongs = match &id {
+                Some(id) => image.elf.build_id.as_ref() == Some(id),
+                None => link.as_ref().is_some_and(|(_, sum)| image.bytes.crc(MAX_SUMMED) == Some(*sum)),
+            };
+            (belongs && image.identity != self.identity).then(|| Arc::new(image))
+        };
+        self.debug = candidates.iter().find_map(open);
+    }
+}
+
+fn build_id_path(directory: &str, id: &BuildId) -> PathBuf {
+    let digits = id.to_string();
+    let (head, tail) = digits.split_at(2);
+    PathBuf::from(format!("{directory}/.build-id/{head}/{tail}.debug"))
+}
+
+/// The files that are open. A handle: clones share one set.
+#[derive(Clone, Debug, Default)]
+pub struct Images(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    images: HashMap<Content, (Arc<Image>, u64)>,
+    clock: u64,
+    /// The clock when [`Images::forget_unused_pages`] was called last.
+    mark: u64,
+}
+
+impl Images {
+    /// Keeps a file open under the key of its content; one that is already there stays, unless it was written over.
+    pub fn keep(&self, content: Content, image: Image) -> Arc<Image> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        if let Some((held, used)) = open.images.get_mut(&content)
+            && held.is_unchanged()
+        {
+            *used = clock;
+            return Arc::clone(held);
+        }
+        if open.images.len() >= MAX_OPEN && !open.images.contains_key(&content) {
+            let oldest = open.images.iter().min_by_key(|(_, (_, used))| *used).map(|(content, _)| content.clone());
+            oldest.and_then(|content| open.images.remove(&content));
+        }
+        let image = Arc::new(image);
+        open.images.insert(content, (Arc::clone(&image), clock));
+        image
+    }
+
+    /// The open file that is this very one.
+    pub fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        let (image, used) = open.images.values_mut().find(|(image, _)| image.identity == *identity)?;
+        *used = clock;
+        Some(Arc::clone(image))
+    }
+
+    /// The open file with this content.
+    pub fn held(&self, content: &Content) -> Option<Arc<Image>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clock += 1;
+        let clock = open.clock;
+        let (image, used) = open.images.get_mut(content)?;
+        *used = clock;
+        Some(Arc::clone(image))
+    }
+
+    /// The file of a module: the one that is held, or the one at its path if that is the same build. `None` when there is
+    /// neither, or when it has been written over since.
+    pub fn of(&self, module: &Module) -> Option<Arc<Image>> {
+        let content = module.content()?;
+        if let Some(image) = self.held(&content) {
+            return image.is_unchanged().then_some(image);
+        }
+        if matches!(module.kind, ModuleKind::Vdso) {
+            return None;
+        }
+        let image = self.by_path(module, &content).or_else(|| by_build_id(module))?;
+        Some(self.keep(content, image))
+    }
+
+    fn by_path(&self, module: &Module, content: &Content) -> Option<Image> {
+        let mut image = Image::new(open::regular(Path::new(&module.path)).ok()?).ok()?;
+        let same = match content {
+            Content::Build(id, _) => image.elf.build_id.as_ref() == Some(id),
+            Content::File(device, inode, size, modified_ns) => {
+                image.identity == Identity { device: *device, inode: *inode, size: *size, modified_ns: *modified_ns }
+            }
+        };
+        if !same {
+            return None;
+        }
+        image.find_debug(None, &module.path);
+        Some(image)
+    }
+
+    /// Drops the pages kept of files that nobody has asked for since the last call; says whether there were any. The files
+    /// stay open.
+    pub fn forget_unused_pages(&self) -> bool {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = open.mark;
+        open.mark = open.clock;
+        let unused = open.images.values().filter(|(_, used)| *used <= mark);
+        unused.map(|(image, _)| image.bytes.forget_pages()).fold(false, |any, had| any | had)
+    }
+
+    /// How many files are open, debug files not counted.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).images.len()
+    }
+}
+
+/// A recording may come from a machine whose binary is not here while its debug file is.
+fn by_build_id(module: &Module) -> Option<Image> {
+    let id = module.build_id.as_ref()?;
+    let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| open::regular(&build_id_path(directory, id)).ok());
+    let image = Image::new(files.next()?).ok()?;
+    (image.elf.build_id.as_ref() == Some(id)).then_some(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_skip::{Lack, skip};
+
+    fn own() -> Image {
+        Image::new(open::regular(Path::new("/proc/self/exe")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_file_is_closed_first() {
+        let images = Images::default();
+        let key = |index: u64| Content::File(1, index, 2, 3);
+        for index in 0..MAX_OPEN as u64 {
+            images.keep(key(index), own());
+        }
+        assert!(images.held(&key(0)).is_some(), "this use makes it the newest");
+        images.keep(key(9999), own());
+        assert_eq!(images.count(), MAX_OPEN);
+        assert!(images.held(&key(0)).is_some());
+        assert!(images.held(&key(1)).is_none());
+    }
+
+    #[test]
+    fn pages_go_when_nobody_asks_for_the_file() {
+        let images = Images::default();
+        let key = Content::File(1, 2, 3, 4);
+        images.keep(key.clone(), own());
+        assert!(!images.forget_unused_pages(), "asked for since the last call, which was never");
+        assert!(images.forget_unused_pages(), "its headers were read");
+        assert!(!images.forget_unused_pages(), "they are gone");
+        let image = images.held(&key).unwrap();
+        assert_eq!(image.bytes.array(0), Some(*b"\x7fELF"), "the file stays open");
+    }
+
+    #[test]
+    fn a_file_that_was_written_over_is_not_used() {
+        let path = std::env::temp_dir().join(format!("leaktrace-image-{}", std::process::id()));
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        let image = Image::new(open::regular(&path).unwrap()).unwrap();
+        assert!(image.is_unchanged());
+        assert!(image.path().unwrap().starts_with("/proc/self/fd"));
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(10).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!image.is_unchanged());
+    }
+
+    #[test]
+    fn only_debug_files_of_the_hosts_distribution_are_believed() {
+        let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = libc.lines().find_map(|line| line.split_whitespace().nth(5).filter(|name| name.contains("libc.so")));
+        let id = libc.and_then(|libc| Image::new(open::regular(Path::new(libc)).ok()?).ok()?.elf.build_id);
+        let own = id.map(|id| build_id_path(DEBUG_DIRECTORIES[0], &id)).filter(|path| path.exists());
+        let Some(own) = own else { return skip(Lack::Machine("no debug files of the distribution are installed")) };
+        assert!(Image::new(open::regular(&own).unwrap()).unwrap().is_of_distribution());
+        let copy = std::env::temp_dir().join(format!("leaktrace-debug-{}", std::process::id()));
+        std::fs::copy(&own, &copy).unwrap();
+        let image = Image::new(open::regular(&copy).unwrap()).unwrap();
+        std::fs::remove_file(&copy).unwrap();
+        assert!(!image.is_of_distribution());
+    }
+}

@@ -1,0 +1,138 @@
+//! From what the hooks captured to places in files: once for each new call site, while its process is still there.
+
+use super::{
+    image::Images,
+    process::ProcessMaps,
+    stacks::{PlacedStack, Stacks},
+    trust::Trust,
+};
+use leaktrace_model::{
+    location::Modules,
+    placing::{NewSite, Place, Unwind},
+    sample::CallsiteStack,
+    snapshot::StackQuality,
+};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// Most processes whose trust is remembered.
+const MOST_PROCESSES: usize = 16_384;
+
+/// Most processes whose mappings are remembered for a moment.
+const MOST_RECENT: usize = 64;
+
+/// How long: an id is not given to the next process so soon.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// Places stacks, by the frame pointers or by the tables of each process.
+pub struct Placer {
+    unwind: Unwind,
+    stacks: Stacks,
+    /// Trust by process, with the start time that tells a reused id apart.
+    trusted: HashMap<u32, (u64, Trust)>,
+    /// The latest look at some processes: what a process opens right before its end is placed after it.
+    recent: HashMap<u32, (Instant, ProcessMaps)>,
+}
+
+impl Place for Placer {
+    fn place_all(&mut self, tgid: u32, sites: Vec<NewSite>) -> Vec<CallsiteStack> {
+        let mut maps = match ProcessMaps::read(tgid) {
+            Ok(maps) if !maps.is_empty() => Some(maps),
+            _ => self.recent.remove(&tgid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps),
+        };
+        let placed = sites.iter().map(|site| self.place(site, maps.as_mut())).collect();
+        if let Some(maps) = maps {
+            self.remember(tgid, maps);
+        }
+        placed
+    }
+
+    fn note_process(&mut self, pid: u32) {
+        if let Ok(maps) = ProcessMaps::read(pid) {
+            self.remember(pid, maps);
+        }
+    }
+
+    fn forget_unused(&mut self) -> bool {
+        let count = self.recent.len();
+        self.recent.retain(|_, (seen, _)| seen.elapsed() < RECENT);
+        self.stacks.forget_unused() || self.recent.len() < count
+    }
+}
+
+impl Placer {
+    /// Places by `unwind`. Modules of the stacks are interned in `modules`; files behind them stay open in `images`.
+    pub fn new(unwind: Unwind, modules: Modules, images: Images) -> Self {
+        Self { unwind, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
+    }
+
+    /// Keeps a look at a process for when it is gone; the oldest gives way.
+    fn remember(&mut self, pid: u32, maps: ProcessMaps) {
+        if maps.is_empty() {
+            return;
+        }
+        if self.recent.len() >= MOST_RECENT
+            && let Some(oldest) = self.recent.iter().min_by_key(|(_, (seen, _))| *seen).map(|(pid, _)| *pid)
+        {
+            self.recent.remove(&oldest);
+        }
+        self.recent.insert(pid, (Instant::now(), maps));
+    }
+
+    fn place(&mut self, site: &NewSite, maps: Option<&mut ProcessMaps>) -> CallsiteStack {
+        let NewSite { callsite, ref entry, ref copy } = *site;
+        let Some(maps) = maps else {
+            let len = (entry.len as usize).min(entry.frames.len());
+            return located(callsite, Stacks::place_without_process(&entry.frames[..len]));
+        };
+        let trust = self.trust_of(maps);
+        let by_table = match self.unwind {
+            Unwind::Fp => false,
+            Unwind::Dwarf => true,
+            Unwind::Auto => trust != Trust::Everywhere,
+        };
+        let mut placed = self.stacks.place_entry(maps, entry);
+        match copy.as_deref().filter(|_| by_table) {
+            Some(copy) => {
+                let walked = self.stacks.place_capture(maps, copy);
+                let complete = walked.quality == StackQuality::Complete;
+                if complete || trust == Trust::Nowhere || walked.locations.len() > placed.locations.len() {
+                    placed = walked;
+                }
+            }
+            None if trust == Trust::Nowhere && placed.quality != StackQuality::Missing => {
+                placed.quality = StackQuality::Truncated;
+                let reason = if by_table {
+                    "this code keeps no frame pointers, and no copy of its stack could be taken"
+                } else {
+                    "this code keeps no frame pointers: callers may be missing"
+                };
+                placed.reason = Some(reason.to_owned());
+            }
+            None => {}
+        }
+        located(callsite, placed)
+    }
+
+    fn trust_of(&mut self, maps: &mut ProcessMaps) -> Trust {
+        let (pid, started) = (maps.pid(), maps.started_ticks());
+        if let Some((known, trust)) = self.trusted.get(&pid)
+            && *known == started
+        {
+            return *trust;
+        }
+        let trust = self.stacks.trust(maps);
+        if self.trusted.len() >= MOST_PROCESSES {
+            self.trusted.clear();
+        }
+        self.trusted.insert(pid, (started, trust));
+        trust
+    }
+}
+
+fn located(callsite: u32, placed: PlacedStack) -> CallsiteStack {
+    let PlacedStack { locations, quality, reason } = placed;
+    CallsiteStack { callsite, locations, quality, reason }
+}

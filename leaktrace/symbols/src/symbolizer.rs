@@ -1,0 +1,323 @@
+//! Gives places their names: function, file, line, and the functions that the compiler merged into their callers.
+//!
+//! blazesym reads ELF symbols and DWARF; this module decides which file to ask, keeps what was found, and bounds memory:
+//! the tables of a file go when they are large or nobody has asked for a while, the names that came from them stay.
+//! Where nothing is certain the answer is module and offset, never a name.
+
+mod cost;
+
+use super::blaze::{Blaze, Within, give_pages_back};
+use super::cache::FrameCache;
+use super::demangle::readable;
+use super::fold;
+use super::gopclntab::{Named, Place};
+use super::image::{Image, Images};
+use super::perf_map;
+use blazesym::symbolize::{CodeInfo, Sym};
+use leaktrace_model::{
+    location::{Content, Location, Module, ModuleId, ModuleKind, Modules, Role},
+    resolve::Resolve,
+    snapshot::Frame,
+};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Default of `--symbol-cache`, in bytes.
+pub const DEFAULT_CACHE_BYTES: usize = 32 << 20;
+
+/// Most that may have been read of mapped files before their pages are given back, in bytes, about.
+const MOST_READ: u64 = 32 << 20;
+
+/// Names frames. Not `Send`: the tables of blazesym are not. Make it where it is used.
+pub struct Symbolizer {
+    modules: Modules,
+    images: Images,
+    frames: FrameCache,
+    /// The first module that had a content stands for all that have it.
+    by_content: HashMap<Content, ModuleId>,
+    representatives: HashMap<ModuleId, Option<(ModuleId, Arc<Module>)>>,
+    blaze: Blaze,
+    /// Files whose symbols blazesym has read: what they are guessed to cost, and when they were used.
+    parsed: HashMap<PathBuf, Parsed>,
+    clock: u64,
+    /// The clock when [`Self::forget_unused`] was called last.
+    mark: u64,
+    /// Read of mapped files since their pages were given back, in bytes, about.
+    read: u64,
+    limit: usize,
+}
+
+struct Parsed {
+    /// Keeps the descriptor, and with it the path through it, from being used for another file.
+    _image: Arc<Image>,
+    permitted: Within,
+    fixed: u64,
+    /// What all lookups together take at the most.
+    most: u64,
+    lookups: u64,
+    used: u64,
+}
+
+impl Symbolizer {
+    /// A symbolizer over what a [`super::Locator`] has collected, that keeps about `limit` bytes.
+    pub fn new(modules: Modules, images: Images, limit: usize) -> Self {
+        Self {
+            modules,
+            images,
+            frames: FrameCache::new(limit / 4),
+            by_content: HashMap::new(),
+            representatives: HashMap::new(),
+            blaze: Blaze::new(),
+            parsed: HashMap::new(),
+            clock: 0,
+            mark: 0,
+            read: 0,
+            limit,
+        }
+    }
+
+    /// Names a stack, leaf first. For each location one frame, preceded by those that were merged into it, innermost
+    /// first. All addresses but the first are taken as return addresses.
+    pub fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
+        let frames =
+            stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
+        self.shrink();
+        if self.read > MOST_READ {
+            self.settle();
+        }
+        frames
+    }
+
+    /// To be called when a round of naming is over: gives back the pages of files that were read. Costs nothing when none was.
+    pub fn settle(&mut self) {
+        if std::mem::take(&mut self.read) > 0 {
+            give_pages_back();
+        }
+    }
+
+    /// Drops the tables and pages of files that nobody has asked for since the last call; says whether there were any.
+    pub fn forget_unused(&mut self) -> bool {
+        let mark = std::mem::replace(&mut self.mark, self.clock);
+        let unused: Vec<PathBuf> =
+            self.parsed.iter().filter(|(_, parsed)| parsed.used <= mark).map(|(path, _)| path.clone()).collect();
+        for path in &unused {
+            self.forget(path);
+        }
+        self.images.forget_unused_pages() || !unused.is_empty()
+    }
+
+    /// Names one location.
+    pub fn resolve_one(&mut self, place: &Location, role: Role) -> Vec<Frame> {
+        let Some(id) = place.module else { return vec![nameless(place, None)] };
+        let Some(module) = self.modules.get(id) else { return vec![nameless(place, None)] };
+        if matches!(module.kind, ModuleKind::Jit | ModuleKind::Anonymous) {
+            return vec![generated(place, &module)];
+        }
+        let Some((key, module_of_content)) = self.representative(id, &module) else {
+            return vec![nameless(place, Some(&module))];
+        };
+        let lookup = role.lookup(place.offset);
+        let frames = match self.frames.get((key, lookup)) {
+            Some(frames) => frames,
+            None => {
+                let Some(frames) = self.look_up(&module_of_content, lookup) else {
+                    // Not remembered: the file may come back.
+                    return vec![nameless(place, Some(&module))];
+                };
+                let frames: Arc<[Frame]> = frames.into();
+                self.frames.insert((key, lookup), Arc::clone(&frames));
+                frames
+            }
+        };
+        let finish = |frame: &Frame| Frame {
+            address: place.address,
+            offset: frame.offset.map(|offset| offset.saturating_add(place.offset - lookup)),
+            module: Some(module.path.clone()),
+            ..frame.clone()
+        };
+        frames.iter().map(finish).collect()
+    }
+
+    /// Memory that is kept, in bytes: exact for names, a guess for the tables they came from.
+    pub fn bytes(&self) -> usize {
+        self.frames.bytes() + self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add)
+    }
+
+    fn representative(&mut self, id: ModuleId, module: &Arc<Module>) -> Option<(ModuleId, Arc<Module>)> {
+        let (by_content, modules) = (&mut self.by_content, &self.modules);
+        let find = || {
+            let first = *by_content.entry(module.content()?).or_insert(id);
+            Some((first, modules.get(first)?))
+        };
+        self.representatives.entry(id).or_insert_with(find).clone()
+    }
+
+    /// `None` when the file cannot be had.
+    fn look_up(&mut self, module: &Module, file_offset: u64) -> Option<Vec<Frame>> {
+        let image = self.images.of(module)?;
+        let Some(vaddr) = image.elf.vaddr_of(file_offset) else { return Some(vec![unknown(file_offset)]) };
+        // Go's own tables before DWARF: they say the same, are read in microseconds, and are there when DWARF is not.
+        if let Some(place) = image.go().and_then(|go| go.place(&image.bytes, vaddr)) {
+            return Some(go_frames(place, vaddr));
+        }
+        let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
+        // Nobody looks for the line in glibc's `connect`: its debug information says nothing more that is of use, and to index
+        // it took 29 to 50 ms of the 88 to 115 ms that a report of four seconds computed (four pairs of runs beside churn).
+        let most = if fold::is_libc(&module.path) { Within::Symbols } else { Within::Everything };
+        let own = if debug.is_some() { Within::Symbols } else { most };
+        let found = debug
+            .and_then(|debug| self.ask(&debug, vaddr, most))
+            .or_else(|| self.ask(&image, vaddr, own))
+            .unwrap_or_else(|| vec![unknown(vaddr)]);
+        Some(found)
+    }
+
+    /// Asks blazesym for an address of a file.
+    fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
+        let path = image.path()?;
+        let parsed = match self.parsed.entry(path.clone()) {
+            Entry::Occupied(parsed) => parsed.into_mut(),
+            Entry::Vacant(place) => {
+                let parsed = Parsed::new(image, cost::permitted(image, self.limit)?);
+                self.read = self.read.saturating_add(parsed.most);
+                place.insert(parsed)
+            }
+        };
+        self.clock += 1;
+        parsed.used = self.clock;
+        parsed.lookups += 1;
+        self.read = self.read.saturating_add(LOOKUP_BYTES);
+        let within = if parsed.permitted == Within::Everything { within } else { Within::Symbols };
+        let find = |within| self.blaze.find(&path, vaddr, within).filter(|sym| is_certain(sym, image, vaddr));
+        let first = if within == Within::Everything { find(within) } else { None };
+        let Some(sym) = first else { return find(Within::Symbols).map(|sym| frames_of(&sym)) };
+        let mut frames = frames_of(&sym);
+        if is_in_pieces(&sym) {
+            // Where the function starts is in the symbol table, if the piece is not one that has a symbol of its own.
+            let whole = find(Within::Symbols).filter(|whole| whole.name == sym.name);
+            let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
+            frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
+        }
+        Some(frames)
+    }
+
+    /// Forgets the files used longest ago until what is left fits.
+    fn shrink(&mut self) {
+        let room = self.limit - self.limit / 4;
+        let mut bytes = self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add);
+        while bytes > room && !self.parsed.is_empty() {
+            let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(path, _)| path.clone());
+            let Some(path) = oldest else { return };
+            bytes = bytes.saturating_sub(self.forget(&path));
+        }
+    }
+
+    /// Drops the tables of a file; says how much that was.
+    fn forget(&mut self, path: &Path) -> usize {
+        // The descriptor that a path may lead through is closed after the tables have gone.
+        let before = self.parsed.remove(path);
+        if !self.blaze.forget(path) {
+            self.parsed.clear();
+        }
+        before.map_or(0, |parsed| parsed.bytes())
+    }
+}
+
+impl Resolve for Symbolizer {
+    fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
+        Self::resolve(self, stack)
+    }
+}
+
+/// Memory that a lookup in a unit not read before takes, on average.
+const LOOKUP_BYTES: u64 = 64 << 10;
+
+impl Parsed {
+    fn new(image: &Arc<Image>, permitted: Within) -> Self {
+        let most = if permitted == Within::Everything { cost::read(image) } else { 0 };
+        let fixed = cost::fixed(image, permitted);
+        Self { _image: Arc::clone(image), permitted, fixed, most, lookups: 0, used: 0 }
+    }
+
+    fn bytes(&self) -> usize {
+        let read = self.lookups.saturating_mul(LOOKUP_BYTES).min(self.most);
+        usize::try_from(self.fixed.saturating_add(read)).unwrap_or(usize::MAX)
+    }
+}
+
+/// A symbol without a size runs on to the next one; it must not run on into another section, such as from `_init` into
+/// the jump table behind it.
+fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
+    let section = |address| image.elf.section_at(address).map(|section| section.addr);
+    let known = sym.size.is_some_and(|size| size > 0) || is_in_pieces(sym) || section(sym.addr) == section(vaddr);
+    !sym.name.is_empty() && known
+}
+
+/// Whether debug information has the function in several pieces, as for code that is seldom run; blazesym then says neither
+/// start nor size. What has a line is from debug information.
+fn is_in_pieces(sym: &Sym<'_>) -> bool {
+    sym.addr == 0 && sym.size.is_none() && (sym.code_info.is_some() || !sym.inlined.is_empty())
+}
+
+fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {
+    let frame = |symbol: &str, code: Option<&CodeInfo<'_>>| Frame {
+        symbol: Some(readable(symbol)),
+        file: code.map(|code| path_text(&code.to_path())).filter(|file| !file.is_empty()),
+        line: code.and_then(|code| code.line).filter(|line| *line > 0),
+        ..Frame::default()
+    };
+    let merged = sym.inlined.iter().rev().filter(|inlined| !inlined.name.is_empty());
+    let merged = merged.map(|inlined| Frame { inlined: true, ..frame(&inlined.name, inlined.code_info.as_ref()) });
+    let own = Frame { offset: u64::try_from(sym.offset).ok(), ..frame(&sym.name, sym.code_info.as_deref()) };
+    merged.chain([own]).collect()
+}
+
+fn go_frames(place: Place, vaddr: u64) -> Vec<Frame> {
+    let outermost = place.functions.len().saturating_sub(1);
+    let frame = |(depth, function): (usize, Named)| Frame {
+        symbol: Some(function.name),
+        file: function.file,
+        line: function.line,
+        inlined: depth < outermost,
+        offset: (depth == outermost).then_some(vaddr.saturating_sub(place.entry)),
+        ..Frame::default()
+    };
+    place.functions.into_iter().enumerate().map(frame).collect()
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn unknown(vaddr: u64) -> Frame {
+    Frame { offset: Some(vaddr), ..Frame::default() }
+}
+
+fn nameless(place: &Location, module: Option<&Module>) -> Frame {
+    Frame {
+        address: place.address,
+        offset: module.map(|_| place.offset),
+        module: module.map(|module| module.path.clone()),
+        ..Frame::default()
+    }
+}
+
+fn generated(place: &Location, module: &Module) -> Frame {
+    let name = place.name.as_deref().map(perf_map::take_apart);
+    let (symbol, file, line) = name.map_or((None, None, None), |name| (Some(name.symbol), name.file, name.line));
+    Frame {
+        address: place.address,
+        symbol,
+        file,
+        line,
+        module: Some(module.path.clone()).filter(|path| !path.is_empty()),
+        ..Frame::default()
+    }
+}
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;

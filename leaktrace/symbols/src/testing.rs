@@ -1,0 +1,229 @@
+//! For tests: programs made by the compilers of this machine, and what is captured of them while they wait.
+
+use super::is_after_call;
+use super::{Locator, image, open};
+use leaktrace_common::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
+use leaktrace_model::location::{Location, Module, ModuleKind};
+use leaktrace_skip::{Lack, skip};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A directory that goes away with the test.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("leaktrace-symbols-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Runs a tool in the directory. `None` when it is not installed, which is said; a tool that fails is a failed test.
+    pub fn run(&self, command: &str) -> Option<String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let mut tool = Command::new(words[0]);
+        tool.args(&words[1..]).current_dir(&self.0).env("GOFLAGS", "-mod=mod").env("GOTOOLCHAIN", "local");
+        tool.env("GOCACHE", std::env::temp_dir().join("leaktrace-go-cache")).env("GO111MODULE", "off");
+        let output = match tool.output() {
+            Ok(output) => output,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{command}: {error}");
+                skip(Lack::Program(words[0]));
+                return None;
+            }
+        };
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {error}");
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Place of an address in a file, as if a process had it mapped.
+pub fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
+    let mut image = image::Image::new(open::regular(path).unwrap()).unwrap();
+    let offset = image.elf.offset_of(vaddr).unwrap();
+    let image::Identity { device, inode, size, modified_ns } = image.identity();
+    let module = Module {
+        path: path.to_str().unwrap().to_owned(),
+        kind: ModuleKind::File,
+        device,
+        inode,
+        size,
+        modified_ns,
+        build_id: image.elf.build_id.clone(),
+    };
+    image.find_debug(None, &module.path);
+    if locator.images().held(&module.content().unwrap()).is_none() {
+        locator.images().keep(module.content().unwrap(), image);
+    }
+    Location { address: vaddr, module: locator.modules().intern(module), offset, name: None }
+}
+
+/// A running program, killed at the end.
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts a program and waits until it has written a line, which it does right before it waits for ever.
+    pub fn start(command: &mut Command) -> Self {
+        Self::start_reading(command, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stdin(stdin).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{command:?} said nothing");
+        let running = Self(child);
+        // It is still on its way from writing to waiting.
+        while running.threads().iter().any(|tid| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/task/{tid}/stat", running.pid())).unwrap_or_default();
+            !stat.contains(") S ")
+        }) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        running
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// The threads of the process.
+    pub fn threads(&self) -> Vec<u32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// A thread of the process that is not its first.
+    pub fn other_thread(&self) -> u32 {
+        self.threads().into_iter().filter(|id| *id != self.pid()).max().unwrap()
+    }
+}
+
+/// Addresses of gdb's backtrace of a thread, without the frames that left none on the stack: inlined functions, and those
+/// that ended in a jump. `None`, said, without gdb.
+pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
+    let walk = "python\nf = gdb.newest_frame()\nwhile f is not None:\n  \
+                if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME): print('PC %x' % f.pc())\n  f = f.older()\nend";
+    let script = Scratch::new();
+    let path = script.write(
+        "walk.gdb",
+        &format!(
+            "set backtrace past-main on\nset backtrace past-entry off\npython\nfor t in gdb.selected_inferior().threads():\n  \
+             if t.ptid[1] == {tid}: t.switch()\nend\n{walk}\n"
+        ),
+    );
+    let output = Command::new("gdb").args(["-nx", "-batch", "-p", &pid.to_string(), "-x"]).arg(path).output();
+    let Ok(output) = output else {
+        skip(Lack::Program("gdb"));
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let addresses: Vec<u64> =
+        text.lines().filter_map(|line| u64::from_str_radix(line.strip_prefix("PC ")?, 16).ok()).collect();
+    assert!(!addresses.is_empty(), "gdb says nothing: {text} {}", String::from_utf8_lossy(&output.stderr));
+    Some(addresses)
+}
+
+/// Registers and stack of a thread, as the hook captures them.
+pub fn take(tid: u32) -> StackCapture {
+    let thread = i32::try_from(tid).unwrap();
+    // SAFETY: user_regs_struct is plain integers, for which zero is valid.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let call = |request, data: *mut libc::c_void| {
+        let address = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: data is null, or points to a user_regs_struct for PTRACE_GETREGS.
+        let result = unsafe { libc::ptrace(request, thread, address, data) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    };
+    call(libc::PTRACE_SEIZE, std::ptr::null_mut());
+    call(libc::PTRACE_INTERRUPT, std::ptr::null_mut());
+    let mut status = 0;
+    // SAFETY: the status lives longer than the call.
+    let waited = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+    assert_eq!(waited, thread);
+    call(libc::PTRACE_GETREGS, (&raw mut registers).cast());
+    let mut captured = StackCapture {
+        callsite: 0,
+        tgid: tid,
+        ip: registers.rip,
+        sp: registers.rsp,
+        bp: registers.rbp,
+        lr: 0,
+        len: 0,
+        _pad: 0,
+        bytes: [0; STACK_COPY_BYTES],
+    };
+    let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
+    let mut len = 0;
+    while len < STACK_COPY_BYTES {
+        match memory.read_at(&mut captured.bytes[len..], registers.rsp + len as u64) {
+            Ok(count) if count > 0 => len += count,
+            _ => break,
+        }
+    }
+    captured.len = u32::try_from(len).unwrap();
+    call(libc::PTRACE_DETACH, std::ptr::null_mut());
+    captured
+}
+
+/// What the kernel side's walk by frame pointers gives for a thread.
+pub fn frame_pointer_walk(tid: u32) -> StackEntry {
+    let captured = take(tid);
+    let len = usize::try_from(captured.len).unwrap();
+    let word = |address: u64| {
+        let at = usize::try_from(address.checked_sub(captured.sp)?).ok()?;
+        captured.bytes[..len].get(at..)?.first_chunk().map(|raw| u64::from_le_bytes(*raw))
+    };
+    let mut entry = StackEntry { len: 1, ended: capture::BROKEN, leaf_return: 0, frames: [0; MAX_FRAMES] };
+    entry.frames[0] = captured.ip;
+    let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
+    if let Some(top) = word(captured.sp) {
+        let mut before = [0; 7];
+        let read = top.checked_sub(7).is_some_and(|from| memory.read_exact_at(&mut before, from).is_ok());
+        entry.leaf_return = if read && is_after_call(&before) { top } else { 0 };
+    }
+    let mut bp = captured.bp;
+    while let (Some(next), Some(caller)) = (word(bp), word(bp.wrapping_add(8))) {
+        entry.frames[usize::try_from(entry.len).unwrap()] = caller;
+        entry.len += 1;
+        if next <= bp {
+            entry.ended = if next == 0 { capture::AT_START } else { capture::BROKEN };
+            break;
+        }
+        bp = next;
+    }
+    entry
+}

@@ -1,0 +1,359 @@
+//! Walks a copied user stack by the unwind tables of the files that were mapped, for code without frame pointers.
+//!
+//! Every step needs a reason: an entry in a table, or, where code has none (Go, generated code), a frame pointer that
+//! leads up the stack, or a function end that can be read. Every address found must lie in executable memory behind a call.
+//! framehop was weighed and left out: without an entry, or when a rule needs a register that it does not track, it goes on
+//! by frame pointer without saying so, and such a frame may be wrong. gimli reads the tables.
+
+mod code;
+mod frame;
+mod stack;
+mod table;
+
+pub use code::is_after_call;
+pub(super) use code::{LONGEST_CALL, LOOK_AHEAD, starts_thread};
+pub use stack::Stack;
+pub(super) use table::Table;
+
+use super::image::Image;
+use super::process::{Locator, ProcessMaps};
+use code::{Epilogue, frame_from_epilogue};
+use frame::Registers;
+use gimli::{CfaRule, UnwindContext, X86_64};
+use leaktrace_common::{MAX_FRAMES, StackCapture};
+use leaktrace_model::location::{Content, Role};
+use object::elf;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Memory for unwind tables, in bytes. The table in use may exceed it.
+pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
+
+/// Why a walk ended before the thread's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// The stack goes on behind what was copied.
+    CopyTooShort,
+    /// A frame would lie outside the stack.
+    OffStack,
+    /// A rule needs a register whose value is not known.
+    UnknownRegister,
+    /// A table is damaged.
+    BadTable,
+    /// An address is not in executable memory.
+    Unmapped,
+    /// An address is not behind a call.
+    NotBehindCall,
+    /// The chain of frame pointers broke.
+    ChainBroken,
+    /// The leaf has a frame that keeps no frame pointer, so the one who called it is missing.
+    LeafCaller,
+    /// No table tells of the code, and it keeps no frame pointer.
+    NoTable,
+    /// The function runs on a stack of its own, as Go's runtime and C code called from Go do.
+    OtherStack,
+    /// The stack would not shrink.
+    NotAdvancing,
+    /// There are more frames than are kept.
+    TooDeep,
+    /// The code is not x86-64.
+    OtherMachine,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CopyTooShort => "the stack is longer than what was copied of it",
+            Self::OffStack => "a frame lies outside the stack",
+            Self::UnknownRegister => "the unwind table needs a register that was not captured",
+            Self::BadTable => "an unwind table is damaged",
+            Self::Unmapped => "a return address is not in executable memory",
+            Self::NotBehindCall => "a return address is not behind a call",
+            Self::ChainBroken => "the chain of frame pointers broke before the start of the thread",
+            Self::LeafCaller => "the function that called the C library is missing: its frame pointer was not kept",
+            Self::NoTable => "code without unwind tables and without frame pointers",
+            Self::OtherStack => "the caller is on another stack",
+            Self::NotAdvancing => "the unwind table leads nowhere",
+            Self::TooDeep => "the stack has more frames than are kept",
+            Self::OtherMachine => "unwinding by table knows x86-64 only",
+        })
+    }
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// At the start of the thread: the stack is complete.
+    AtStart,
+    /// Before it.
+    Truncated(Why),
+}
+
+/// What frame a leaf has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafFrame {
+    /// None: its return address is at the stack pointer, and the frame pointer is its caller's.
+    None,
+    /// One with a frame pointer.
+    WithPointer,
+    /// One without: its return address is somewhere above the stack pointer, and the frame pointer is its caller's.
+    WithoutPointer,
+}
+
+/// A stack that was walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Leaf first: where the thread was, then return addresses.
+    pub addresses: Vec<u64>,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Walks stacks, and keeps the unwind tables it has read.
+#[derive(Debug)]
+pub struct Unwinder {
+    tables: HashMap<Content, Kept>,
+    clock: u64,
+    /// The clock when [`Self::forget_unused`] was called last.
+    mark: u64,
+    limit: usize,
+    context: UnwindContext<usize>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    table: Option<Arc<Table>>,
+    used: u64,
+}
+
+impl Default for Unwinder {
+    fn default() -> Self {
+        Self::new(DEFAULT_TABLE_BYTES)
+    }
+}
+
+impl Unwinder {
+    /// An unwinder that keeps about `limit` bytes of tables.
+    pub fn new(limit: usize) -> Self {
+        Self { tables: HashMap::new(), clock: 0, mark: 0, limit, context: UnwindContext::new() }
+    }
+
+    /// Walks what a hook captured.
+    pub fn walk_capture(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, capture: &StackCapture) -> Walk {
+        let len = usize::try_from(capture.len).unwrap_or(usize::MAX).min(capture.bytes.len());
+        let stack = Stack::new(capture.sp, &capture.bytes[..len]);
+        self.walk(locator, maps, [capture.ip, capture.sp, capture.bp], stack)
+    }
+
+    /// Walks a stack from the leaf's instruction pointer, stack pointer and frame-pointer register.
+    pub fn walk(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, leaf: [u64; 3], stack: Stack<'_>) -> Walk {
+        let [ip, sp, bp] = leaf;
+        let mut registers = Registers::new(ip, sp, bp);
+        let mut addresses = vec![ip];
+        let mut role = Role::Leaf;
+        let ended = loop {
+            if addresses.len() >= MAX_FRAMES {
+                break Ended::Truncated(Why::TooDeep);
+            }
+            let step = match self.step(locator, maps, &registers, role, &stack) {
+                Ok(Some(step)) => step,
+                Ok(None) => break Ended::AtStart,
+                Err(why) => break Ended::Truncated(why),
+            };
+            if step.registers.sp() <= registers.sp() {
+                break Ended::Truncated(Why::NotAdvancing);
+            }
+            // What a signal interrupted is not a return address; it may be anywhere in executable memory.
+            role = if step.is_signal { Role::Leaf } else { Role::Return };
+            let next = step.registers.ip();
+            let checked = match role {
+                Role::Leaf if maps.mappings().at(next).is_none() => Err(Why::Unmapped),
+                Role::Leaf => Ok(()),
+                Role::Return => self.check_return(locator, maps, next),
+            };
+            if let Err(why) = checked {
+                break Ended::Truncated(why);
+            }
+            addresses.push(step.registers.ip());
+            registers = step.registers;
+        };
+        Walk { addresses, ended }
+    }
+
+    /// Memory that tables take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.tables.values().filter_map(|kept| kept.table.as_ref()).map(|table| table.bytes()).sum()
+    }
+
+    /// Drops the tables that nobody has needed since the last call; says whether there were any.
+    pub fn forget_unused(&mut self) -> bool {
+        let (mark, count) = (std::mem::replace(&mut self.mark, self.clock), self.tables.len());
+        self.tables.retain(|_, kept| kept.used > mark);
+        self.tables.len() < count
+    }
+
+    fn step(
+        &mut self,
+        locator: &mut Locator,
+        maps: &mut ProcessMaps,
+        registers: &Registers,
+        role: Role,
+        stack: &Stack<'_>,
+    ) -> Result<Option<Step>, Why> {
+        let lookup = role.lookup(registers.ip());
+        let image = locator.image_at(maps, lookup);
+        if image.as_ref().is_some_and(|(image, _)| image.elf.machine != elf::EM_X86_64) {
+            return Err(Why::OtherMachine);
+        }
+        if let Some((image, offset)) = &image
+            && let Some(table) = self.table(image)
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+            && let Some(entry) = table.entry(vaddr, &mut self.context)
+        {
+            let is_signal = entry.is_signal;
+            return Ok(registers.caller(&entry, stack)?.map(|registers| Step { registers, is_signal }));
+        }
+        if let Some((image, offset)) = &image
+            && let Some(go) = image.go()
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+        {
+            if go.is_root(&image.bytes, vaddr) {
+                return Ok(None);
+            }
+            if let Some(size) = go.frame_size(&image.bytes, vaddr) {
+                return registers.go_caller(size, stack).map(|registers| Some(Step { registers, is_signal: false }));
+            }
+            if go.place(&image.bytes, vaddr).is_some() {
+                return Err(Why::OtherStack);
+            }
+        }
+        if role == Role::Return && locator.starts_thread(maps, registers.ip()) {
+            return Ok(None);
+        }
+        without_table(locator, maps, registers, role, stack)
+    }
+
+    /// Whether an address can be a return address: in executable memory and behind a call, or the kernel's way back from
+    /// a signal, which nobody calls, or where goroutines start.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check_return(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, address: u64) -> Result<(), Why> {
+        if maps.mappings().at(Role::Return.lookup(address)).is_none() {
+            return Err(Why::Unmapped);
+        }
+        if locator.is_behind_call(maps, address) != Some(false) || locator.is_go_root(maps, address) {
+            return Ok(());
+        }
+        let is_signal = locator.image_at(maps, address).and_then(|(image, offset)| {
+            let table = self.table(&image)?;
+            Some(table.fde(image.elf.vaddr_of(offset)?)?.is_signal_trampoline())
+        });
+        if is_signal == Some(true) { Ok(()) } else { Err(Why::NotBehindCall) }
+    }
+
+    /// What frame the function has in which a thread entered the kernel.
+    pub fn leaf_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> LeafFrame {
+        let image = locator.image_at(maps, ip);
+        if let Some((image, offset)) = &image
+            && let Some(vaddr) = image.elf.vaddr_of(*offset)
+        {
+            if let Some(table) = self.table(image)
+                && let Some(entry) = table.entry(vaddr, &mut self.context)
+            {
+                return match entry.row.cfa() {
+                    CfaRule::RegisterAndOffset { register: X86_64::RSP, offset: 8 } => LeafFrame::None,
+                    CfaRule::RegisterAndOffset { register: X86_64::RBP, .. } => LeafFrame::WithPointer,
+                    _ => LeafFrame::WithoutPointer,
+                };
+            }
+            if let Some(size) = image.go().and_then(|go| go.frame_size(&image.bytes, vaddr)) {
+                return if size == 0 { LeafFrame::None } else { LeafFrame::WithPointer };
+            }
+        }
+        match locator.code(maps, ip, LOOK_AHEAD).as_deref().and_then(frame_from_epilogue) {
+            Some(Epilogue { return_at: 0, .. }) => LeafFrame::None,
+            Some(Epilogue { saved_rbp_at: None, .. }) => LeafFrame::WithoutPointer,
+            _ => LeafFrame::WithPointer,
+        }
+    }
+
+    pub(super) fn table(&mut self, image: &Image) -> Option<Arc<Table>> {
+        self.clock += 1;
+        let key = image.content();
+        if let Some(kept) = self.tables.get_mut(&key) {
+            kept.used = self.clock;
+            return kept.table.clone();
+        }
+        let table = Table::read(image).map(Arc::new);
+        let incoming = table.as_ref().map_or(0, |table| table.bytes());
+        while self.tables.len() >= 1024 || (self.bytes() + incoming > self.limit && !self.tables.is_empty()) {
+            let oldest = self.tables.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.tables.remove(&key));
+        }
+        self.tables.insert(key, Kept { table: table.clone(), used: self.clock });
+        table
+    }
+}
+
+struct Step {
+    registers: Registers,
+    is_signal: bool,
+}
+
+/// Code that no table tells of: how it will be left if that can be read, else its frame pointer.
+fn without_table(
+    locator: &mut Locator,
+    maps: &mut ProcessMaps,
+    registers: &Registers,
+    role: Role,
+    stack: &Stack<'_>,
+) -> Result<Option<Step>, Why> {
+    let (ip, sp) = (registers.ip(), registers.sp());
+    let code = locator.code(maps, ip, LOOK_AHEAD);
+    let mut caller = registers.clone();
+    if let Some(epilogue) = code.as_deref().and_then(frame_from_epilogue) {
+        let at = sp.checked_add(epilogue.return_at).ok_or(Why::OffStack)?;
+        if let Some(saved) = epilogue.saved_rbp_at {
+            caller.set(X86_64::RBP, Some(stack.word(sp.wrapping_add(saved))?));
+        }
+        caller.set(X86_64::RA, Some(stack.word(at)?));
+        caller.set(X86_64::RSP, at.checked_add(8));
+        return Ok(Some(Step { registers: caller, is_signal: false }));
+    }
+    let bp = registers.get(X86_64::RBP).ok_or(Why::NoTable)?;
+    // A system call stub need not have a frame of its own; then its return address is on top.
+    if role == Role::Leaf
+        && let Ok(top) = stack.word(sp)
+        && bp >= sp
+        && locator.is_behind_call(maps, top) == Some(true)
+        && code.as_deref().is_some_and(|code| code.starts_with(&[0xc3]))
+    {
+        caller.set(X86_64::RA, Some(top));
+        caller.set(X86_64::RSP, sp.checked_add(8));
+        return Ok(Some(Step { registers: caller, is_signal: false }));
+    }
+    if bp == 0 {
+        // By the ABI a null frame pointer marks the outermost frame; Go's goroutines start with it.
+        return if locator.is_go_root(maps, ip) { Ok(None) } else { Err(Why::NoTable) };
+    }
+    if bp < sp || bp % 8 != 0 {
+        return Err(Why::NoTable);
+    }
+    let return_at = bp.checked_add(8).ok_or(Why::OffStack)?;
+    let above = stack.word(bp).map_err(|why| if why == Why::OffStack { Why::NoTable } else { why })?;
+    for register in [X86_64::RBX, X86_64::R12, X86_64::R13, X86_64::R14, X86_64::R15] {
+        caller.set(register, None);
+    }
+    caller.set(X86_64::RA, Some(stack.word(return_at)?));
+    caller.set(X86_64::RBP, Some(above));
+    caller.set(X86_64::RSP, return_at.checked_add(8));
+    Ok(Some(Step { registers: caller, is_signal: false }))
+}
+
+#[cfg(test)]
+mod tests;

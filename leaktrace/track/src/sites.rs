@@ -1,0 +1,410 @@
+//! Call sites over time: the kernel's (one a process and stack) gathered into those that people see (one a program and
+//! stack), across processes and after their end.
+
+use super::{
+    growth::{Growth, Look, RECENT},
+    lifetimes::Histogram,
+};
+use leaktrace_common::{CallsiteCounters, Direction};
+use leaktrace_model::{
+    host::ProcessFacts,
+    location::Location,
+    sample::{CallsiteStack, Sample},
+    snapshot::StackQuality,
+};
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
+
+/// Most call sites that are remembered after their last socket has closed.
+const MOST_EMPTY: usize = 16_384;
+
+/// Most processes that are named for one call site: a shell script starts a new one for each connection.
+const MOST_PIDS: usize = 256;
+
+/// What makes kernel call sites one for people.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    direction: u8,
+    comm: String,
+    exe: Option<String>,
+    frames: Vec<(Option<u32>, u64)>,
+}
+
+/// One call site as people see it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Stable within a run.
+    pub id: u64,
+    /// Which end opens here.
+    pub direction: Direction,
+    /// Process name.
+    pub comm: String,
+    /// Executable.
+    pub exe: Option<String>,
+    /// Processes that opened here, the latest of very many.
+    pub pids: BTreeSet<u32>,
+    /// Leaf first.
+    pub stack: Vec<Location>,
+    /// How much of the stack is known.
+    pub quality: StackQuality,
+    /// Why not all.
+    pub reason: Option<String>,
+    /// Counters of kernel call sites whose index has been given back.
+    pub retired: Counts,
+    /// Open sockets over time.
+    pub history: Growth,
+    /// Since when it has no kernel call site, in seconds.
+    empty_since: Option<f64>,
+    members: BTreeSet<u32>,
+}
+
+impl Site {
+    fn remember(&mut self, look: Look) {
+        self.empty_since = if self.members.is_empty() { self.empty_since.or(Some(look.seconds)) } else { None };
+        if self.empty_since.is_some_and(|since| look.seconds - since > RECENT) {
+            // Nothing can be open, and what was is over.
+            self.history = Growth::default();
+        } else {
+            self.history.push(look);
+        }
+    }
+
+    fn name_process(&mut self, pid: u32) {
+        if self.pids.len() >= MOST_PIDS && !self.pids.contains(&pid) {
+            self.pids.pop_first();
+        }
+        self.pids.insert(pid);
+    }
+}
+
+/// Sums over kernel call sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Opened.
+    pub opened: u64,
+    /// Closed.
+    pub closed: u64,
+    /// Lifetimes of those.
+    pub lifetimes: Histogram,
+}
+
+impl Counts {
+    /// Adds what one kernel call site has counted.
+    pub fn add(&mut self, counters: &CallsiteCounters) {
+        // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
+        self.opened = self.opened.wrapping_add(counters.tally.opened);
+        self.closed = self.closed.wrapping_add(counters.tally.closed());
+        self.lifetimes.add(&counters.tally);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.opened = self.opened.wrapping_add(other.opened);
+        self.closed = self.closed.wrapping_add(other.closed);
+        self.lifetimes.merge(&other.lifetimes);
+    }
+
+    /// Open now.
+    pub fn open(&self) -> u64 {
+        self.opened.saturating_sub(self.closed)
+    }
+}
+
+/// All call sites.
+#[derive(Clone, Debug, Default)]
+pub struct Sites {
+    sites: HashMap<u64, Site>,
+    by_index: HashMap<u32, (CallsiteCounters, u64)>,
+    /// Call sites that turned out to be another by name.
+    aliases: HashMap<u64, u64>,
+    /// Those whose names nobody has looked at yet.
+    unnamed: Vec<u64>,
+    pass: u32,
+}
+
+impl Sites {
+    /// Takes in the counters and stacks of a sample.
+    pub fn ingest(&mut self, sample: &Sample, processes: &HashMap<u32, ProcessFacts>) {
+        self.pass = u32::from(sample.limits.pass);
+        let stacks: HashMap<u32, &CallsiteStack> = sample.stacks.iter().map(|stack| (stack.callsite, stack)).collect();
+        let present: HashMap<u32, &CallsiteCounters> =
+            sample.callsites.iter().map(|(index, counters)| (*index, counters)).collect();
+        let ended: Vec<u32> = self
+            .by_index
+            .iter()
+            .filter(|(index, (known, _))| present.get(index).is_none_or(|now| now.key != known.key))
+            .map(|(index, _)| *index)
+            .collect();
+        for index in ended {
+            self.retire(index);
+        }
+        for (index, counters) in &sample.callsites {
+            // Where the table is full, passes come upon sockets of unknown origin that are counted nowhere else.
+            let is_used = counters.tally.opened != 0 || self.is_current(counters) || self.by_index.contains_key(index);
+            if *index == 0 && !is_used {
+                continue;
+            }
+            if stacks.contains_key(index) {
+                self.displace(*index);
+            }
+            match self.by_index.get_mut(index) {
+                Some((known, _)) => *known = *counters,
+                None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.tgid)),
+            }
+        }
+        self.forget_empty();
+    }
+
+    /// Keeps looks at call sites, by id. The past of one that cannot be looked at is dropped: what comes later would jump.
+    pub fn remember(&mut self, looks: impl IntoIterator<Item = (u64, Option<Look>)>) {
+        for (id, look) in looks {
+            match (self.sites.get_mut(&id), look) {
+                (Some(site), Some(look)) => site.remember(look),
+                (Some(site), None) => site.history = Growth::default(),
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        index: u32,
+        counters: &CallsiteCounters,
+        stack: Option<&CallsiteStack>,
+        process: Option<&ProcessFacts>,
+    ) {
+        let thread = text(&counters.comm);
+        let identity = Identity {
+            direction: counters.key.direction as u8,
+            comm: process.map_or_else(|| thread.clone(), |facts| facts.comm.clone()),
+            exe: process.and_then(|facts| facts.exe.clone()),
+            frames: stack.map_or_else(Vec::new, |stack| {
+                stack.locations.iter().map(|place| (place.module.map(|module| module.0), place.offset)).collect()
+            }),
+        };
+        let mut hasher = DefaultHasher::new();
+        identity.hash(&mut hasher);
+        if let Some(stack) = stack.filter(|stack| stack.locations.is_empty()) {
+            // A stack that was left out on purpose is another than one that cannot be had.
+            stack.reason.hash(&mut hasher);
+        }
+        // JSON readers keep integers exact up to 2^53.
+        let id = hasher.finish() >> 11;
+        let id = self.aliases.get(&id).copied().unwrap_or(id);
+        if !self.sites.contains_key(&id) {
+            self.unnamed.push(id);
+        }
+        let site = self.sites.entry(id).or_insert_with(|| Site {
+            id,
+            direction: Direction::from_raw(identity.direction),
+            comm: identity.comm,
+            exe: identity.exe,
+            pids: BTreeSet::new(),
+            stack: stack.map(|stack| stack.locations.clone()).unwrap_or_default(),
+            quality: stack.map(|stack| stack.quality).unwrap_or_default(),
+            reason: stack.and_then(|stack| stack.reason.clone()),
+            retired: Counts::default(),
+            history: Growth::default(),
+            empty_since: None,
+            members: BTreeSet::new(),
+        });
+        site.members.insert(index);
+        if counters.key.tgid != 0 {
+            site.name_process(counters.key.tgid);
+        }
+        self.by_index.insert(index, (*counters, id));
+    }
+
+    /// Call sites that have come up since the last call.
+    pub fn take_unnamed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unnamed)
+    }
+
+    /// Makes two call sites one, because they have the same names: the compiler has laid one line out several times.
+    pub fn unite(&mut self, from: u64, into: u64) {
+        if from == into || !self.sites.contains_key(&into) {
+            return;
+        }
+        let Some(gone) = self.sites.remove(&from) else { return };
+        for index in &gone.members {
+            if let Some((_, id)) = self.by_index.get_mut(index) {
+                *id = into;
+            }
+        }
+        if let Some(site) = self.sites.get_mut(&into) {
+            site.members.extend(gone.members);
+            gone.pids.into_iter().for_each(|pid| site.name_process(pid));
+            site.retired.merge(&gone.retired);
+            // What has just come up was not open before, so what was counted without it stays true. What was counted beside it
+            // for longer would make a jump, and with a single look there is nothing to lose.
+            if gone.history.looks() > 1 || site.history.looks() <= 1 {
+                site.history = Growth::default();
+            }
+        }
+        if self.aliases.len() < MOST_EMPTY {
+            self.aliases.insert(from, into);
+        }
+    }
+
+    /// Takes a kernel call site out of where it is, because its stack is known better now.
+    fn displace(&mut self, index: u32) {
+        let Some((_, id)) = self.by_index.remove(&index) else { return };
+        if let Some(site) = self.sites.get_mut(&id) {
+            site.members.remove(&index);
+            if site.members.is_empty() && site.retired == Counts::default() {
+                self.sites.remove(&id);
+            }
+        }
+    }
+
+    fn retire(&mut self, index: u32) {
+        let Some((counters, id)) = self.by_index.remove(&index) else { return };
+        if let Some(site) = self.sites.get_mut(&id) {
+            site.members.remove(&index);
+            // Whatever was open when the index was given back has been closed since.
+            let tally = counters.tally.with_closed(counters.tally.opened);
+            site.retired.add(&CallsiteCounters { tally, ..counters });
+        }
+    }
+
+    /// Forgets call sites that nothing is open at, when there are very many.
+    fn forget_empty(&mut self) {
+        if self.sites.len() > 2 * MOST_EMPTY {
+            self.sites.retain(|_, site| !site.members.is_empty());
+        }
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Site> {
+        self.sites.values()
+    }
+
+    /// The call site with this id.
+    pub fn get(&self, id: u64) -> Option<&Site> {
+        self.sites.get(&id)
+    }
+
+    /// The call site that another has become part of since, or itself.
+    pub fn united(&self, id: u64) -> u64 {
+        // Each call site is united once, with one that is there.
+        let mut id = id;
+        for _ in 0..16 {
+            match self.aliases.get(&id) {
+                Some(into) => id = *into,
+                None => break,
+            }
+        }
+        id
+    }
+
+    /// The call site that a kernel index belongs to.
+    pub fn of_index(&self, index: u32) -> Option<&Site> {
+        self.by_index.get(&index).and_then(|(_, id)| self.sites.get(id))
+    }
+
+    /// The process that a kernel index belongs to; `None` for the unknown call site.
+    pub fn opener(&self, index: u32) -> Option<(u32, String)> {
+        let (counters, _) = self.by_index.get(&index)?;
+        let is_witnessed = counters.key.direction != 0 && counters.key.tgid != 0;
+        is_witnessed.then(|| (counters.key.tgid, text(&counters.comm)))
+    }
+
+    /// Sums over a call site.
+    pub fn counts(&self, site: &Site) -> Counts {
+        let mut counts = site.retired.clone();
+        for counters in self.members(site) {
+            counts.add(counters);
+        }
+        counts
+    }
+
+    /// The kernel's counters that make up a call site.
+    pub fn members<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a CallsiteCounters> {
+        site.members.iter().filter_map(|index| self.by_index.get(index).map(|(counters, _)| counters))
+    }
+
+    /// Whether counters were summed by the last pass.
+    pub fn is_current(&self, counters: &CallsiteCounters) -> bool {
+        counters.sums.pass == self.pass
+    }
+}
+
+/// A name out of the kernel, up to its end.
+pub fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_common::{CallsiteKey, NOT_SAMPLED, Tally};
+    use zerocopy::FromZeros;
+
+    /// A kernel call site of process 7, and a stack of no frames.
+    fn without_stack(callsite: u32, stack_hash: u64, reason: &str) -> ((u32, CallsiteCounters), CallsiteStack) {
+        let key = CallsiteKey { stack_hash, tgid: 7, direction: Direction::Connect.raw().into() };
+        let tally = Tally { opened: 5, ..Tally::new_zeroed() };
+        let counters = CallsiteCounters { key, tally, ..CallsiteCounters::new_zeroed() };
+        let reason = Some(reason.to_owned());
+        let stack = CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason };
+        ((callsite, counters), stack)
+    }
+
+    #[test]
+    fn a_stack_left_out_on_purpose_is_another_call_site_than_one_that_cannot_be_had() {
+        let (callsites, stacks) =
+            [without_stack(1, 0, "no user stack"), without_stack(2, NOT_SAMPLED, "not sampled (1 in 100)")]
+                .into_iter()
+                .unzip();
+        let mut sites = Sites::default();
+        sites.ingest(&Sample { callsites, stacks, ..Sample::default() }, &HashMap::new());
+        let mut reasons: Vec<_> = sites.iter().filter_map(|site| site.reason.clone()).collect();
+        reasons.sort();
+        assert_eq!(reasons, ["no user stack", "not sampled (1 in 100)"]);
+        assert!(sites.iter().all(|site| sites.counts(site).opened == 5));
+    }
+
+    /// A sample with call sites of one thread name, a process each.
+    fn of_processes(comm: u8, pids: std::ops::Range<u32>) -> Sample {
+        let of_process = |pid| {
+            let ((_, mut counters), stack) = without_stack(pid, 0, "no user stack");
+            (counters.key.tgid, counters.comm[0]) = (pid, comm);
+            ((pid, counters), stack)
+        };
+        let (callsites, stacks) = pids.map(of_process).unzip();
+        Sample { callsites, stacks, ..Sample::default() }
+    }
+
+    #[test]
+    fn call_sites_that_become_one_name_no_more_processes_than_others() {
+        let mut sites = Sites::default();
+        let samples = [of_processes(b'a', 1000..1200), of_processes(b'b', 2000..2200)];
+        let [mut both, other] = samples;
+        both.callsites.extend(other.callsites);
+        both.stacks.extend(other.stacks);
+        sites.ingest(&both, &HashMap::new());
+        let ids: Vec<u64> = sites.iter().map(|site| site.id).collect();
+        sites.unite(ids[0], ids[1]);
+        assert_eq!(sites.iter().map(|site| site.pids.len()).collect::<Vec<_>>(), [MOST_PIDS]);
+    }
+
+    #[test]
+    fn a_call_site_without_anything_open_has_no_past_after_a_while() {
+        let mut sites = Sites::default();
+        let looks = |sites: &Sites| sites.iter().map(|site| site.history.looks()).collect::<Vec<_>>();
+        for second in 0..700 {
+            let mut sample = of_processes(b'a', if second < 50 { 1000..1001 } else { 0..0 });
+            // A stack is told once.
+            sample.stacks.retain(|_| second == 0);
+            sites.ingest(&sample, &HashMap::new());
+            let look = Look { seconds: f64::from(second), ..Look::default() };
+            sites.remember(sites.iter().map(|site| (site.id, Some(look))).collect::<Vec<_>>());
+            if second == 100 {
+                assert_eq!(looks(&sites), [101]);
+            }
+        }
+        assert_eq!(looks(&sites), [0]);
+    }
+}

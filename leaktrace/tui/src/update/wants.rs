@@ -1,0 +1,76 @@
+//! What the screen would like to know and does not: symbols of call sites, names of peers. Asked for once.
+
+use crate::{
+    app::{App, Panel},
+    layout::areas,
+    msg::Effect,
+    names::Naming,
+    row_key::{RowKey, host_of},
+    table::AnyTable,
+};
+use leaktrace_model::snapshot::Snapshot;
+
+/// Most call sites that are remembered as asked for.
+const MOST_ASKED: usize = 65_536;
+
+/// The next thing to ask for; call again until there is none.
+pub fn wants(app: &mut App) -> Option<Effect> {
+    symbols(app).or_else(|| names(app))
+}
+
+/// Rows on the screen, as indices into the table.
+fn visible(app: &App) -> impl Iterator<Item = usize> {
+    let rows = usize::from(areas(app).body.height);
+    app.rows.iter().skip(app.list().offset).take(rows).map(|at| *at as usize)
+}
+
+fn symbols(app: &mut App) -> Option<Effect> {
+    let data = app.data.clone()?;
+    let mut sites: Vec<u64> = match app.table()? {
+        AnyTable::Callsites(table) if table.extras.is_none() => {
+            visible(app).filter_map(|at| table.items.get(at)).map(|site| site.id).collect()
+        }
+        AnyTable::Sockets(table) => {
+            visible(app).filter_map(|at| table.items.get(at)).filter_map(|socket| socket.callsite).collect()
+        }
+        _ => Vec::new(),
+    };
+    if let (Some(RowKey::Callsite(id)), true) = (&app.list().selected, app.panel != Panel::Closed) {
+        sites.push(*id);
+    }
+    sites.sort_unstable();
+    sites.dedup();
+    sites.retain(|id| !app.asked.contains(id) && is_unresolved(&data.snapshot, data.facts.callsite(*id)));
+    if sites.is_empty() {
+        return None;
+    }
+    if app.asked.len() > MOST_ASKED {
+        app.asked.clear();
+    }
+    app.asked.extend(&sites);
+    Some(Effect::ResolveSymbols { callsites: sites })
+}
+
+fn is_unresolved(snapshot: &Snapshot, at: Option<usize>) -> bool {
+    at.and_then(|at| snapshot.callsites.get(at)).is_some_and(|site| site.stack.iter().any(|f| f.symbol.is_none()))
+}
+
+fn names(app: &mut App) -> Option<Effect> {
+    if app.names.naming == Naming::Off {
+        return None;
+    }
+    let host = |peer: &str| host_of(peer).to_owned();
+    let mut addrs: Vec<String> = match app.table()? {
+        AnyTable::Peers(table) => visible(app).filter_map(|at| table.items.get(at)).map(|g| host(&g.name)).collect(),
+        AnyTable::Sockets(table) => {
+            visible(app).filter_map(|at| table.items.get(at)).map(|s| host(&s.remote)).collect()
+        }
+        AnyTable::Callsites(table) => {
+            let sites = visible(app).filter_map(|at| table.items.get(at));
+            sites.flat_map(|site| site.peers.iter().take(3)).map(|peer| host(&peer.peer)).collect()
+        }
+        AnyTable::Processes(_) => Vec::new(),
+    };
+    addrs.retain(|addr| addr.parse::<std::net::IpAddr>().is_ok() && app.names.ask(addr));
+    (!addrs.is_empty()).then_some(Effect::ReverseLookup { addrs })
+}

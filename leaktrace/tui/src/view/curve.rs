@@ -1,0 +1,74 @@
+//! Bars of counts over time, one line high or several.
+
+use crate::glyphs::Charset;
+
+/// What the lowest and the highest step of a curve stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Bottom.
+    pub low: u32,
+    /// Top.
+    pub high: u32,
+}
+
+/// A scale that shows the shape: from nothing where counts go far down, else from the lowest one. Counts that hardly
+/// move, by less than a fiftieth, stay at the bottom rather than look like an alarm.
+pub fn scale(counts: &[u32]) -> Scale {
+    let high = counts.iter().copied().max().unwrap_or(0);
+    let low = counts.iter().copied().min().unwrap_or(0);
+    let spread = u64::from(high - low);
+    if u64::from(low) * 2 <= u64::from(high) {
+        Scale { low: 0, high }
+    } else if spread * 50 < u64::from(high) {
+        Scale { low, high: low.saturating_mul(2) }
+    } else {
+        Scale { low, high }
+    }
+}
+
+/// One line: each count as one of eight heights.
+pub fn line(counts: &[u32], charset: Charset) -> String {
+    rows(counts, 1, charset).pop().unwrap_or_default()
+}
+
+/// Several lines, the top one first.
+pub fn rows(counts: &[u32], height: usize, charset: Charset) -> Vec<String> {
+    let bars = charset.bars();
+    let Scale { low, high } = scale(counts);
+    let range = u64::from(high - low).max(1);
+    let steps = 8 * height as u64;
+    let reach = |count: u32| {
+        let step = u64::from(count.saturating_sub(low)) * steps / range;
+        if count > 0 { step.max(1) } else { 0 }
+    };
+    (0..height)
+        .rev()
+        .map(|row| {
+            let below = 8 * row as u64;
+            let cell = |count: &u32| match reach(*count).saturating_sub(below) {
+                0 => " ",
+                step => bars[(step.min(8) - 1) as usize],
+            };
+            counts.iter().map(cell).collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_reaches_the_top_and_one_socket_is_never_invisible() {
+        assert_eq!(line(&[0, 1, 500, 1000], Charset::Unicode), " ▁▄█");
+        assert_eq!(rows(&[1, 16], 2, Charset::Unicode), [" █", "▁█"]);
+        assert_eq!(rows(&[], 2, Charset::Ascii), ["", ""]);
+    }
+
+    #[test]
+    fn a_slope_on_a_high_level_is_seen_and_noise_is_not() {
+        assert_eq!(line(&[800, 850, 900], Charset::Unicode), "▁▄█");
+        assert_eq!(line(&[1000, 1003, 1001], Charset::Unicode), "▁▁▁");
+        assert_eq!(scale(&[u32::MAX, u32::MAX]), Scale { low: u32::MAX, high: u32::MAX });
+    }
+}

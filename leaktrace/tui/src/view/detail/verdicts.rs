@@ -1,0 +1,40 @@
+//! The verdicts of the row and what they rest on, in words.
+
+use super::lines::{Lines, line, wrapped};
+use crate::{app::App, text::clean, theme::Role};
+use leaktrace_output::units::format_count;
+
+/// A line for each verdict, then the evidence of the worst socket.
+pub fn reasons(app: &App, cells: usize) -> Lines {
+    let Some(subject) = &app.subject else { return Lines::new() };
+    let charset = app.options.charset;
+    if subject.reasons.is_empty() {
+        return vec![line(format!("{} no verdict holds", charset.check()), Role::Good)];
+    }
+    let mut lines = Lines::new();
+    for reason in &subject.reasons {
+        let severity = reason.verdict.severity();
+        let many = reason.count > 1;
+        let mut head = vec![
+            (charset.severity(Some(severity)).to_owned(), Role::Bad(severity)),
+            (format!(" {}", reason.verdict.name()), Role::Bad(severity)),
+        ];
+        if many {
+            head.push((format!(" {}{}", charset.times(), format_count(reason.count)), Role::Strong));
+        }
+        let Some(words) = reason.words.as_deref().map(|words| clean(words, charset)) else {
+            lines.push(head);
+            continue;
+        };
+        let lead = if many { "  the worst: " } else { "  " };
+        let used: usize = head.iter().map(|part| crate::text::width(&part.0)).sum();
+        if used + lead.len() + crate::text::width(&words) <= cells {
+            head.push((format!("{lead}{words}"), Role::Text));
+            lines.push(head);
+        } else {
+            lines.push(head);
+            lines.extend(wrapped(&format!("{}{words}", lead.trim_start()), 2, cells, Role::Text));
+        }
+    }
+    lines
+}

@@ -1,0 +1,60 @@
+//! The dialog of an export: format, file, what is written.
+
+use super::dialog;
+use super::pen::Pen;
+use crate::{
+    app::App,
+    mode::Export,
+    text::{clean, fit_end, width},
+    theme::Role,
+};
+use leaktrace_output::ReportFormat;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Position;
+
+/// Draws it; the place of the cursor.
+pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position> {
+    let charset = app.options.charset;
+    let formats = ReportFormat::ALL;
+    let area = dialog::open(app, "Export", 66, formats.len() as u16 + 5, buffer);
+    // Where there is little room the chosen format is what is left of the list.
+    let room = usize::from(area.height).saturating_sub(3);
+    let chosen = formats.iter().position(|format| *format == dialog.format).unwrap_or(0);
+    let top = (chosen + 1).saturating_sub(room.max(1)).min(formats.len());
+    let mut row = 0;
+    Pen::new(app, buffer, area, row).put("Write ", Role::Faint).put(&dialog.what, Role::Strong);
+    row += 1 + u16::from(room > formats.len());
+    for format in formats.iter().skip(top).take(room.max(1)) {
+        let on = *format == dialog.format;
+        let pointer = if on { charset.pointer() } else { " " };
+        let role = if on { Role::Accent } else { Role::Text };
+        let mut pen = Pen::new(app, buffer, area, row);
+        pen.put(pointer, Role::Accent)
+            .skip(1)
+            .put(&format!("{:<8}", format.name()), role)
+            .put(about(*format), Role::Faint);
+        row += 1;
+    }
+    row += u16::from(room > formats.len());
+    let mut pen = Pen::new(app, buffer, area, row);
+    pen.put("to ", Role::Faint);
+    let before = fit_end(clean(dialog.path.before_cursor(), charset), pen.left().saturating_sub(1), charset);
+    let cursor = Position { x: pen.x() + width(&before) as u16, y: area.y + row };
+    pen.put(&before, Role::Strong);
+    let after = dialog.path.text().get(dialog.path.before_cursor().len()..).unwrap_or_default();
+    pen.put(&clean(after, charset), Role::Strong);
+    (row < area.height && cursor.x < area.right()).then_some(cursor)
+}
+
+/// What a format is good for.
+const fn about(format: ReportFormat) -> &'static str {
+    match format {
+        ReportFormat::Text => "for people and tickets",
+        ReportFormat::Json => "everything, for programs and leaktrace diff",
+        ReportFormat::Csv => "a row a socket, for spreadsheets",
+        ReportFormat::Html => "one page that opens anywhere",
+        ReportFormat::Pprof => "for go tool pprof",
+        ReportFormat::Folded => "stacks by open sockets, for flame graph tools",
+        ReportFormat::Svg => "a flame graph of open sockets",
+    }
+}

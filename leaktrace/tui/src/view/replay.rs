@@ -1,0 +1,66 @@
+//! Where a recording stands: whether it runs, how fast, how far.
+
+use super::pen::Pen;
+use crate::{
+    app::App,
+    figures::time_of_day,
+    msg::Flow,
+    text::{clean, width},
+    theme::Role,
+};
+use leaktrace_output::units::format_count;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// What stands before the bar.
+fn lead(app: &App) -> String {
+    let Some(replay) = &app.replay else { return String::new() };
+    let charset = app.options.charset;
+    let sign = if replay.flow == Flow::Running { charset.play() } else { charset.pause() };
+    let speed = if replay.speed >= 1.0 { format!("{:.0}", replay.speed) } else { format!("{}", replay.speed) };
+    let time = app.data.as_ref().map(|data| clean(time_of_day(&data.snapshot.window.end), charset)).unwrap_or_default();
+    format!("{sign} {speed}{} {time} ", charset.times())
+}
+
+/// What stands behind it.
+fn tail(app: &App) -> String {
+    let Some(replay) = &app.replay else { return String::new() };
+    let now = format_count(replay.index.saturating_add(1));
+    match replay.count {
+        Some(count) => format!(" {now}/{}", format_count(count)),
+        None => format!(" {now}"),
+    }
+}
+
+fn bar(app: &App, area: Rect) -> Rect {
+    let (lead, tail) = (width(&lead(app)) as u16, width(&tail(app)) as u16);
+    Rect { x: area.x + lead.min(area.width), width: area.width.saturating_sub(lead + tail), ..area }
+}
+
+/// The sample that a click at `x` asks for.
+pub fn at(app: &App, area: Rect, x: u16) -> Option<u64> {
+    let bar = bar(app, area);
+    let count = app.replay.as_ref()?.count?;
+    let last = count.saturating_sub(1);
+    let end = bar.width.saturating_sub(1).max(1);
+    let share = f64::from(x.saturating_sub(bar.x).min(end)) / f64::from(end);
+    (bar.x..bar.right()).contains(&x).then_some(((share * last as f64).round() as u64).min(last))
+}
+
+/// Draws it in one line, while a recording is shown.
+pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+    let Some(replay) = &app.replay else { return };
+    let charset = app.options.charset;
+    let cells = usize::from(bar(app, area).width);
+    let mut pen = Pen::new(app, buffer, area, 0);
+    pen.put(&lead(app), Role::Strong);
+    if let Some(count) = replay.count.filter(|_| cells > 1) {
+        let share = replay.index as f64 / count.saturating_sub(1).max(1) as f64;
+        let knob = ((share.min(1.0) * (cells - 1) as f64).round() as usize).min(cells - 1);
+        pen.put(&charset.done().repeat(knob), Role::Accent).put(charset.knob(), Role::Accent);
+        pen.put(&charset.rule().repeat(cells - 1 - knob), Role::Faint);
+    } else {
+        pen.skip(cells as u16);
+    }
+    pen.put(&tail(app), Role::Text);
+}
