@@ -27,7 +27,7 @@ pub use callsite::{
 };
 pub use offsets::{FIELDS, Field, OFFSET_COUNT, Offsets};
 pub use opaque::opaque;
-pub use record::{Observed, SEATS, Seat, SocketRecord, opened, record_flags};
+pub use record::{Observed, SocketRecord, opened, record_flags};
 pub use row::{HolderRow, HoldersProgress, PauseRow, ProcessRow, SocketRow, row_flags, row_kind};
 pub use settings::{Clock, Listed, Losses, MAX_LISTED, PassSettings, PassTotals, Setup, SetupWide, emit, setup_flags};
 pub use stack::{CopyRate, MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};

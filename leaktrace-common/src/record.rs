@@ -122,20 +122,6 @@ fn distance(from: u32, to: u32) -> u64 {
     at_least_zero(to.wrapping_sub(from) as i32).into()
 }
 
-/// How many [`Seat`]s there are, a power of two.
-pub const SEATS: u32 = 4096;
-
-/// A place of the table of sockets that is found without a search: the record of the socket that has it lies here, and in no other
-/// place.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
-pub struct Seat {
-    /// Its record.
-    pub record: SocketRecord,
-    /// Address of the socket; 0 of a free seat, whose record is vacant. Changed by whoever has taken the record, and nobody else.
-    pub sk: u64,
-}
-
 impl SocketRecord {
     /// Moves the history on to `now`: each `*_since` restarts when its condition is broken by what is observed.
     ///

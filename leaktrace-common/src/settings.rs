@@ -63,8 +63,6 @@ pub mod setup_flags {
     pub const TRACEPOINT_TWINS: u32 = 512;
     /// What hears the end of a socket may be interrupted by what hears another end.
     pub const ENDS_INTERRUPTED: u32 = 1024;
-    /// There are [`crate::Seat`]s.
-    pub const SEATS: u32 = 2048;
 }
 
 /// Facts about the running kernel and choices of the user that never change while the programs are loaded: part of their code

@@ -121,7 +121,8 @@ pub fn closed_by_caller(sk: u64, end: End) {
 /// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
 #[inline(always)]
 pub fn closed(sk: u64, end: End) {
-    let Some((record, life)) = records::life_at(sk) else { return };
+    let Some(record) = records::at(sk) else { return };
+    let Some(life) = Life::of(record) else { return };
     // Calls run with softirqs on, most ends come with them off. Not all: a segment that arrives while `tcp_close` or a walk holds
     // an orphan is dealt with once they let go, softirqs on (`release_sock`, net/core/sock.c). What hears an end in a softirq then
     // is skipped by the kernel, for the sweep to find, or [`setup_flags::ENDS_INTERRUPTED`] says that it is not.

@@ -16,7 +16,6 @@ mod memory;
 mod passes;
 mod records;
 mod sampling;
-mod seats;
 mod stack;
 mod tree;
 

@@ -13,17 +13,13 @@ use aya_ebpf::{
 use core::arch::asm;
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, Clock, CopyRate, HoldersProgress, Listed, Losses, MAX_CALLSITES, MAX_LISTED,
-    MAX_RATED, MAX_TALLIES, MAX_TREE, PassSettings, PassTotals, Seat, SocketRecord, SocketRow, StackEntry, Tally,
+    MAX_RATED, MAX_TALLIES, MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally,
     TreeProcess, placeholder,
 };
 
 /// `struct sock *` → record. User space sets size and allocation flags.
 #[map]
 pub static SOCKETS: HashMap<u64, SocketRecord> = HashMap::with_max_entries(1 << 20, 0);
-
-/// Places for records that are found by the address alone: see [`crate::seats`]. User space makes it small where there are none.
-#[map]
-pub static SEATS: Array<Seat> = Array::with_max_entries(leaktrace_common::SEATS, BPF_F_MMAPABLE);
 
 /// Call site key → index into [`CALLSITES`] and [`STACKS`].
 #[map]

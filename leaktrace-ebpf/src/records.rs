@@ -1,4 +1,4 @@
-//! The table of records, one for each open socket: a hash table, and [`seats`] before it. A socket has a record in one of them.
+//! The table of records, one for each open socket.
 //!
 //! A record stays where it is when its socket is closed, vacant: the kernel gives the memory of a closed socket to the next one,
 //! so the next open nearly always finds a place at that address and need not make one. Passes take away what nobody has moved
@@ -13,7 +13,6 @@ use crate::{
     callsites::UNKNOWN,
     constants::enabled,
     maps::{KEYS_MISSED, NEW_KEYS, SOCKETS, exchange},
-    seats,
 };
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use core::{arch::asm, hint::cold_path};
@@ -42,31 +41,6 @@ pub fn of<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
 /// The record at an address, which may be vacant.
 #[inline(always)]
 pub fn at<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
-    if let Some(seat) = seats::of(sk)
-        && seats::holder(seat) == sk
-    {
-        return Some(&mut seat.record);
-    }
-    in_table(sk)
-}
-
-/// The record of an open socket, and its life.
-#[inline(always)]
-pub fn life_at<'a>(sk: u64) -> Option<(&'a mut SocketRecord, Life)> {
-    if let Some(seat) = seats::of(sk) {
-        // Before its holder is asked for, see `seats`.
-        let life = Life::of(&seat.record);
-        if seats::holder(seat) == sk {
-            return life.map(|life| (&mut seat.record, life));
-        }
-    }
-    let record = in_table(sk)?;
-    Life::of(record).map(|life| (record, life))
-}
-
-/// The record at an address that is not in a seat.
-#[inline(always)]
-fn in_table<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
     // SAFETY: the pointer is a live map value.
     SOCKETS.get_ptr_mut(sk).map(|record| unsafe { &mut *record })
 }
@@ -115,10 +89,7 @@ pub enum Entry {
 /// Makes the record of a socket that has just been opened.
 #[inline(always)]
 pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
-    if let Some(Seated::Made) = sit_down(sk, record) {
-        return Entry::Made;
-    }
-    if let Some(place) = in_table(sk)
+    if let Some(place) = at(sk)
         && take(place, VACANT)
     {
         move_in(place, record);
@@ -140,9 +111,7 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
             unsafe { asm!("{0} = {0}", inout(reg) attempt, options(nostack)) };
             attempt += 1;
         }
-        // Whoever has taken the seat comes to an end with it, and a second record helps nobody.
-        let is_seated = seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk);
-        match if is_seated { Err(EXISTS) } else { insert(sk, record) } {
+        match insert(sk, record) {
             Ok(()) => return Entry::Made,
             Err(EXISTS) => {}
             Err(_) => return Entry::Refused,
@@ -163,21 +132,9 @@ enum Attempt {
 
 #[inline(always)]
 fn follow(sk: u64, record: &SocketRecord) -> Attempt {
-    let Some(place) = at(sk) else {
-        return match sit_down(sk, record) {
-            Some(Seated::Made) => Attempt::Done(Entry::Made),
-            // The next attempt tells for whom.
-            Some(Seated::Beaten) => Attempt::Again,
-            None => Attempt::Nobody,
-        };
-    };
+    let Some(place) = at(sk) else { return Attempt::Nobody };
     let seen = opened_ns(place);
     if seen == TAKEN || !take(place, seen) {
-        return Attempt::Again;
-    }
-    if !at(sk).is_some_and(|now| core::ptr::eq(now, place)) {
-        // A seat, which has gone to another socket since.
-        set(place, seen);
         return Attempt::Again;
     }
     // What it was of stays readable until the new one moves in: it is ours.
@@ -200,13 +157,7 @@ pub enum Adoption {
 /// Makes a record for a socket that a pass found without one.
 #[inline(always)]
 pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
-    match sit_down(sk, record) {
-        Some(Seated::Made) => return Adoption::Made,
-        // Perhaps by another socket: the next pass finds this one again.
-        Some(Seated::Beaten) => return Adoption::Beaten,
-        None => {}
-    }
-    let Some(place) = in_table(sk) else {
+    let Some(place) = at(sk) else {
         return match insert(sk, record) {
             Ok(()) => Adoption::Made,
             Err(EXISTS) => Adoption::Beaten,
@@ -218,34 +169,6 @@ pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
     }
     move_in(place, record);
     Adoption::Made
-}
-
-/// What became of a wish for a seat.
-enum Seated {
-    /// The socket has it.
-    Made,
-    /// It is, or was, the socket's own or free, and taken or not vacant.
-    Beaten,
-}
-
-/// Gives a socket its own seat, or a free one if it has no record in the table; `None` where it must look there.
-#[inline(always)]
-fn sit_down(sk: u64, record: &SocketRecord) -> Option<Seated> {
-    let seat = seats::of(sk)?;
-    let holder = seats::holder(seat);
-    if holder != sk {
-        cold_path();
-        if holder != 0 || in_table(sk).is_some() {
-            return None;
-        }
-    }
-    if !take(&mut seat.record, VACANT) {
-        return Some(Seated::Beaten);
-    }
-    // Its own it may have lost before the record was taken.
-    seats::give(seat, sk);
-    move_in(&mut seat.record, record);
-    Some(Seated::Made)
 }
 
 /// The socket of a record is closed; whether that is for the caller to count, and nobody else was faster.
@@ -304,9 +227,8 @@ pub fn tidy(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
 
 #[inline(always)]
 fn drop_taken(sk: u64, record: &mut SocketRecord) {
-    let is_seated = seats::of(sk).is_some_and(|seat| seats::holder(seat) == sk);
     // The kernel may refuse while its own lock is contended.
-    if is_seated || SOCKETS.remove(sk).is_err() {
+    if SOCKETS.remove(sk).is_err() {
         set(record, VACANT);
     }
 }

@@ -29,7 +29,6 @@ mod records;
 mod request;
 mod roster;
 mod sampler;
-mod seats;
 mod stacks;
 mod tallies;
 mod tree;
@@ -123,12 +122,7 @@ impl Tracer {
             tree: options.tree.is_some(),
         };
         let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
-        let records = sampler::load(
-            &mut ebpf,
-            &btf,
-            facts.rdonly_cast.is_some(),
-            load::has_seats(&facts, &release, &load_options),
-        )?;
+        let records = sampler::load(&mut ebpf, &btf, facts.rdonly_cast.is_some())?;
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::host::KernelRelease;
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SEATS, SetupWide, setup_flags};
+use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::num::NonZeroU32;
 
@@ -97,10 +97,6 @@ pub fn load(
     if options.tree {
         setup.flags |= setup_flags::TREE;
     }
-    let has_seats = has_seats(facts, release, options);
-    if has_seats {
-        setup.flags |= setup_flags::SEATS;
-    }
     let (tree_processes, left_bytes) = if options.tree { (MAX_TREE, LEFT_BYTES) } else { (1, SMALLEST_RING) };
     let mut object = OBJECT.to_vec();
     if release.version >= ALLOCATES_SAFELY {
@@ -114,17 +110,11 @@ pub fn load(
     EbpfLoader::new()
         .btf(Some(btf))
         .map_max_entries("SOCKETS", options.max_sockets)
-        .map_max_entries("SEATS", if has_seats { SEATS } else { 1 })
         .map_max_entries("OPEN_RATES", rated_processes)
         .map_max_entries("TREE", tree_processes)
         .map_max_entries("LEFT", left_bytes)
         .load(&object)
         .map_err(|error| StartError::load(&error))
-}
-
-/// Whether there are seats. Passes by list must be possible; and whoever asks for a small table gets one that is full when it is.
-pub fn has_seats(facts: &KernelFacts, release: &KernelRelease, options: &LoadOptions) -> bool {
-    release.version >= EXCHANGES && facts.rdonly_cast.is_some() && options.max_sockets / 16 >= SEATS
 }
 
 /// Sets flags in the definition of a map in an object: aya has no call for it. An object without that map is left alone,

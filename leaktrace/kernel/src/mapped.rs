@@ -7,7 +7,6 @@ use std::{
     marker::PhantomData,
     os::fd::{AsFd, AsRawFd},
     ptr::NonNull,
-    sync::atomic::AtomicU64,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -81,18 +80,6 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
             // SAFETY: it is mapped, and aligned as entries and offset are.
             unsafe { word.write_volatile(value) };
         }
-    }
-
-    /// Eight bytes at `offset` of one entry, for whoever changes them in one step with the kernel side; `None` behind the end.
-    pub fn shared(&self, index: usize, offset: usize) -> Option<&AtomicU64> {
-        if !offset.is_multiple_of(8) || offset + 8 > size_of::<T>() {
-            return None;
-        }
-        let entry = self.entry(index)?;
-        // SAFETY: the word is within the entry.
-        let word = unsafe { entry.cast::<u8>().add(offset) }.cast::<AtomicU64>();
-        // SAFETY: it is mapped as long as this lives, aligned as entries and offset are, and any bytes are a number.
-        Some(unsafe { word.as_ref() })
     }
 
     /// Overwrites one entry.

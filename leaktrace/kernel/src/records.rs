@@ -10,7 +10,6 @@ use super::{
     mapped::{MappedArray, map_array},
     passes::{self, Load, Rows},
     roster::Roster,
-    seats::Seats,
 };
 use aya::{
     Btf, Ebpf,
@@ -68,7 +67,6 @@ pub struct Records {
     lists: Option<Lists>,
     /// Where addresses can be read as sockets: before, passes over records are none over sockets.
     roster: Option<Roster>,
-    seats: Option<Seats>,
 }
 
 impl Records {
@@ -80,7 +78,6 @@ impl Records {
         ebpf: &mut Ebpf,
         btf: &Btf,
         has_rdonly_cast: bool,
-        has_seats: bool,
         others: &[(&str, Load<'_>)],
     ) -> Result<Self, StartError> {
         let mut wanted = others.to_vec();
@@ -104,7 +101,6 @@ impl Records {
             has_iterators: refusal.is_none(),
             lists: has_lists.then(|| Lists::new(ebpf)).transpose()?,
             roster: has_rdonly_cast.then(|| Roster::new(ebpf)).transpose()?,
-            seats: has_seats.then(|| Seats::new(ebpf)).transpose()?,
         })
     }
 
@@ -131,14 +127,8 @@ impl Records {
         rows: &mut Rows,
     ) -> Result<(), StartError> {
         let is_on_roster = self.are_on_roster();
-        let Self { has_iterators, lists, roster, seats } = self;
+        let Self { has_iterators, lists, roster } = self;
         let roster = roster.as_mut().filter(|_| is_on_roster || Roster::suits(open));
-        if let Some(lists) = lists {
-            let seated: Vec<u64> = seats.iter().flat_map(Seats::tidy).collect();
-            for keys in seated.chunks(MAX_LISTED as usize) {
-                lists.run_list(ebpf, pass, keys, false, rows)?;
-            }
-        }
         match (lists, roster) {
             (Some(lists), Some(roster)) if is_on_roster => lists.run_over(ebpf, pass, roster, rows),
             (Some(lists), roster) if roster.is_some() || !*has_iterators => {

@@ -54,12 +54,11 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the kernel refuses one.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool, has_seats: bool) -> Result<Records, StartError> {
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<Records, StartError> {
     Records::load(
         ebpf,
         btf,
         has_rdonly_cast,
-        has_seats,
         &[("pass_holders", Load::Over("task_file")), ("pass_sockets", Load::Over("tcp"))],
     )
 }
