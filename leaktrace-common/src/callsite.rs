@@ -1,15 +1,18 @@
-//! Call sites: the code that opened sockets, and what became of them, counted in the kernel.
+//! Call sites: the code that opens sockets, and counters of what happened to them, kept in the kernel.
 
 use crate::Verdict;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// How many call sites are kept at once. Index 0 stands for "unknown".
+/// How many call sites are kept at once. Index 0 is [`UNKNOWN_CALLSITE`].
 pub const MAX_CALLSITES: u32 = 16384;
 
-/// How many call sites can be counted by each processor for itself. Index 0 stands for "none".
+/// Index of the call site that stands for "unknown".
+pub const UNKNOWN_CALLSITE: u32 = 0;
+
+/// How many call sites can have counters on each processor. Index 0 stands for "none".
 pub const MAX_TALLIES: u32 = 64;
 
-/// How many processes are told apart by how fast they open sockets.
+/// How many processes have their rate of opens measured at once.
 pub const MAX_RATED: u32 = 16384;
 
 /// How many lifetime classes are counted.
@@ -18,8 +21,8 @@ pub const LIFETIME_BUCKETS: usize = 44;
 /// Lifetimes below 2^10 ns (1 µs) share the first class.
 const FIRST_BUCKET_LOG2: u32 = 10;
 
-/// The class of a lifetime: class `i` holds those below `2^(10+i)` ns and not below half of that;
-/// the last (2^53 ns, 104 days) is open-ended.
+/// The class of a lifetime. Class `i` holds lifetimes from `2^(9+i)` ns to below `2^(10+i)` ns.
+/// The last class (from 2^52 ns, 52 days) has no upper end.
 #[inline(always)]
 pub const fn lifetime_bucket(lifetime_ns: u64) -> usize {
     let bits = u64::BITS - lifetime_ns.leading_zeros();
@@ -27,14 +30,14 @@ pub const fn lifetime_bucket(lifetime_ns: u64) -> usize {
     if class < LIFETIME_BUCKETS { class } else { LIFETIME_BUCKETS - 1 }
 }
 
-/// The [`CallsiteKey::stack_hash`] of opens whose stack was left out on purpose: no stack has it.
+/// The [`CallsiteKey::stack_hash`] of opens whose stack was skipped because of `--stack-sample`. Even, so no stack has this hash.
 pub const NOT_SAMPLED: u64 = 2;
 
-/// What makes two opens the same call site for the kernel side.
+/// Identifies a call site on the kernel side: two opens with equal keys belong to the same call site.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct CallsiteKey {
-    /// Keyed hash of the stack's content, which is odd; 0 without a stack, or [`NOT_SAMPLED`].
+    /// Keyed hash of the stack's content, always odd; 0 without a stack, or [`NOT_SAMPLED`].
     pub stack_hash: u64,
     /// Process.
     pub tgid: u32,
@@ -44,15 +47,15 @@ pub struct CallsiteKey {
 
 const _: () = assert!(size_of::<CallsiteKey>() == 16);
 
-/// Sums over the sockets of a call site, made by one sampling pass.
+/// Sums over the open sockets of a call site, made by one sampling pass.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct PassSums {
-    /// Number of the pass that made these sums: older ones count as nothing.
+    /// Number of the pass that made these sums. Sums of an older pass count as zero.
     pub pass: u32,
-    /// Sockets open.
+    /// Open sockets.
     pub open: u32,
-    /// Sockets with at least one verdict.
+    /// Open sockets with at least one verdict.
     pub flagged: u32,
     /// 1 if the oldest socket's age is a lower bound.
     pub oldest_adopted: u32,
@@ -60,7 +63,7 @@ pub struct PassSums {
     pub oldest_ns: u64,
     /// Payload that waits to be read.
     pub rx_queue_bytes: u64,
-    /// Kernel memory charged.
+    /// Kernel memory charged to the sockets.
     pub memory_bytes: u64,
     /// Sockets by verdict, indexed by [`Verdict`].
     pub verdicts: [u32; Verdict::COUNT],
@@ -68,50 +71,38 @@ pub struct PassSums {
 
 const _: () = assert!(size_of::<PassSums>() == 80);
 
-/// A call site without tallies of its own has opened many sockets. Travels with the stack copies, and is as long as nothing
-/// else there: by that it is known.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
-pub struct BusyCallsite {
-    /// Its index.
-    pub callsite: u32,
-    #[doc(hidden)]
-    pub _pad: [u32; 3],
-}
-
-const _: () = assert!(size_of::<BusyCallsite>() == 16);
-
-/// What became of the sockets of a call site.
+/// What happened to the sockets of a call site since the tracer started.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct Tally {
-    /// Sockets opened here since the tracer started (adopted ones included).
+    /// Sockets opened, adopted ones included.
     pub opened: u64,
-    /// Closed ones whose opening nobody saw. All others are in `lifetimes`, see [`Self::closed`].
+    /// Closed sockets that were adopted, so that their lifetime is unknown. All other closed sockets are in `lifetimes`, see
+    /// [`Self::closed`].
     pub closed_adopted: u64,
-    /// Longest lifetime of a closed one.
+    /// Longest lifetime of a closed socket.
     pub longest_ns: u64,
-    /// Lifetimes of closed sockets whose opening was witnessed, by [`lifetime_bucket`].
+    /// Closed sockets whose opening was seen, by [`lifetime_bucket`].
     pub lifetimes: [u64; LIFETIME_BUCKETS],
 }
 
 const _: () = assert!(size_of::<Tally>() == 376);
 
 impl Tally {
-    /// Those of [`Self::opened`] closed since.
+    /// How many of [`Self::opened`] are closed.
     pub fn closed(&self) -> u64 {
         self.lifetimes.iter().fold(self.closed_adopted, |sum, count| sum.wrapping_add(*count))
     }
 
-    /// The same tally with so many closed.
+    /// The same counters with [`Self::closed`] set to `closed`.
     #[must_use]
     pub fn with_closed(self, closed: u64) -> Self {
-        let witnessed = self.closed().wrapping_sub(self.closed_adopted);
-        Self { closed_adopted: closed.wrapping_sub(witnessed), ..self }
+        let with_lifetime = self.closed().wrapping_sub(self.closed_adopted);
+        Self { closed_adopted: closed.wrapping_sub(with_lifetime), ..self }
     }
 
-    /// Takes in what another processor has counted of the same call site. A socket may be opened on one and closed on another: only
-    /// sums over all of them fit each other.
+    /// Adds what another processor counted for the same call site. A socket may be opened on one processor and closed on another,
+    /// so only the sum over all processors is consistent.
     pub fn add(&mut self, other: &Self) {
         self.opened = self.opened.wrapping_add(other.opened);
         self.closed_adopted = self.closed_adopted.wrapping_add(other.closed_adopted);
@@ -122,22 +113,22 @@ impl Tally {
     }
 }
 
-/// One call site's identity and counters. User space maps the array of these and reads it in place.
+/// One call site: its identity and its counters. User space maps the array of these and reads it in place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct CallsiteCounters {
-    /// Its key; a `tgid` of 0 marks an unused entry.
+    /// Its key. A `tgid` of 0 marks an unused entry.
     pub key: CallsiteKey,
     /// When it was first seen, `CLOCK_BOOTTIME`.
     pub first_ns: u64,
-    /// Index of the tallies that processors keep of it, each its own; 0 where all count in [`Self::tally`]. Written by user space,
-    /// which adds them up: the counters of a call site that many processors use would wander from one to the next.
+    /// Index of its counters on each processor; 0 where all processors count in [`Self::tally`]. User space writes this and sums the
+    /// processors up. With shared counters, the cache line of a busy call site would move between processors at every connection.
     pub tallies: u64,
     /// 1 if the copy of the user stack was lost and the next open here should make another.
     pub copy_wanted: u64,
     /// Thread name at the first open.
     pub comm: [u8; 16],
-    /// What has been counted, but for [`Self::tallies`].
+    /// What was counted, except what is in the counters of each processor ([`Self::tallies`]).
     pub tally: Tally,
     /// Sums of the last pass that saw a socket of this call site.
     pub sums: PassSums,
@@ -165,6 +156,8 @@ mod tests {
         assert_eq!(lifetime_bucket((1 << 10) - 1), 0);
         assert_eq!(lifetime_bucket(1 << 10), 1);
         assert_eq!(lifetime_bucket(1 << 30), 21);
+        assert_eq!(lifetime_bucket((1 << 52) - 1), LIFETIME_BUCKETS - 2);
+        assert_eq!(lifetime_bucket(1 << 52), LIFETIME_BUCKETS - 1);
         assert_eq!(lifetime_bucket(u64::MAX), LIFETIME_BUCKETS - 1);
     }
 }

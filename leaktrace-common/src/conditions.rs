@@ -1,17 +1,17 @@
 //! Conditions without branches: each is a number, 1 where it holds and 0 where it does not.
 //!
-//! The kernel's verifier follows both ways out of a branch, and a dozen branches in a row are thousands of ways. What is decided for
-//! every socket is therefore computed: that also spares the processor guesses.
+//! The verifier follows both sides of every branch, so a dozen branches in a row are thousands of paths. What is decided for every
+//! socket is therefore computed. This also avoids mispredicted branches.
 
 use crate::opaque;
 
-/// 1 if a flag of one bit is set.
+/// 1 if `flag`, which has one bit, is set in `flags`.
 #[inline(always)]
 pub fn has(flags: u8, flag: u8) -> u32 {
     u32::from(flags >> flag.trailing_zeros() & 1)
 }
 
-/// 1 if `value` is at least `limit`, for any two numbers: what a subtraction borrows.
+/// 1 if `value >= limit`, for any two numbers. It is the inverted borrow of `value - limit`.
 #[inline(always)]
 pub fn at_least(value: u64, limit: u64) -> u32 {
     let borrow = (!value & limit) | ((!value | limit) & value.wrapping_sub(limit));
@@ -37,25 +37,26 @@ pub fn value_if(condition: u32, value: u32) -> u32 {
     value & opaque(u64::from(condition.wrapping_neg())) as u32
 }
 
-/// The opposite.
+/// The opposite condition.
 #[inline(always)]
 pub const fn not(condition: u32) -> u32 {
     condition ^ 1
 }
 
-/// The number, or 0 where it is negative.
+/// `value`, or 0 where it is negative.
 #[inline(always)]
 pub fn at_least_zero(value: i32) -> u32 {
     select(sign(value as i64 as u64), 0, value as u32)
 }
 
-/// `value` less `less`, but not below zero.
+/// `value - less`, but not below zero.
 #[inline(always)]
 pub fn saturating_sub(value: u64, less: u64) -> u64 {
     value.wrapping_sub(less) & u64::from(at_least(value, less)).wrapping_neg()
 }
 
-/// The highest bit. The compiler would turn it back into a comparison, which the BPF target can only branch on.
+/// The highest bit. It is hidden because the compiler would turn the shift into a comparison, and the BPF target implements a
+/// comparison with a branch.
 #[inline(always)]
 fn sign(value: u64) -> u32 {
     (opaque(value) >> 63) as u32

@@ -1,26 +1,26 @@
-//! The kernel fields that are read, by name. Nothing else in leaktrace knows a kernel structure's layout.
+//! The kernel fields that leaktrace reads, by name. No other file knows the layout of a kernel structure.
 
-/// One field: the structure it is looked up in, the path through its members, and whether it may be absent.
+/// One field of a kernel structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Structure whose offset 0 the path starts at.
+    /// The structure in which it is looked up.
     pub structure: &'static str,
-    /// Member names joined by dots; anonymous members are looked through.
+    /// Member names joined by dots. Anonymous members are not named.
     pub path: &'static str,
-    /// Absent fields are [`Offsets::ABSENT`] if this is true, an error otherwise.
+    /// If true, an absent field gets [`Offsets::ABSENT`]; else it is an error.
     pub optional: bool,
 }
 
 macro_rules! offsets {
     ($( $(#[$doc:meta])* $name:ident: $structure:literal $path:literal $($optional:ident)?; )*) => {
-        /// Byte offsets in the running kernel, found in its BTF by user space and put into the programs before loading
-        /// ([`crate::placeholder`]).
+        /// Byte offsets in the running kernel. User space finds them in the kernel's BTF and writes them into the programs before
+        /// loading ([`crate::relocation`]).
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq,
             zerocopy::IntoBytes, zerocopy::FromBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
         pub struct Offsets { $( $(#[$doc])* pub $name: u32, )* }
 
-        /// The fields behind [`Offsets`], in its order.
+        /// The fields of [`Offsets`], in the same order.
         pub const FIELDS: &[Field] = &[ $( Field {
             structure: $structure, path: $path, optional: offsets!(@optional $($optional)?),
         }, )* ];
@@ -50,7 +50,7 @@ offsets! {
     skc_v6_rcv_saddr: "sock" "__sk_common.skc_v6_rcv_saddr" optional;
     /// Network namespace.
     skc_net: "sock" "__sk_common.skc_net";
-    /// Socket cookie, 0 until somebody asks for it.
+    /// Socket cookie, 0 until it is requested.
     skc_cookie: "sock" "__sk_common.skc_cookie";
     /// Inode number of a network namespace.
     net_inum: "net" "ns.inum";
@@ -62,7 +62,7 @@ offsets! {
     sk_wq: "sock" "sk_wq";
     /// Head of the list of waiters.
     wq_head: "socket_wq" "wait.head";
-    /// The `struct socket`; null if not accepted yet, or orphaned.
+    /// The `struct socket`; null if not yet accepted, or orphaned.
     sk_socket: "sock" "sk_socket";
     /// Directions that are shut down.
     sk_shutdown: "sock" "sk_shutdown";
@@ -72,7 +72,7 @@ offsets! {
     sk_wmem_queued: "sock" "sk_wmem_queued";
     /// Memory reserved ahead.
     sk_forward_alloc: "sock" "sk_forward_alloc";
-    /// Local port, network order; survives a reset.
+    /// Local port, network order; kept after a reset.
     inet_sport: "inet_sock" "inet_sport";
     /// TCP_USER_TIMEOUT, milliseconds.
     icsk_user_timeout: "inet_connection_sock" "icsk_user_timeout";
@@ -90,7 +90,7 @@ offsets! {
     bytes_sent: "tcp_sock" "bytes_sent";
     /// Sequence space acknowledged.
     bytes_acked: "tcp_sock" "bytes_acked";
-    /// `CLOCK_MONOTONIC` of the last segment that came or went, nanoseconds (4.20).
+    /// `CLOCK_MONOTONIC` of the last segment received or sent, in nanoseconds (4.20).
     tcp_clock_cache: "tcp_sock" "tcp_clock_cache" optional;
     /// Open files of a task.
     task_files: "task_struct" "files";
@@ -114,9 +114,9 @@ offsets! {
     task_leader: "task_struct" "group_leader";
     /// Exit code of a task that exits.
     task_exit_code: "task_struct" "exit_code";
-    /// What the threads of a task's process share.
+    /// Signal state shared by the threads of a task's process.
     task_signal: "task_struct" "signal";
-    /// How many of those threads live.
+    /// How many of those threads are alive.
     signal_live: "signal_struct" "live";
     /// Descriptor table.
     files_fdt: "files_struct" "fdt";
@@ -124,7 +124,7 @@ offsets! {
     fdt_fd: "fdtable" "fd";
     /// Size of that array.
     fdt_max_fds: "fdtable" "max_fds";
-    /// What a file belongs to.
+    /// Private data of a file: of a socket, the `struct socket`.
     file_private: "file" "private_data";
     /// Inode of a file.
     file_inode: "file" "f_inode";
@@ -134,7 +134,7 @@ offsets! {
     socket_sk: "socket" "sk";
     /// First subflow of an MPTCP socket; absent without CONFIG_MPTCP (5.6).
     mptcp_first: "mptcp_sock" "first" optional;
-    /// Bytes that wait in a file of records.
+    /// Bytes in the buffer of an iterator.
     seq_count: "seq_file" "count";
     /// User instruction pointer.
     regs_ip: "pt_regs" "ip";
@@ -147,6 +147,6 @@ offsets! {
 }
 
 impl Offsets {
-    /// Marks an optional field that this kernel does not have.
+    /// Offset of an optional field that this kernel does not have.
     pub const ABSENT: u32 = i32::MAX as u32;
 }

@@ -1,10 +1,11 @@
-//! Hiding a value from the compiler, where what it would make of it is worse than what is written.
+//! Hides a value from the compiler, for code that the compiler would otherwise change into a form the verifier rejects or that is
+//! slower.
 
-/// The same value, of which the compiler knows nothing.
+/// Returns `value`. The compiler cannot know anything about the result.
 ///
-/// `core::hint::black_box` sends it through memory; on the kernel side that is a store and a load for each of the dozens
-/// of conditions that are decided for every socket, so there a move of its register to itself does the same. (Without any
-/// instruction two line entries would share one address, which the verifier refuses.)
+/// `core::hint::black_box` stores the value to memory and loads it again. The kernel side decides dozens of conditions for every
+/// socket, so there a move of the register to itself is used instead. (An empty assembly block would do for the compiler, but two
+/// line entries at one address are rejected by the verifier.)
 #[inline(always)]
 pub fn opaque(value: u64) -> u64 {
     #[cfg(not(target_arch = "bpf"))]

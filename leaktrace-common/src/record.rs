@@ -1,4 +1,4 @@
-//! One open socket as the kernel side remembers it, and how its history moves on.
+//! What the kernel side remembers about one open socket, and how that history is updated.
 
 use crate::{
     States, Ticks,
@@ -8,42 +8,42 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bits of [`SocketRecord::flags`].
 pub mod record_flags {
-    /// The socket was there before the tracer looked: its age is a lower bound and its opener unknown.
+    /// The opening was not seen: the age is a lower bound and the opener is unknown.
     pub const ADOPTED: u8 = 1;
     /// A pass has seen it: the history fields hold values.
     pub const OBSERVED: u8 = 2;
-    /// The handshake was completed at some time.
+    /// The handshake was complete at some time.
     pub const CONNECTED: u8 = 4;
     /// Payload waited in the receive queue at the last pass.
     pub const UNREAD: u8 = 16;
     /// Payload waited in the send queue at the last pass.
     pub const UNACKED: u8 = 32;
-    /// A process of the tree that is followed opened it, or holds it where nobody saw the opening.
+    /// A process of the followed tree opened it, or holds it if its opening was not seen.
     pub const IN_TREE: u8 = 64;
-    /// The application has shut it down for writing. Marked only where no hook hears closes and a tree is followed.
+    /// The application has shut it down for writing. Set only by tracepoint hooks that follow a tree: no hook of that kind sees close.
     pub const HALF_CLOSED: u8 = 128;
 }
 
-/// Values of [`SocketRecord::opened_ns`] that are no times.
+/// Values of [`SocketRecord::opened_ns`] that are not times.
 pub mod opened {
-    /// The record is vacant.
+    /// The record is vacant: its socket is closed, and no other socket has been opened at that address.
     pub const VACANT: u64 = 0;
-    /// Somebody is changing it right now.
-    pub const TAKEN: u64 = 1;
+    /// The record is locked by whoever is changing it.
+    pub const LOCKED: u64 = 1;
 }
 
 /// One open socket, written when it opens and kept until the application closes it.
 ///
-/// 64 bytes on purpose: with the kernel's 48-byte hash element, the 8-byte key and the allocator's
-/// 8-byte link it fills a 128-byte allocation exactly.
+/// The size of 64 bytes is chosen: with the kernel's hash element (48 bytes), the key (8 bytes) and the allocator's link (8 bytes), an
+/// entry fills an allocation of 128 bytes exactly.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct SocketRecord {
-    /// `CLOCK_BOOTTIME` of the open, or of the first sight of an adopted socket, in nanoseconds.
+    /// `CLOCK_BOOTTIME` of the opening in nanoseconds, for an adopted socket of the pass that found it; or a value of [`opened`].
     pub opened_ns: u64,
-    /// Low half of the socket cookie; 0 until a pass has read it. Tells a reused `struct sock` apart.
+    /// Low half of the socket cookie; 0 until a pass has read it. It differs when another socket has got the same address.
     pub cookie_low: u32,
-    /// Index into the call sites; 0 where the call site is unknown.
+    /// Index of the call site, or [`crate::UNKNOWN_CALLSITE`].
     pub callsite: u32,
     /// Thread that opened it; 0 for an adopted socket.
     pub tid: u32,
@@ -53,38 +53,38 @@ pub struct SocketRecord {
     pub flags: u8,
     /// [`crate::TcpState`] at the last pass, raw.
     pub state: u8,
-    /// Which of the programs on one hook made it, where a hook has several; else 0.
+    /// Which program of a hook wrote the record, where the hook has several; else 0.
     pub made_by: u8,
     /// `copied_seq` at the last pass.
     pub copied_seq: u32,
     /// `snd_una` at the last pass.
     pub snd_una: u32,
-    /// `rcv_nxt` and `write_seq` at the last pass, folded: moves when payload moves either way.
+    /// `rcv_nxt` and `write_seq` at the last pass, combined. It changes when payload moves in either direction.
     pub payload_mark: u32,
-    /// Since when it is in [`SocketRecord::state`].
+    /// Since when the socket is in [`SocketRecord::state`].
     pub state_since: Ticks,
-    /// Since when payload has waited with nothing read.
+    /// Since when payload waits and nothing is read.
     pub unread_since: Ticks,
-    /// Since when bytes have waited in the send queue with nothing acknowledged.
+    /// Since when bytes wait in the send queue and nothing is acknowledged.
     pub unacked_since: Ticks,
-    /// Since when no payload has moved either way.
+    /// Since when no payload moves in either direction.
     pub payload_since: Ticks,
-    /// A process that held it at the last holders pass; 0 for none.
+    /// A process that held the socket at the last holders pass; 0 for none.
     pub holder_tgid: u32,
-    /// The descriptor it has there.
+    /// The descriptor in that process.
     pub holder_fd: u32,
-    /// Number of the last sampling pass that saw it.
+    /// Number of the last sampling pass that saw the socket. In a vacant record: of the pass that found it vacant, else 0.
     pub seen_pass: u16,
-    /// Number of the last holders pass that saw it held.
+    /// Number of the last holders pass that found a holder.
     pub held_pass: u16,
 }
 
 const _: () = assert!(size_of::<SocketRecord>() == 64);
 
-/// What one look at a socket finds, as far as its history is concerned.
+/// What a pass reads from a socket to update its history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observed {
-    /// Raw [`crate::TcpState`].
+    /// [`crate::TcpState`], raw.
     pub state: u8,
     /// Next byte the application will read.
     pub copied_seq: u32,
@@ -101,32 +101,33 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Works out what of both queues is payload: the distance of the sequence numbers, less SYN and FIN, which take one
-    /// each. `peer_fin` is 1 once the peer's FIN has arrived, else 0.
+    /// Computes the payload in both queues: the distance between sequence numbers without SYN and FIN, which take one number each.
+    /// `peer_fin` is 1 once the peer's FIN has arrived, else 0.
     #[inline(always)]
     pub fn with_payload(self, peer_fin: u32) -> Self {
         let handshaken = not(States::HANDSHAKE.has(self.state));
-        // In SYN_SENT the SYN itself stands in the send queue, after a reset nothing in it can be sent any more.
+        // In SYN_SENT the SYN itself is in the send queue. After a reset nothing in the queue can be sent.
         let sendable = not(States::HANDSHAKE.or(States::CLOSED).has(self.state));
         let own_fin = States::FIN_SENT.has(self.state);
-        // The FIN leaves the receive queue with the last read, so the queue may already be without it.
+        // The FIN leaves the receive queue with the last read, so it may have left already.
         let unread = saturating_sub(distance(self.copied_seq, self.rcv_nxt), peer_fin.into()) as u32;
         let unsent = saturating_sub(distance(self.snd_una, self.write_seq), own_fin.into()) as u32;
         Self { rx_payload: value_if(handshaken, unread), tx_payload: value_if(sendable, unsent), ..self }
     }
 }
 
-/// From one sequence number to another. A distance below zero is a race, not four gigabytes.
+/// The distance from one sequence number to another. A negative distance comes from reading two fields that change meanwhile, and
+/// counts as 0.
 #[inline(always)]
 fn distance(from: u32, to: u32) -> u64 {
     at_least_zero(to.wrapping_sub(from) as i32).into()
 }
 
 impl SocketRecord {
-    /// Moves the history on to `now`: each `*_since` restarts when its condition is broken by what is observed.
+    /// Updates the history with what was seen at `now`. Each `*_since` restarts when its condition no longer holds.
     ///
-    /// A condition counts from the first pass that saw it, never from before. The one exception is the state
-    /// of a socket whose opening was witnessed: it has been connecting since it was opened.
+    /// A condition holds from the first pass that saw it, not from earlier. The exception is a socket in SYN_SENT whose opening was
+    /// seen: it has been connecting since it was opened.
     #[inline(always)]
     pub fn observe(&mut self, seen: &Observed, now: Ticks) {
         let mark = seen.rcv_nxt ^ seen.write_seq.rotate_left(16);
@@ -135,7 +136,7 @@ impl SocketRecord {
         let first = not(has(record_flags::OBSERVED));
         let opening = first & not(has(record_flags::ADOPTED)) & States::SYN_SENT.has(seen.state);
         let opened = crate::ticks_from_ns(self.opened_ns);
-        // It may have been opened after the pass has read the clock.
+        // The socket may have been opened after the pass read the clock.
         let is_past = at_least((Ticks::MAX / 2).into(), now.wrapping_sub(opened).into());
         let in_state_since = select(opening & is_past, opened, now);
         let restart = |since: &mut Ticks, broken: u32, at: Ticks| *since = select(first | broken, at, *since);

@@ -1,4 +1,4 @@
-//! What the iterators hand to user space: rows, each starting with its kind.
+//! Rows that the passes write for user space. The first word of each is its kind.
 
 use crate::{Ticks, conditions::saturating_sub};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -17,27 +17,27 @@ pub mod row_kind {
 
 /// Bits of [`SocketRow::flags`].
 pub mod row_flags {
-    /// The socket was there before the tracer looked: its age is a lower bound.
+    /// The opening was not seen: the age is a lower bound.
     pub const ADOPTED: u32 = 1;
     /// SO_KEEPALIVE is set.
     pub const KEEPALIVE: u32 = 2;
-    /// A thread or a poller waits on the socket.
+    /// A thread or a poller waits on the socket. Valid with [`WAITERS_KNOWN`].
     pub const WAITERS: u32 = 4;
-    /// No application has it yet: it is in a listener's accept queue.
+    /// It is in a listener's accept queue: no application has accepted it.
     pub const IN_ACCEPT_QUEUE: u32 = 8;
     /// The application has closed it, TCP has not finished.
     pub const ORPHAN: u32 = 16;
-    /// The handshake was completed at some time.
+    /// The handshake was complete at some time.
     pub const WAS_CONNECTED: u32 = 32;
-    /// No record could be kept for it (the table is full): its history is unknown.
+    /// It has no record because the table is full: its history is unknown.
     pub const UNATTRIBUTED: u32 = 64;
-    /// Seen by the holders pass, not by the sampling pass.
+    /// Found by the holders pass, not by the sampling pass.
     pub const FROM_HOLDER: u32 = 128;
-    /// The waiters bit has been determined.
+    /// [`WAITERS`] was read.
     pub const WAITERS_KNOWN: u32 = 256;
 }
 
-/// One socket at one moment: its own fields joined with its record.
+/// One socket at one moment: fields of the socket joined with its record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct SocketRow {
@@ -45,17 +45,17 @@ pub struct SocketRow {
     pub kind: u32,
     /// [`row_flags`]
     pub flags: u32,
-    /// Kernel address of the socket: identity within one boot, never shown.
+    /// Kernel address of the socket: its identity within one boot. Never shown.
     pub sk: u64,
-    /// Socket cookie; 0 where the kernel has not made one (kernels before 5.12 make them on demand of others).
+    /// Socket cookie; 0 if the kernel has not made one (before 5.12 only other programs can request it).
     pub cookie: u64,
     /// How long it has been open; a lower bound with [`row_flags::ADOPTED`].
     pub age_ns: u64,
-    /// Payload received, a FIN taken out.
+    /// Payload received, without a FIN.
     pub bytes_received: u64,
-    /// Payload sent, retransmissions included (`tcp_sock.bytes_sent`).
+    /// Payload sent, with retransmissions (`tcp_sock.bytes_sent`).
     pub bytes_sent: u64,
-    /// Sequence space acknowledged (`tcp_sock.bytes_acked`: one more for the SYN of an active open).
+    /// Sequence space acknowledged (`tcp_sock.bytes_acked`; one more for the SYN of an active open).
     pub bytes_acked: u64,
     /// Local address; IPv4 in the first four bytes.
     pub local: [u8; 16],
@@ -63,31 +63,31 @@ pub struct SocketRow {
     pub remote: [u8; 16],
     /// Inode number of the network namespace.
     pub netns: u32,
-    /// Payload in the receive queue, a FIN taken out.
+    /// Payload in the receive queue, without a FIN.
     pub rx_queue_bytes: u32,
-    /// Payload in the send queue, SYN and FIN taken out.
+    /// Payload in the send queue, without SYN and FIN.
     pub tx_queue_bytes: u32,
-    /// Kernel memory charged to the socket: receive, send and forward-allocated.
+    /// Kernel memory charged to the socket: receive, send, and reserved ahead.
     pub memory_bytes: u32,
-    /// Index of the call site; 0 where unknown.
+    /// Index of the call site, or [`crate::UNKNOWN_CALLSITE`].
     pub callsite: u32,
-    /// Thread that opened it; 0 where unknown.
+    /// Thread that opened it; 0 if unknown.
     pub tid: u32,
     /// A process that held it at the last holders pass; 0 for none.
     pub holder_tgid: u32,
-    /// Its descriptor there.
+    /// The descriptor in that process.
     pub holder_fd: u32,
     /// TCP_USER_TIMEOUT in milliseconds; 0 for none.
     pub user_timeout_ms: u32,
-    /// How long in this state.
+    /// How long the socket has been in this state.
     pub in_state: Ticks,
-    /// How long payload has waited with nothing read; meaningless with an empty receive queue.
+    /// How long payload has waited while nothing was read; meaningless if the receive queue is empty.
     pub unread: Ticks,
-    /// How long bytes have waited with nothing acknowledged; meaningless with an empty send queue.
+    /// How long bytes have waited while nothing was acknowledged; meaningless if the send queue is empty.
     pub unacked: Ticks,
-    /// How long no payload has moved either way.
+    /// How long no payload has moved in either direction.
     pub idle: Ticks,
-    /// [`crate::Verdicts`] as the kernel side saw them.
+    /// [`crate::Verdicts`] that the kernel side found.
     pub verdicts: u32,
     /// Address family: 2 or 10.
     pub family: u16,
@@ -104,7 +104,7 @@ pub struct SocketRow {
 const _: () = assert!(size_of::<SocketRow>() == 152);
 
 impl SocketRow {
-    /// Payload that the application has taken: what came less what still waits.
+    /// Payload that the application has read: received minus waiting.
     #[inline(always)]
     pub fn bytes_read(&self) -> u64 {
         saturating_sub(self.bytes_received, self.rx_queue_bytes.into())
@@ -151,17 +151,17 @@ pub struct ProcessRow {
 
 const _: () = assert!(size_of::<ProcessRow>() == 48);
 
-/// What the holders pass keeps between two descriptors. User space zeroes it before a pass.
+/// What the holders pass keeps from one descriptor to the next. User space zeroes it before a pass.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct HoldersProgress {
     /// The process whose descriptors are being counted.
     pub current: ProcessRow,
-    /// The one before, whose row may have to be written again.
+    /// The process before it, whose row may have to be written again.
     pub previous: ProcessRow,
-    /// Number after that of the descriptor shown last: the kernel shows one again whose rows did not fit.
+    /// Number of the last descriptor plus 1. The kernel shows a descriptor a second time if its rows did not fit.
     pub shown: u64,
-    /// Value of `shown` when `previous` was written.
+    /// Value of `shown` when `previous` was set.
     pub flushed: u64,
     /// Descriptors seen in this pass.
     pub descriptors: u64,
@@ -171,7 +171,7 @@ pub struct HoldersProgress {
 
 const _: () = assert!(size_of::<HoldersProgress>() == 128);
 
-/// Nothing: the pass lets others run, and goes on with the next read.
+/// An empty row. With it a pass can end a read early, so that other threads can run before the next read.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct PauseRow {

@@ -2,26 +2,26 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Deepest stack that is kept, in frames.
+/// Most frames kept of a stack.
 pub const MAX_FRAMES: usize = 126;
 
-/// Most that is copied of a user stack for unwinding in user space. 16 KiB would do for most programs, but every stack of
-/// libuv (Node) holds the 12 KiB of events that `uv__io_poll` waits for.
+/// Most bytes copied of a user stack. 16 KiB are enough for most programs, but every stack of libuv (Node) contains the 12 KiB of
+/// events that `uv__io_poll` waits for.
 pub const STACK_COPY_BYTES: usize = 24576;
 
-/// How a walk ended, in [`StackEntry::ended`].
+/// How a walk along the frame pointers ended, in [`StackEntry::ended`].
 pub mod capture {
-    /// The frame-pointer chain ended with a null frame pointer, as at a thread's start.
+    /// At a null frame pointer or return address, as at a thread's start.
     pub const AT_START: u32 = 1;
-    /// The chain broke: a frame pointer that leads nowhere, or backwards.
+    /// At a frame pointer that cannot be read, is misaligned, or points downwards.
     pub const BROKEN: u32 = 2;
-    /// The stack is deeper than [`super::MAX_FRAMES`].
+    /// After [`super::MAX_FRAMES`] frames.
     pub const TOO_DEEP: u32 = 3;
-    /// There is no user stack to walk (a kernel thread such as an io_uring worker).
+    /// Before it began: a kernel thread such as an io_uring worker has no user stack.
     pub const NO_USER: u32 = 4;
 }
 
-/// One stack by content: instruction pointers, leaf first.
+/// One stack: its instruction pointers, leaf first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct StackEntry {
@@ -29,8 +29,8 @@ pub struct StackEntry {
     pub len: u32,
     /// How the walk ended: [`capture`].
     pub ended: u32,
-    /// The word at the user stack pointer if it points behind a call instruction, else 0: the return address of
-    /// a leaf that has set up no frame. Whether the leaf has one is for user space to find out.
+    /// The word at the user stack pointer if it points behind a call instruction, else 0. It is the return address of a leaf
+    /// function that has no frame; user space decides whether the leaf has one.
     pub leaf_return: u64,
     /// User addresses. The first is where the thread entered the kernel, the others are return addresses.
     pub frames: [u64; MAX_FRAMES],
@@ -38,14 +38,19 @@ pub struct StackEntry {
 
 const _: () = assert!(size_of::<StackEntry>() == 1024);
 
-/// Registers and a copy of the user stack at the first open of a call site, for unwinding with tables.
+/// Registers and a copy of the user stack at the first open of a call site, for unwinding with tables in user space. Sent on a ring
+/// buffer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct StackCapture {
+    /// [`crate::MessageKind::StackCapture`], raw.
+    pub kind: u32,
     /// Index of the call site it belongs to.
     pub callsite: u32,
     /// Process.
     pub tgid: u32,
+    /// How many of `bytes` are valid.
+    pub len: u32,
     /// Instruction pointer.
     pub ip: u64,
     /// Stack pointer: address of the first byte of `bytes`.
@@ -54,17 +59,13 @@ pub struct StackCapture {
     pub bp: u64,
     /// Link register on machines that have one, else 0.
     pub lr: u64,
-    /// How many of `bytes` are valid.
-    pub len: u32,
-    #[doc(hidden)]
-    pub _pad: u32,
     /// The stack from `sp` upwards.
     pub bytes: [u8; STACK_COPY_BYTES],
 }
 
 const _: () = assert!(size_of::<StackCapture>() == 48 + STACK_COPY_BYTES);
 
-/// How many stack copies of one process were taken of late.
+/// How many stack copies of one process were made recently.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
 pub struct CopyRate {

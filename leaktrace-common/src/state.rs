@@ -1,87 +1,85 @@
-//! Raw kernel codes and what they mean.
+//! TCP states: the kernel's numbers, their names, and sets of them.
 
 use crate::conditions::at_least;
 
-/// A TCP state, from the kernel's number (`include/net/tcp_states.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TcpState {
-    /// Connected both ways.
-    Established,
+/// The table of states: number, variant and name. It is the only place that knows the numbers.
+macro_rules! tcp_states {
+    ($( $(#[$doc:meta])* $raw:literal $state:ident $name:literal; )*) => {
+        /// A TCP state, from the kernel's number (`include/net/tcp_states.h`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum TcpState {
+            $( $(#[$doc])* $state, )*
+            /// A number that this version does not know.
+            Unknown(u8),
+        }
+
+        impl TcpState {
+            /// The state of a number. Every number gives a state.
+            #[inline(always)]
+            pub const fn from_raw(raw: u8) -> Self {
+                match raw {
+                    $( $raw => Self::$state, )*
+                    other => Self::Unknown(other),
+                }
+            }
+
+            /// The kernel's number.
+            #[inline(always)]
+            pub const fn raw(self) -> u8 {
+                match self {
+                    $( Self::$state => $raw, )*
+                    Self::Unknown(other) => other,
+                }
+            }
+
+            /// The name that RFC 9293 gives the state, in capitals.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$state => $name, )*
+                    Self::Unknown(_) => "UNKNOWN",
+                }
+            }
+        }
+    };
+}
+
+tcp_states! {
+    /// The handshake is complete, and neither end has closed.
+    1 Established "ESTABLISHED";
     /// An active open that waits for an answer.
-    SynSent,
+    2 SynSent "SYN_SENT";
     /// A passive open that waits for the last part of the handshake.
-    SynReceived,
-    /// We have closed, our FIN is not acknowledged.
-    FinWait1,
-    /// We have closed and the peer knows; the peer has not closed.
-    FinWait2,
-    /// Both have closed; the kernel keeps the tuple for a while.
-    TimeWait,
-    /// TCP is done with the socket.
-    Closed,
-    /// The peer has closed, we have not.
-    CloseWait,
-    /// Both have closed, our FIN is not acknowledged, the peer closed first.
-    LastAck,
+    3 SynReceived "SYN_RECEIVED";
+    /// This end has closed, its FIN is not acknowledged.
+    4 FinWait1 "FIN_WAIT_1";
+    /// This end has closed and the peer has acknowledged it; the peer has not closed.
+    5 FinWait2 "FIN_WAIT_2";
+    /// Both ends have closed; the kernel keeps the addresses for a while.
+    6 TimeWait "TIME_WAIT";
+    /// TCP has finished with the socket.
+    7 Closed "CLOSED";
+    /// The peer has closed, this end has not.
+    8 CloseWait "CLOSE_WAIT";
+    /// Both ends have closed, the peer first; the FIN of this end is not acknowledged.
+    9 LastAck "LAST_ACK";
     /// A listening socket.
-    Listen,
-    /// Both have closed at the same time.
-    Closing,
-    /// A request socket in a listener's SYN queue: no full socket.
-    NewSynReceived,
-    /// A socket that is bound and nothing else (since 6.1; kernel-internal).
-    BoundInactive,
-    /// A number that this version does not know.
-    Unknown(u8),
+    10 Listen "LISTEN";
+    /// Both ends have closed at the same time.
+    11 Closing "CLOSING";
+    /// A request socket in a listener's SYN queue, which is not a full socket.
+    12 NewSynReceived "SYN_RECEIVED";
+    /// A socket that is bound and not connected, in a kernel-internal table (since 6.1).
+    13 BoundInactive "CLOSED";
 }
 
 impl TcpState {
-    /// Total: every number gives a state.
-    #[inline(always)]
-    pub const fn from_raw(raw: u8) -> Self {
-        match raw {
-            1 => Self::Established,
-            2 => Self::SynSent,
-            3 => Self::SynReceived,
-            4 => Self::FinWait1,
-            5 => Self::FinWait2,
-            6 => Self::TimeWait,
-            7 => Self::Closed,
-            8 => Self::CloseWait,
-            9 => Self::LastAck,
-            10 => Self::Listen,
-            11 => Self::Closing,
-            12 => Self::NewSynReceived,
-            13 => Self::BoundInactive,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// The name that RFC 9293 gives the state, in capitals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Established => "ESTABLISHED",
-            Self::SynSent => "SYN_SENT",
-            Self::SynReceived | Self::NewSynReceived => "SYN_RECEIVED",
-            Self::FinWait1 => "FIN_WAIT_1",
-            Self::FinWait2 => "FIN_WAIT_2",
-            Self::TimeWait => "TIME_WAIT",
-            Self::Closed | Self::BoundInactive => "CLOSED",
-            Self::CloseWait => "CLOSE_WAIT",
-            Self::LastAck => "LAST_ACK",
-            Self::Listen => "LISTEN",
-            Self::Closing => "CLOSING",
-            Self::Unknown(_) => "UNKNOWN",
-        }
-    }
-
-    /// Whether the kernel keeps less than a `struct sock` for it, so that only the state may be read.
+    /// Whether the kernel keeps less than a `struct sock` in this state, so that only the state may be read.
     #[inline(always)]
     pub const fn is_minisock(self) -> bool {
         matches!(self, Self::TimeWait | Self::NewSynReceived)
     }
 
-    /// Whether the handshake is over and the connection not yet gone.
+    /// Whether the handshake is complete and TCP has not finished with the connection.
     #[inline(always)]
     pub const fn is_connected(self) -> bool {
         matches!(
@@ -90,63 +88,22 @@ impl TcpState {
         )
     }
 
-    /// Whether our own FIN has been queued, which takes one byte of sequence space.
+    /// Whether this end's FIN is queued and not acknowledged. It takes one byte of sequence space.
     #[inline(always)]
     pub const fn has_sent_fin(self) -> bool {
         matches!(self, Self::FinWait1 | Self::LastAck | Self::Closing)
     }
 }
 
-/// Which end opened the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
-    /// The socket is older than the tracer, or its opening was not seen.
-    Unknown,
-    /// This end called connect.
-    Connect,
-    /// This end called accept.
-    Accept,
-}
-
-impl Direction {
-    /// Total: an unknown number is an unknown direction.
-    #[inline(always)]
-    pub const fn from_raw(raw: u8) -> Self {
-        match raw {
-            1 => Self::Connect,
-            2 => Self::Accept,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// The number kept in records.
-    #[inline(always)]
-    pub const fn raw(self) -> u8 {
-        match self {
-            Self::Unknown => 0,
-            Self::Connect => 1,
-            Self::Accept => 2,
-        }
-    }
-
-    /// The word used in reports and filters.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Connect => "connect",
-            Self::Accept => "accept",
-        }
-    }
-}
-
-/// A set of states. Whether one is in it is told without a branch: see [`crate::conditions`].
+/// A set of states. Membership is decided without a branch, see [`crate::conditions`].
 #[derive(Clone, Copy)]
 pub struct States(u32);
 
-/// Those of which a condition holds.
+/// The set of states for which a condition holds.
 macro_rules! states {
     ($state:ident => $condition:expr) => {{
         let (mut set, mut raw) = (0, 0);
+        // More than the kernel has; numbers beyond are in no set.
         while raw < 32 {
             let $state = TcpState::from_raw(raw);
             if $condition {
@@ -167,23 +124,23 @@ impl States {
     pub const CLOSED: Self = states!(state => matches!(state, TcpState::Closed));
     /// [`TcpState::CloseWait`]
     pub const CLOSE_WAIT: Self = states!(state => matches!(state, TcpState::CloseWait));
-    /// The handshake is not over.
+    /// States before the end of the handshake.
     pub const HANDSHAKE: Self = states!(state => matches!(state, TcpState::SynSent | TcpState::SynReceived));
     /// [`TcpState::is_connected`]
     pub const CONNECTED: Self = states!(state => state.is_connected());
     /// [`TcpState::has_sent_fin`]
     pub const FIN_SENT: Self = states!(state => state.has_sent_fin());
-    /// A descriptor may refer to a connection in it: never LISTEN, TIME_WAIT or a request.
+    /// States of a connection to which a descriptor may refer: not LISTEN, TIME_WAIT, or a request.
     pub const OPEN: Self = Self::CONNECTED.or(Self::HANDSHAKE).or(Self::CLOSED);
-    /// No connection, or less than a `struct sock` of one: TIME_WAIT, LISTEN, a request.
+    /// States without a connection, or without a full `struct sock`: TIME_WAIT, LISTEN, a request.
     pub const NO_SOCKET: Self = states!(state => state.is_minisock() || matches!(state, TcpState::Listen));
 
-    /// Those in either.
+    /// The union of two sets.
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// 1 if the state of that number is in the set, else 0.
+    /// 1 if the state with this number is in the set, else 0.
     #[inline(always)]
     pub fn has(self, raw: u8) -> u32 {
         self.0 >> (raw & 31) & at_least(31, raw.into())
@@ -195,6 +152,15 @@ mod tests {
     extern crate std;
 
     use super::*;
+
+    #[test]
+    fn a_number_and_its_state_belong_together() {
+        for raw in 0..=u8::MAX {
+            assert_eq!(TcpState::from_raw(raw).raw(), raw);
+        }
+        assert_eq!(TcpState::from_raw(12), TcpState::NewSynReceived);
+        assert_eq!(TcpState::from_raw(77), TcpState::Unknown(77));
+    }
 
     #[test]
     fn a_set_has_its_members_and_no_number_beyond() {

@@ -1,70 +1,38 @@
-//! The two facts that every hook reports: a socket was opened, a socket was closed.
+//! The two events that hooks report: a socket was opened, a socket was closed.
 
 use crate::{
-    callsites::{self, Company, Counters},
-    clock,
+    callsites, clock,
     constants::enabled,
-    kernel::Task,
-    maps::count_lost,
+    counters::{Counters, Counting},
+    duplicates::HookProgram,
+    losses::count_lost,
     memory::cleared,
-    records::{self, Entry, Life},
+    records::{self, Entry, Opening},
+    task::Task,
     tree,
 };
 use core::hint::cold_path;
 use leaktrace_common::{Direction, SocketRecord, record_flags, setup_flags};
 
-/// Which of the programs on one hook is running.
-///
-/// A kernel that preempts programs (trampolines on any preemptible kernel; tracepoints, not on 6.18 but on 7.2) skips a
-/// program for whoever comes by while it is preempted on that processor: `prog->active` in kernel/bpf/trampoline.c and
-/// kernel/trace/bpf_trace.c. There, others with a guard of their own stand beside each opening hook, and whichever runs
-/// first does the work; connects of trampolines have a breakpoint in place of it where there are kprobes, and their accepts
-/// need none but on kernels without CONFIG_SECURITY, where some are missed. The numbers are those of [`SocketRecord::made_by`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Twin {
-    /// The only one, where none is skipped.
-    Alone = 0,
-    /// The one that is always there.
-    First = 1,
-    /// The one that is there where programs may be skipped.
-    Second = 2,
-    /// One more, of hooks whose first two are often preempted at once.
-    Third = 3,
-}
-
-impl Twin {
-    /// The one that is always there, of hooks that one of [`setup_flags`] gives more.
-    #[inline(always)]
-    pub fn first(two: u32) -> Self {
-        if enabled(two) { Self::First } else { Self::Alone }
-    }
-
-    /// Its place among the programs on its hook.
-    #[inline(always)]
-    pub fn place(self) -> u32 {
-        (self as u32).saturating_sub(Self::First as u32)
-    }
-}
-
-/// A process has opened `sk`, and the hook runs in that process's own context.
+/// A process has opened `sk`. The hook runs in the context of that process.
 #[inline(always)]
-pub fn opened(sk: u64, direction: Direction, twin: Twin) {
-    opened_by(Task::current(), sk, direction, twin);
+pub fn opened(sk: u64, direction: Direction, program: HookProgram) {
+    opened_by(Task::current(), sk, direction, program);
 }
 
-/// See [`opened`], of a hook that has asked for the task already.
+/// Like [`opened`], for a hook that already has the task.
 #[inline(always)]
-pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
+pub fn opened_by(task: Task, sk: u64, direction: Direction, program: HookProgram) {
     let (tgid, tid) = task.ids();
-    if tree::leaves_out(tgid) {
+    if tree::excludes(tgid) {
         return;
     }
-    // A connect has yet to send its first segment.
+    // A connect has not sent its first segment yet.
     let now_ns = if matches!(direction, Direction::Accept) { clock::nearly_now_ns(sk) } else { clock::now_ns() };
-    if twin != Twin::Alone && is_recorded(sk, tid, twin) {
+    if program != HookProgram::Only && is_recorded(sk, tid, program) {
         return;
     }
-    let callsite = callsites::current(task, tgid, direction, twin, now_ns);
+    let callsite = callsites::current(task, tgid, direction, program, now_ns);
     let connected = if matches!(direction, Direction::Accept) { record_flags::CONNECTED } else { 0 };
     let in_tree = if enabled(setup_flags::TREE) { record_flags::IN_TREE } else { 0 };
     let mut record: SocketRecord = cleared();
@@ -73,12 +41,12 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
     record.tid = tid;
     record.direction = direction.raw();
     record.flags = connected | in_tree;
-    record.made_by = twin as u8;
+    record.made_by = program as u8;
     match records::enter(sk, &record) {
         Entry::Made => {}
-        Entry::Over(earlier) => {
+        Entry::Replaced(earlier) => {
             cold_path();
-            count_closed(&earlier, now_ns, Company::Interrupted);
+            count_closed(&earlier, now_ns, Counting::Interrupted);
         }
         Entry::Refused => {
             cold_path();
@@ -86,26 +54,27 @@ pub fn opened_by(task: Task, sk: u64, direction: Direction, twin: Twin) {
             return;
         }
     }
-    // One that runs twice may count the same while the other is preempted; nothing else that opens does.
-    let company = if twin == Twin::Alone { Company::Alone } else { Company::Interrupted };
-    if let Some(counters) = Counters::of(callsite, company) {
+    // A duplicate may count the same while this program is preempted. No other opening hook can.
+    let counting = if program == HookProgram::Only { Counting::Alone } else { Counting::Interrupted };
+    if let Some(counters) = Counters::of(callsite, counting) {
         counters.add_opened();
-        counters.tell_if_busy(callsite);
+        counters.report_if_busy(callsite);
     }
 }
 
-/// Whether another twin has been here. A pass may have seen its record meanwhile: twins are preempted in between.
+/// Whether another program of this hook has recorded the open. A pass may have seen the record meanwhile, because programs are preempted
+/// in between.
 #[inline(always)]
-fn is_recorded(sk: u64, tid: u32, twin: Twin) -> bool {
-    records::of(sk).is_some_and(|record| record.tid == tid && record.made_by != twin as u8)
+fn is_recorded(sk: u64, tid: u32, program: HookProgram) -> bool {
+    records::of(sk).is_some_and(|record| record.tid == tid && record.made_by != program as u8)
 }
 
-/// What the end of a socket is heard by.
+/// What reports the end of a socket.
 #[derive(Clone, Copy)]
 pub enum End {
-    /// A call that has not sent its FIN or reset yet.
+    /// A call, which has not sent its FIN or reset yet.
     Call,
-    /// What comes with the last segment, or after it.
+    /// An event at the last segment or after it.
     LastSegment,
 }
 
@@ -118,36 +87,38 @@ pub fn closed_by_caller(sk: u64, end: End) {
     closed(sk, end);
 }
 
-/// The application has closed `sk`, or its end came without that. Unknown sockets are ignored.
+/// The application has closed `sk`, or the socket ended in another way. A socket without a record is ignored.
 #[inline(always)]
 pub fn closed(sk: u64, end: End) {
     let Some(record) = records::at(sk) else { return };
-    let Some(life) = Life::of(record) else { return };
-    // Calls run with softirqs on, most ends come with them off. Not all: a segment that arrives while `tcp_close` or a walk holds
-    // an orphan is dealt with once they let go, softirqs on (`release_sock`, net/core/sock.c). What hears an end in a softirq then
-    // is skipped by the kernel, for the sweep to find, or [`setup_flags::ENDS_INTERRUPTED`] says that it is not.
-    let (now_ns, company) = match end {
-        End::Call => (clock::now_ns(), Company::Interrupted),
-        End::LastSegment => {
-            let is_interrupted = enabled(setup_flags::ENDS_INTERRUPTED);
-            (clock::nearly_now_ns(sk), if is_interrupted { Company::Interrupted } else { Company::Alone })
-        }
+    let Some(opening) = Opening::of(record) else { return };
+    let (now_ns, counting) = match end {
+        End::Call => (clock::now_ns(), Counting::Interrupted),
+        End::LastSegment => (clock::nearly_now_ns(sk), counting_at_last_segment()),
     };
-    if records::vacate(record, &life) {
-        count_closed(&life, now_ns, company);
+    if records::vacate(record, &opening) {
+        count_closed(&opening, now_ns, counting);
     }
 }
 
-/// Counts the end of a socket at its call site; its lifetime only if its opening was witnessed.
+/// Most of these ends come with softirqs off, so nothing interrupts the counting. Some do not: a segment that arrives while `tcp_close` or
+/// a walk holds an orphan is processed later with softirqs on (`release_sock`, net/core/sock.c). If an end in a softirq interrupts it
+/// then, the kernel skips the second program and the sweep finds that socket; or else [`setup_flags::ENDS_INTERRUPTED`] is set.
 #[inline(always)]
-pub fn count_closed(life: &Life, now_ns: u64, company: Company) {
-    let Some(counters) = Counters::of(life.callsite, company) else {
+fn counting_at_last_segment() -> Counting {
+    if enabled(setup_flags::ENDS_INTERRUPTED) { Counting::Interrupted } else { Counting::Alone }
+}
+
+/// Counts the end of a socket at its call site, with its lifetime if its opening was seen.
+#[inline(always)]
+pub fn count_closed(opening: &Opening, now_ns: u64, counting: Counting) {
+    let Some(counters) = Counters::of(opening.callsite, counting) else {
         return;
     };
-    if life.flags & record_flags::ADOPTED != 0 {
+    if opening.flags & record_flags::ADOPTED != 0 {
         cold_path();
         counters.add_closed_adopted();
         return;
     }
-    counters.add_lifetime(now_ns.saturating_sub(life.opened_ns));
+    counters.add_lifetime(now_ns.saturating_sub(opening.opened_ns));
 }

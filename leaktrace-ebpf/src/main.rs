@@ -1,28 +1,42 @@
-//! The kernel side of leaktrace: hooks that keep one record for each open socket, and iterators that read
-//! the sockets themselves. No event leaves the kernel for a connection; see [`lifecycle`] and [`passes`].
+//! The kernel side of leaktrace.
+//!
+//! Hooks ([`hooks`]) keep one record for each open socket ([`records`]) and count opens and closes at call sites ([`callsites`]).
+//! Passes ([`passes`]) read the sockets themselves when user space starts them. No message is sent for a connection.
+//!
+//! Imports point one way: hooks and passes → [`lifecycle`] → [`records`], [`callsites`] → [`maps`] → the types of map values.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod abi;
+mod atomic;
 mod callsites;
 mod clock;
 mod constants;
 mod copies;
+mod counters;
+mod duplicates;
+mod fields;
 mod hooks;
-mod kernel;
 mod lifecycle;
+mod losses;
+mod map_values;
 mod maps;
 mod memory;
 mod passes;
+mod protocol;
 mod records;
 mod sampling;
 mod stack;
+mod task;
 mod tree;
+mod verifier;
+mod window;
 
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    // The verifier would refuse a program from which this could be reached.
+    // Never reached: the verifier would reject a program that could get here.
     loop {}
 }
 

@@ -1,41 +1,42 @@
 //! The table of records, one for each open socket.
 //!
-//! A record stays where it is when its socket is closed, vacant: the kernel gives the memory of a closed socket to the next one,
-//! so the next open nearly always finds a place at that address and need not make one. Passes take away what nobody has moved
-//! into from one to the next ([`tidy`]).
+//! When a socket is closed, its record stays in the table as vacant. The kernel gives the memory of a closed socket to the next one, so
+//! the next open nearly always finds a vacant record at its address and need not insert one. Passes remove records that stay vacant
+//! from one pass to the next ([`remove_vacant`]).
 //!
-//! Hooks and passes on other processors want the same record at a time: a pass adopts a socket whose accept is just returning, or
-//! takes away a record that an open is moving into. So whoever changes what a record is of ([`SocketRecord::opened_ns`]) does it
-//! in one step ([`exchange`], 5.12), and of two only one has its way. Before 5.12 there is no such step, and between its
-//! look and its change a pass may overwrite an open.
+//! Hooks and passes on several processors may want the same record at the same time: a pass adopts a socket whose accept is just
+//! returning, or removes a record that an open is reusing. So a change of ownership ([`SocketRecord::opened_ns`]) is one atomic step
+//! ([`exchange`], 5.12), and only one of two succeeds. Before 5.12 there is no such step, and a pass may overwrite an open between its
+//! check and its change.
 
 use crate::{
-    callsites::UNKNOWN,
+    atomic::exchange,
     constants::enabled,
-    maps::{KEYS_MISSED, NEW_KEYS, SOCKETS, exchange},
+    maps::{KEYS_MISSED, NEW_KEYS, SOCKETS},
+    verifier::end_of_round,
 };
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
-use core::{arch::asm, hint::cold_path};
+use core::hint::cold_path;
 use leaktrace_common::{
-    PassSettings, SocketRecord, emit,
-    opened::{TAKEN, VACANT},
+    PassSettings, SocketRecord, UNKNOWN_CALLSITE, emit,
+    opened::{LOCKED, VACANT},
     record_flags, setup_flags,
 };
 
-/// How often a hook asks for a record that a pass has taken before it tries to make one: each time is a look-up, and what a pass does
-/// meanwhile a few stores, or the removal of an entry.
+/// How often a hook checks a locked record before it tries to insert one. Each check is a lookup; whoever locks the record meanwhile
+/// makes a few stores, or removes the entry.
 const ATTEMPTS: u32 = 16;
 
-/// How often it does both.
+/// How often a hook does both.
 const ROUNDS: u32 = 2;
 
-/// `-EEXIST`, of an insertion.
+/// `-EEXIST`, the result of inserting an existing key.
 const EXISTS: i32 = -17;
 
 /// The record of an open socket.
 #[inline(always)]
 pub fn of<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
-    at(sk).filter(|record| opened_ns(record) > TAKEN)
+    at(sk).filter(|record| opened_ns(record) > LOCKED)
 }
 
 /// The record at an address, which may be vacant.
@@ -45,20 +46,20 @@ pub fn at<'a>(sk: u64) -> Option<&'a mut SocketRecord> {
     SOCKETS.get_ptr_mut(sk).map(|record| unsafe { &mut *record })
 }
 
-/// Whether the socket of a record is closed, and no other has come.
+/// Whether a record is vacant or locked, so that it is of no open socket.
 #[inline(always)]
 pub fn is_vacant(record: &SocketRecord) -> bool {
-    opened_ns(record) <= TAKEN
+    opened_ns(record) <= LOCKED
 }
 
 #[inline(always)]
 fn opened_ns(record: &SocketRecord) -> u64 {
-    // SAFETY: a field of a live map value; volatile, since hooks on other processors write it.
+    // SAFETY: a field of a live map value. Volatile, because hooks on other processors write it.
     unsafe { (&raw const record.opened_ns).read_volatile() }
 }
 
-/// What is counted when a socket ends.
-pub struct Life {
+/// What is needed to count the end of a socket.
+pub struct Opening {
     /// [`SocketRecord::opened_ns`]
     pub opened_ns: u64,
     /// [`SocketRecord::callsite`]
@@ -67,32 +68,32 @@ pub struct Life {
     pub flags: u8,
 }
 
-impl Life {
-    /// Of the socket that a record is of, if it is of one.
+impl Opening {
+    /// The opening of the socket that a record is of, if it is of an open one.
     #[inline(always)]
     pub fn of(record: &SocketRecord) -> Option<Self> {
-        let life = Self { opened_ns: opened_ns(record), callsite: record.callsite, flags: record.flags };
-        (life.opened_ns > TAKEN).then_some(life)
+        let opening = Self { opened_ns: opened_ns(record), callsite: record.callsite, flags: record.flags };
+        (opening.opened_ns > LOCKED).then_some(opening)
     }
 }
 
-/// What became of a socket's wish for a record.
+/// Result of [`enter`].
 pub enum Entry {
-    /// It has one.
+    /// The socket has a record.
     Made,
-    /// It has the one of an earlier socket at its address, whose end nobody has heard.
-    Over(Life),
-    /// It has none: there is no room.
+    /// The socket has a record, which was that of an earlier socket at its address whose end no hook has seen.
+    Replaced(Opening),
+    /// The socket has no record: the table is full.
     Refused,
 }
 
-/// Makes the record of a socket that has just been opened.
+/// Makes the record of a socket that was just opened.
 #[inline(always)]
 pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
     if let Some(place) = at(sk)
-        && take(place, VACANT)
+        && lock(place, VACANT)
     {
-        move_in(place, record);
+        fill(place, record);
         return Entry::Made;
     }
     cold_path();
@@ -101,14 +102,12 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
         round += 1;
         let mut attempt = 0;
         while attempt < ATTEMPTS {
-            match follow(sk, record) {
+            match replace(sk, record) {
                 Attempt::Done(entry) => return entry,
-                Attempt::Nobody => break,
+                Attempt::NoRecord => break,
                 Attempt::Again => {}
             }
-            // The end of the round stays here, see `stack`.
-            // SAFETY: it moves a register to itself.
-            unsafe { asm!("{0} = {0}", inout(reg) attempt, options(nostack)) };
+            end_of_round!(attempt);
             attempt += 1;
         }
         match insert(sk, record) {
@@ -120,37 +119,38 @@ pub fn enter(sk: u64, record: &SocketRecord) -> Entry {
     Entry::Refused
 }
 
-/// What became of one attempt to move in where another socket is, or was.
+/// Result of [`replace`].
 enum Attempt {
-    /// This.
+    /// The record belongs to the new socket.
     Done(Entry),
-    /// Nothing yet: somebody else is changing it.
+    /// The record was locked or has just changed.
     Again,
-    /// Nobody is there.
-    Nobody,
+    /// No record is at this address.
+    NoRecord,
 }
 
+/// Tries once to take over the record of an earlier socket at the same address.
 #[inline(always)]
-fn follow(sk: u64, record: &SocketRecord) -> Attempt {
-    let Some(place) = at(sk) else { return Attempt::Nobody };
+fn replace(sk: u64, record: &SocketRecord) -> Attempt {
+    let Some(place) = at(sk) else { return Attempt::NoRecord };
     let seen = opened_ns(place);
-    if seen == TAKEN || !take(place, seen) {
+    if seen == LOCKED || !lock(place, seen) {
         return Attempt::Again;
     }
-    // What it was of stays readable until the new one moves in: it is ours.
-    let earlier = Life { opened_ns: seen, callsite: place.callsite, flags: place.flags };
-    move_in(place, record);
-    Attempt::Done(if seen == VACANT { Entry::Made } else { Entry::Over(earlier) })
+    // The old fields stay readable until the record is filled: it is locked by this program.
+    let earlier = Opening { opened_ns: seen, callsite: place.callsite, flags: place.flags };
+    fill(place, record);
+    Attempt::Done(if seen == VACANT { Entry::Made } else { Entry::Replaced(earlier) })
 }
 
-/// What became of a pass's wish to make the record of a socket that it found without one.
+/// Result of [`adopt`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Adoption {
-    /// It has done so.
+    /// The pass has made the record.
     Made,
-    /// A hook was faster, or is about to be.
+    /// A hook made the record first, or is making it.
     Beaten,
-    /// There is no room.
+    /// The table is full.
     Refused,
 }
 
@@ -164,124 +164,126 @@ pub fn adopt(sk: u64, record: &SocketRecord) -> Adoption {
             Err(_) => Adoption::Refused,
         };
     };
-    if !take(place, VACANT) {
+    if !lock(place, VACANT) {
         return Adoption::Beaten;
     }
-    move_in(place, record);
+    fill(place, record);
     Adoption::Made
 }
 
-/// The socket of a record is closed; whether that is for the caller to count, and nobody else was faster.
+/// Marks a record vacant because its socket is closed. Returns whether the caller must count the end: false if another program was
+/// faster.
 #[inline(always)]
-pub fn vacate(record: &mut SocketRecord, life: &Life) -> bool {
+pub fn vacate(record: &mut SocketRecord, opening: &Opening) -> bool {
     record.seen_pass = 0;
-    change(record, life.opened_ns, VACANT)
+    change(record, opening.opened_ns, VACANT)
 }
 
-/// Gives the record of an adopted socket that has no call site yet the one of its holder, and flags; whether it could still be
-/// done. What hears the end of the socket or another open meanwhile must not count it at one call site while it moves to the
-/// other: the record is taken for that time, and is a nanosecond younger after it, so that whoever has looked before and changes it
-/// after has looked in vain. An end that is missed so is for the sweep.
+/// Gives the record of an adopted socket without a call site the call site of its holder, and flags. Returns whether it was done.
+///
+/// Locks the record while it changes, so that nothing counts the socket's end at one call site while it moves to the other. Unlocking
+/// adds 1 ns to `opened_ns`, so a change by another program that started earlier fails (ABA guard). An end missed that way is left to
+/// the sweep.
 #[inline(always)]
-pub fn settle(record: &mut SocketRecord, callsite: u32, flags: u8) -> bool {
+pub fn set_callsite(record: &mut SocketRecord, callsite: u32, flags: u8) -> bool {
     let seen = opened_ns(record);
-    // Without the one step, others would be no safer for it.
-    let is_shared = enabled(setup_flags::EXCHANGE);
-    if seen <= TAKEN || (is_shared && !take(record, seen)) {
+    // Without an atomic exchange the lock protects nothing.
+    let has_lock = enabled(setup_flags::EXCHANGE);
+    if seen <= LOCKED || (has_lock && !lock(record, seen)) {
         return false;
     }
-    let is_unsettled = record.callsite == UNKNOWN && record.flags & record_flags::ADOPTED != 0;
-    if is_unsettled {
+    let is_unknown = record.callsite == UNKNOWN_CALLSITE && record.flags & record_flags::ADOPTED != 0;
+    if is_unknown {
         let flags = record.flags | flags;
-        // SAFETY: a field of a live map value, here and below; volatile, so that both are there before the record is given back.
+        // SAFETY: a field of a live map value. Volatile, so that it is written before the record is unlocked.
         unsafe { (&raw mut record.callsite).write_volatile(callsite) };
-        // SAFETY: as above.
+        // SAFETY: a field of a live map value. Volatile, so that it is written before the record is unlocked.
         unsafe { (&raw mut record.flags).write_volatile(flags) };
     }
-    if is_shared {
-        set(record, seen + u64::from(is_unsettled));
+    if has_lock {
+        set(record, seen + u64::from(is_unknown));
     }
-    is_unsettled
+    is_unknown
 }
 
-/// Takes away a record that no pass has seen for long: what is to be counted, unless a hook was faster.
+/// Removes a record that no pass has seen for some time. Returns what is needed to count the end, unless a hook was faster.
 #[inline(always)]
-pub fn remove(sk: u64, record: &mut SocketRecord) -> Option<Life> {
-    let life = Life::of(record)?;
-    if !take(record, life.opened_ns) {
+pub fn remove(sk: u64, record: &mut SocketRecord) -> Option<Opening> {
+    let opening = Opening::of(record)?;
+    if !lock(record, opening.opened_ns) {
         return None;
     }
-    drop_taken(sk, record);
-    Some(life)
+    remove_locked(sk, record);
+    Some(opening)
 }
 
-/// Takes away a vacant record that the last pass to come by has seen vacant too, or any where the table is full.
+/// Removes a vacant record that the pass before also found vacant; if the table is full, any vacant record.
 #[inline(always)]
-pub fn tidy(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
+pub fn remove_vacant(sk: u64, vacant: &mut SocketRecord, settings: &PassSettings) {
     if vacant.seen_pass == 0 && settings.emit & emit::TABLE_FULL == 0 {
         vacant.seen_pass = settings.pass;
-    } else if vacant.seen_pass != settings.pass && take(vacant, VACANT) {
-        drop_taken(sk, vacant);
+    } else if vacant.seen_pass != settings.pass && lock(vacant, VACANT) {
+        remove_locked(sk, vacant);
     }
 }
 
 #[inline(always)]
-fn drop_taken(sk: u64, record: &mut SocketRecord) {
+fn remove_locked(sk: u64, record: &mut SocketRecord) {
     // The kernel may refuse while its own lock is contended.
     if SOCKETS.remove(sk).is_err() {
         set(record, VACANT);
     }
 }
 
-/// Puts a record where there is none, and tells user space of it.
+/// Inserts a record, and reports its key to user space.
 #[inline(always)]
 fn insert(sk: u64, record: &SocketRecord) -> Result<(), i32> {
     SOCKETS.insert(sk, record, u64::from(BPF_NOEXIST))?;
-    // Passes by list need it.
+    // Only passes by list need it.
     if enabled(setup_flags::RDONLY_CAST)
         && let Some(missed) = KEYS_MISSED.get_ptr_mut(0)
-        // After the insertion: whoever asks the table for its keys says so before. And without it, a full buffer would be tried in vain.
-        // SAFETY: the pointer is a live map value, here and below.
+        // After the insertion, because user space sets this to 0 before it reads the table. Once a key is lost, no more are reported.
+        // SAFETY: the pointer is a live map value.
         && unsafe { missed.read_volatile() } == 0
         && NEW_KEYS.output::<u64>(sk, u64::from(BPF_RB_NO_WAKEUP)).is_err()
     {
-        // SAFETY: as above.
+        // SAFETY: the pointer is a live map value.
         unsafe { missed.write_volatile(1) };
     }
     Ok(())
 }
 
-/// Another socket gets a record that is taken.
+/// Writes a record over a locked one, which unlocks it.
 #[inline(always)]
-fn move_in(place: &mut SocketRecord, record: &SocketRecord) {
+fn fill(place: &mut SocketRecord, record: &SocketRecord) {
     const WORDS: usize = size_of::<SocketRecord>() / 8;
     const { assert!(core::mem::offset_of!(SocketRecord, opened_ns) == 0) };
     let to: *mut u64 = (&raw mut *place).cast();
     let from: *const u64 = (&raw const *record).cast();
     let mut word = WORDS;
-    // Down to the first, which tells others of it. Volatile, in this order.
+    // From the last word to the first, which unlocks it. Volatile, to keep this order.
     while word > 0 {
         word -= 1;
         // SAFETY: both are that many words.
         let value = unsafe { from.add(word).read() };
-        // SAFETY: as above.
+        // SAFETY: both are that many words.
         unsafe { to.add(word).write_volatile(value) };
     }
 }
 
-/// Takes a record that is what the caller has seen: vacant, or of the socket opened then.
+/// Locks a record if it still has the `opened_ns` that the caller has seen.
 #[inline(always)]
-fn take(record: &mut SocketRecord, seen: u64) -> bool {
-    change(record, seen, TAKEN)
+fn lock(record: &mut SocketRecord, seen: u64) -> bool {
+    change(record, seen, LOCKED)
 }
 
 #[inline(always)]
 fn change(record: &mut SocketRecord, seen: u64, to: u64) -> bool {
-    let is_ours = exchange(&raw mut record.opened_ns, seen, to) == seen;
-    if is_ours && !enabled(setup_flags::EXCHANGE) {
+    let is_changed = exchange(&raw mut record.opened_ns, seen, to) == seen;
+    if is_changed && !enabled(setup_flags::EXCHANGE) {
         set(record, to);
     }
-    is_ours
+    is_changed
 }
 
 #[inline(always)]

@@ -1,10 +1,13 @@
-//! Hooks by tracepoint, for kernels that offer nothing else.
+//! Hooks by tracepoint, for kernels that offer neither trampolines nor breakpoints.
 
-use super::{is_tcp, tcp_behind};
 use crate::{
+    abi::{SHUTDOWN_MASK, system_call},
     constants::{enabled, offset, setup},
-    kernel::{Fields, Structure, Task, Typed, rdonly_cast, system_call},
-    lifecycle::{End, Twin, closed, closed_by_caller, opened, opened_by},
+    duplicates::HookProgram,
+    fields::{Fields, Structure, Typed, rdonly_cast},
+    lifecycle::{End, closed, closed_by_caller, opened, opened_by},
+    protocol::{is_tcp, tcp_behind},
+    task::{self, Task},
     tree,
 };
 use aya_ebpf::{
@@ -14,63 +17,54 @@ use aya_ebpf::{
 };
 use leaktrace_common::{Direction, TcpState, setup_flags};
 
-/// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint since 4.16.
-/// The change to SYN_SENT, and only that one, is made by the thread that connects.
+/// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, a tracepoint (4.16). Only the change to
+/// SYN_SENT is always made by the thread that connects.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
 pub fn tp_state(ctx: BtfTracePointContext) -> i32 {
-    state_changed(&ctx, Twin::first(setup_flags::TRACEPOINT_TWINS))
+    state_changed(&ctx, HookProgram::first(setup_flags::TRACEPOINT_DUPLICATES))
 }
 
-/// See [`Twin`].
+/// `void inet_sock_set_state(…)`: the duplicate of [`tp_state`].
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
-pub fn tp_state_twin(ctx: BtfTracePointContext) -> i32 {
-    state_changed(&ctx, Twin::Second)
+pub fn tp_state_2(ctx: BtfTracePointContext) -> i32 {
+    state_changed(&ctx, HookProgram::Second)
 }
 
-/// See [`Twin`].
+/// `void inet_sock_set_state(…)`: the second duplicate of [`tp_state`].
 #[btf_tracepoint(function = "inet_sock_set_state")]
 #[inline(always)]
-pub fn tp_state_third(ctx: BtfTracePointContext) -> i32 {
-    state_changed(&ctx, Twin::Third)
+pub fn tp_state_3(ctx: BtfTracePointContext) -> i32 {
+    state_changed(&ctx, HookProgram::Third)
 }
 
 #[inline(always)]
-fn state_changed(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
+fn state_changed(ctx: &BtfTracePointContext, program: HookProgram) -> i32 {
     let new_state: i32 = ctx.arg(2);
     let sk: *const u8 = ctx.arg(0);
-    // Most changes are to other states: the way out is short.
-    if new_state != SYN_SENT {
+    // Most changes are to other states, so this exit path is short.
+    if new_state != TcpState::SynSent.raw() as i32 {
         if enabled(setup_flags::TREE) {
             ending(sk, TcpState::from_raw(new_state as u8));
         }
         return 0;
     }
     if is_tcp(Typed(sk)) {
-        opened(sk as u64, Direction::Connect, twin);
+        opened(sk as u64, Direction::Connect, program);
     }
     0
 }
 
-/// [`TcpState::SynSent`], raw.
-const SYN_SENT: i32 = 2;
-const _: () = assert!(matches!(TcpState::from_raw(SYN_SENT as u8), TcpState::SynSent));
-
-/// `SHUTDOWN_MASK` (include/net/sock.h): both directions.
-const SHUTDOWN_MASK: u8 = 3;
-
-/// Number of shutdown on x86-64.
-const SHUTDOWN: u64 = 48;
-
-/// No hook of this kind hears closes, and a tree must tell those by an exit from others. Only the caller itself sends a FIN
-/// (`tcp_close_state`), be it for close or for shutdown; a close that sends none goes to CLOSED with both directions shut
-/// down before (`__tcp_close`), which `tcp_done` does only after.
+/// Decides whether a change of state is a close. No tracepoint reports closes, and for a tree a close by an exit must be told from others.
+///
+/// Only the caller itself sends a FIN (`tcp_close_state`), in close or in shutdown. A close that sends no FIN goes to CLOSED after both
+/// directions are shut down (`__tcp_close`); `tcp_done` shuts them down after that change.
 #[inline(always)]
 fn ending(sk: *const u8, new_state: TcpState) {
     match new_state {
         TcpState::FinWait1 | TcpState::LastAck => {
-            if !tree::is_exiting() && system_call() == SHUTDOWN {
+            if !tree::is_exiting() && task::system_call() == system_call::SHUTDOWN {
                 tree::half_closed(sk as u64);
             } else {
                 closed_by_caller(sk as u64, End::Call);
@@ -86,12 +80,7 @@ fn ending(sk: *const u8, new_state: TcpState) {
     }
 }
 
-/// Numbers of accept and accept4 on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
-const ACCEPT: u64 = 43;
-const ACCEPT4: u64 = 288;
-
-/// What the kernel hands a program on the end of a system call: `struct syscall_tp_t` in `perf_call_bpf_exit`
-/// (kernel/trace/trace_syscalls.c, 4.14).
+/// Context of a program at the end of a system call: `struct syscall_tp_t` in `perf_call_bpf_exit` (kernel/trace/trace_syscalls.c, 4.14).
 #[repr(C)]
 struct CallEnd {
     _entry: u64,
@@ -99,65 +88,67 @@ struct CallEnd {
     result: i64,
 }
 
-/// `syscalls/sys_exit_accept` and `syscalls/sys_exit_accept4`: raised for no other system call.
+/// `syscalls/sys_exit_accept` and `syscalls/sys_exit_accept4`, tracepoints (4.14): raised for no other system call.
 #[tracepoint]
 #[inline(always)]
 pub fn tp_accepted(ctx: TracePointContext) -> u32 {
     let end: *const CallEnd = ctx.as_ptr().cast();
     // SAFETY: the context is that structure, and the verifier checks the load.
-    accepted(unsafe { (*end).result }, Twin::Alone);
-    // The event itself is for nobody.
+    accepted(unsafe { (*end).result }, HookProgram::Only);
+    // 0: the kernel does not pass the event on.
     0
 }
 
-/// `void sys_exit(struct pt_regs *regs, long ret)`, where single system calls cannot be heard, raised for every system call:
-/// what is none of ours leaves after two loads. It needs no tracefs, unlike the tracepoints of single system calls.
+/// `void sys_exit(struct pt_regs *regs, long ret)`, a tracepoint, raised at the end of every system call.
+///
+/// For kernels on which [`tp_accepted`] cannot be used. Other calls leave after two loads. It needs no tracefs, unlike the tracepoints of
+/// single system calls.
 #[btf_tracepoint(function = "sys_exit")]
 #[inline(always)]
 pub fn tp_accept(ctx: BtfTracePointContext) -> i32 {
-    call_returned(&ctx, Twin::first(setup_flags::TRACEPOINT_TWINS))
+    call_returned(&ctx, HookProgram::first(setup_flags::TRACEPOINT_DUPLICATES))
 }
 
-/// See [`Twin`].
+/// `void sys_exit(…)`: the duplicate of [`tp_accept`].
 #[btf_tracepoint(function = "sys_exit")]
 #[inline(always)]
-pub fn tp_accept_twin(ctx: BtfTracePointContext) -> i32 {
-    call_returned(&ctx, Twin::Second)
+pub fn tp_accept_2(ctx: BtfTracePointContext) -> i32 {
+    call_returned(&ctx, HookProgram::Second)
 }
 
-/// See [`Twin`].
+/// `void sys_exit(…)`: the second duplicate of [`tp_accept`].
 #[btf_tracepoint(function = "sys_exit")]
 #[inline(always)]
-pub fn tp_accept_third(ctx: BtfTracePointContext) -> i32 {
-    call_returned(&ctx, Twin::Third)
+pub fn tp_accept_3(ctx: BtfTracePointContext) -> i32 {
+    call_returned(&ctx, HookProgram::Third)
 }
 
 #[inline(always)]
-fn call_returned(ctx: &BtfTracePointContext, twin: Twin) -> i32 {
+fn call_returned(ctx: &BtfTracePointContext, program: HookProgram) -> i32 {
     let regs: *const u8 = ctx.arg(0);
     let number: u64 = Typed(regs).read(offset!(regs_nr));
-    if number != ACCEPT && number != ACCEPT4 {
+    if number != system_call::ACCEPT && number != system_call::ACCEPT4 {
         return 0;
     }
-    accepted(ctx.arg(1), twin);
+    accepted(ctx.arg(1), program);
     0
 }
 
 /// accept(2) or accept4(2) has returned `descriptor` to the caller, or an error.
 #[inline(always)]
-fn accepted(descriptor: i64, twin: Twin) {
+fn accepted(descriptor: i64, program: HookProgram) {
     if descriptor < 0 {
         return;
     }
     let task = Task::current();
     if let Some(sk) = socket_of(task, descriptor).and_then(tcp_behind) {
-        // Of one type on both ways out of there, or the verifier follows each to the end.
+        // One type on both paths, or the verifier follows each path to the end.
         let sk = if enabled(setup_flags::RDONLY_CAST) { rdonly_cast(sk, setup!(tcp_sock_type)).0 as u64 } else { sk };
-        opened_by(task, sk, Direction::Accept, twin);
+        opened_by(task, sk, Direction::Accept, program);
     }
 }
 
-/// The `struct sock` behind a descriptor of the caller, which `task` is, that is known to be a socket.
+/// The `struct sock` behind a descriptor of the caller, `task`. The descriptor is known to be a socket.
 #[inline(always)]
 fn socket_of(task: Task, descriptor: i64) -> Option<u64> {
     let table = task.fields().follow(offset!(task_files))?.follow(offset!(files_fdt))?;

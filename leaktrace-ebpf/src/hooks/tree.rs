@@ -1,24 +1,25 @@
-//! The life of processes of the tree that is followed; attached for nothing else.
+//! Hooks on fork, exec and exit of processes. Attached only if a tree is followed.
 
 use crate::{
     constants::offset,
-    kernel::{Address, Fields, Typed, current_ids},
+    fields::{Address, Fields, Typed},
     maps::{CAPTURES, TREE},
+    task::current_ids,
     tree,
 };
 use aya_ebpf::{helpers::generated::bpf_ktime_get_boot_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
-use leaktrace_common::TreeExec;
+use leaktrace_common::{MessageKind, TreeExec};
 
-/// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`, raised in the parent before the child
-/// runs (`kernel_clone`, 5.10), for threads as well.
+/// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`, a tracepoint, raised in the parent before the child
+/// runs (`kernel_clone`, 5.10), for threads too.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn tp_fork(ctx: BtfTracePointContext) -> i32 {
     forked(&ctx)
 }
 
-/// See [`crate::lifecycle::Twin`]: whichever comes second finds the work done.
+/// `void sched_process_fork(…)`: the duplicate of [`tp_fork`], see [`crate::duplicates`]. The second of them changes nothing.
 #[btf_tracepoint(function = "sched_process_fork")]
-pub fn tp_fork_twin(ctx: BtfTracePointContext) -> i32 {
+pub fn tp_fork_2(ctx: BtfTracePointContext) -> i32 {
     forked(&ctx)
 }
 
@@ -36,30 +37,30 @@ fn forked(ctx: &BtfTracePointContext) -> i32 {
     0
 }
 
-/// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, raised once the new program
-/// is mapped (`exec_binprm`, 5.10). User space looks at its mappings at once: it may be gone a moment later.
+/// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, a tracepoint, raised when the new program
+/// is mapped (`exec_binprm`, 5.10). User space reads its mappings at once, because the process may end soon.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn tp_exec(_: BtfTracePointContext) -> i32 {
     let (tgid, _) = current_ids();
     if tree::contains(tgid)
         && let Some(mut room) = CAPTURES.reserve::<TreeExec>(0)
     {
-        room.write(TreeExec { tgid, _pad: 0 });
+        room.write(TreeExec { kind: MessageKind::TreeExec.raw(), tgid });
         room.submit(0);
     }
     0
 }
 
-/// `void sched_process_exit(struct task_struct *p)`, raised in each thread that exits, before its descriptors are closed
-/// (`do_exit`, 5.10); since 6.16 with a second argument and before the memory is gone.
+/// `void sched_process_exit(struct task_struct *p)`, a tracepoint, raised in each thread that exits, before its descriptors are closed
+/// (`do_exit`, 5.10). From 6.16 on with a second argument, and before the memory is released.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn tp_exit(ctx: BtfTracePointContext) -> i32 {
     exited(&ctx)
 }
 
-/// See [`tp_fork_twin`].
+/// `void sched_process_exit(…)`: the duplicate of [`tp_exit`], see [`crate::duplicates`]. The second of them changes nothing.
 #[btf_tracepoint(function = "sched_process_exit")]
-pub fn tp_exit_twin(ctx: BtfTracePointContext) -> i32 {
+pub fn tp_exit_2(ctx: BtfTracePointContext) -> i32 {
     exited(&ctx)
 }
 
@@ -78,14 +79,14 @@ fn exited(ctx: &BtfTracePointContext) -> i32 {
     }
     let leader: u64 = task.read(offset!(task_leader));
     let comm = Address(leader).read(offset!(task_comm));
-    // SAFETY: the pointer is a live map value, here and in the blocks below.
+    // SAFETY: the pointer is a live map value.
     unsafe { (*process).comm = comm };
     let exit_code = task.read(offset!(task_exit_code));
-    // SAFETY: see above.
+    // SAFETY: the pointer is a live map value.
     unsafe { (*process).exit_code = exit_code };
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_boot_ns() };
-    // SAFETY: see above.
+    // SAFETY: the pointer is a live map value.
     unsafe { (*process).exited_ns = now_ns };
     0
 }

@@ -1,54 +1,45 @@
-//! Sockets whose turn has come, put together so that the processor waits for the memory of all of them at once: what a pass takes
-//! is mostly cache misses, and an iterator shows one socket at a time.
+//! Reading several sockets together, so that the processor waits for the memory of all of them at once. Most of the time of a pass is
+//! cache misses, and an iterator shows one socket at a time.
+//!
+//! Only where [`rdonly_cast`] can be called: a probe read waits for its own memory.
 
 use crate::{
     constants::{offset, setup},
-    kernel::{Fields, rdonly_cast},
+    fields::{Fields, rdonly_cast},
+    map_values::{BATCH_SOCKETS, Batch},
 };
 use leaktrace_common::opaque;
 
-/// Sockets in a batch, a power of two.
-pub const SOCKETS: usize = 8;
-
-/// Some sockets. Only where [`rdonly_cast`] can be called: a probe read waits for its own memory.
-///
-/// The length is kept where the verifier does not follow it: each would be a way of its own through what is done with them.
-#[repr(C)]
-pub struct Batch {
-    len: u64,
-    sockets: [u64; SOCKETS],
-}
-
 impl Batch {
-    /// Forgets all.
+    /// Removes all sockets.
     #[inline(always)]
     pub fn clear(&mut self) {
         self.set_len(0);
     }
 
-    /// Adds a socket, to an empty batch if this one is full; whether it is full then.
+    /// Adds a socket; a full batch is emptied first. Returns whether the batch is full now.
     #[inline(always)]
     pub fn add(&mut self, sk: u64) -> bool {
         let len = self.len();
-        let place = if len >= SOCKETS as u64 { 0 } else { len };
-        self.sockets[opaque(place) as usize & (SOCKETS - 1)] = sk;
+        let place = if len >= BATCH_SOCKETS as u64 { 0 } else { len };
+        self.sockets[opaque(place) as usize & (BATCH_SOCKETS - 1)] = sk;
         self.set_len(place + 1);
-        place + 1 == SOCKETS as u64
+        place + 1 == BATCH_SOCKETS as u64
     }
 
-    /// The socket at a place, if one is there.
+    /// The socket at an index, if there is one.
     #[inline(always)]
-    pub fn get(&self, place: usize) -> Option<u64> {
-        (self.len() > place as u64).then(|| self.sockets[place & (SOCKETS - 1)])
+    pub fn get(&self, index: usize) -> Option<u64> {
+        (self.len() > index as u64).then(|| self.sockets[index & (BATCH_SOCKETS - 1)])
     }
 
-    /// Whether there are sockets that [`Self::add`] has not told of.
+    /// Whether the batch is not full, so that its sockets have not been visited.
     #[inline(always)]
     pub fn is_partly_full(&self) -> bool {
-        self.len() != SOCKETS as u64
+        self.len() != BATCH_SOCKETS as u64
     }
 
-    /// Reads from each socket a word of each stretch that will be needed; nothing is done with them, so none waits for another.
+    /// Reads a word of each cache line that will be needed of each socket. Nothing depends on the values, so the reads overlap.
     #[inline(always)]
     pub fn fetch(&self) {
         for sk in self.sockets {
@@ -71,7 +62,7 @@ impl Batch {
 
     #[inline(always)]
     fn set_len(&mut self, len: u64) {
-        // SAFETY: as above.
+        // SAFETY: a field of a live map value.
         unsafe { (&raw mut self.len).write_volatile(len) };
     }
 }

@@ -1,21 +1,26 @@
-//! The holders pass: every descriptor of every process. Who holds a socket now, and which sockets TCP has finished
-//! with although a process still holds them: those are in no hash table, so no other pass sees them.
+//! The holders pass: every descriptor of every process. It finds out which process holds a socket now. It also finds sockets that TCP has
+//! finished with although a process still holds them: the kernel has those in no table, so no other pass sees them.
 
-use super::{Meta, row, shown, write_row};
+use super::{
+    output::{Meta, shown, write_row},
+    row,
+};
 use crate::{
-    callsites::{Company, Counters, UNKNOWN, count_opened, of_holder},
+    abi::{S_IFMT, S_IFSOCK},
+    callsites::of_holder,
     constants::{enabled, offset},
-    hooks::tcp_behind,
-    kernel::{Address, Fields, Pointer, Typed},
+    counters::{Counters, Counting, count_opened},
+    fields::{Address, Fields, Pointer, Typed},
     maps::{HOLDING, ROW, SETTINGS},
     memory::{clear, cleared},
+    protocol::tcp_behind,
     records::{self, Adoption},
     tree,
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_sock_from_file};
 use leaktrace_common::{
-    HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, TcpState, Verdicts, conditions::at_least, emit,
-    record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
+    HolderRow, HoldersProgress, PassSettings, ProcessRow, SocketRecord, TcpState, UNKNOWN_CALLSITE, Verdicts,
+    conditions::at_least, emit, record_flags, row_flags, row_kind, setup_flags, ticks_from_ns,
 };
 
 /// `struct bpf_iter__task_file` (kernel/bpf/task_iter.c, 5.8).
@@ -27,18 +32,15 @@ pub struct Context {
     file: *mut u8,
 }
 
-const S_IFMT: u16 = 0o170000;
-const S_IFSOCK: u16 = 0o140000;
-
-/// `iter/task_file`, since 5.8. Threads that share their process's descriptors are shown once.
+/// `iter/task_file` (5.8). Threads that share the descriptors of their process are shown once.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub fn pass_holders(ctx: *mut Context) -> i32 {
-    // SAFETY: the verifier knows the context, here and in the blocks below.
+    // SAFETY: the verifier knows the context.
     let task = unsafe { (*ctx).task };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let file = unsafe { (*ctx).file };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let meta = unsafe { (*ctx).meta };
     let (Some(settings), Some(progress)) = (SETTINGS.get(0), HOLDING.get_ptr_mut(0)) else {
         return 0;
@@ -66,7 +68,7 @@ pub fn pass_holders(ctx: *mut Context) -> i32 {
     let Some(sk) = tcp_behind(Address(socket).read(offset!(socket_sk))) else {
         return 0;
     };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let fd = unsafe { (*ctx).fd };
     let comm: [u8; 16] = Address(task as u64).read(offset!(task_comm));
     progress.current.comm = comm;
@@ -74,7 +76,7 @@ pub fn pass_holders(ctx: *mut Context) -> i32 {
     0
 }
 
-/// Writes what was counted for a process once the next one begins, and once more if that row did not fit.
+/// Writes the row of a process when the next process begins, and again if that row did not fit.
 #[inline(always)]
 fn next_process(progress: &mut HoldersProgress, tgid: u32, again: bool, meta: *mut Meta) {
     if progress.current.tgid != tgid {
@@ -99,8 +101,8 @@ struct Held {
     file: *mut u8,
 }
 
-/// The cookie of a socket, made now if it has none: its end may have come before any pass saw it. A subflow of an MPTCP
-/// socket is not what the file leads to, and keeps what it has.
+/// The cookie of a socket, made now if it has none: the socket may have ended before any pass saw it. The file of an MPTCP socket does not
+/// lead to its subflow, so the subflow keeps the cookie it has.
 #[inline(always)]
 fn cookie(file: *mut u8, sk: u64) -> u64 {
     let cookie: u64 = Address(sk).read(offset!(skc_cookie));
@@ -148,7 +150,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
         record.holder_tgid = holding.tgid;
         record.holder_fd = fd;
     }
-    place(record, holding, settings.now_ns);
+    assign_callsite(record, holding, settings.now_ns);
     if is_new {
         progress.adopted += 1;
     }
@@ -160,11 +162,11 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
         record.seen_pass = settings.pass;
     }
     if matches!(state, TcpState::Closed) && record.flags & record_flags::CONNECTED == 0 {
-        // A connect that was refused: no connection.
+        // A refused connect is no connection.
         return;
     }
     row::join(row, record, settings);
-    row::look_for_a_guard(Address(sk), row, settings);
+    row::read_user_timeout(Address(sk), row, settings);
     row.verdicts = Verdicts::of(&row, settings).0;
     if (settings.emit & emit::ALL == 0 && row.verdicts & settings.emit_verdicts == 0) || !tree::shows(record) {
         return;
@@ -178,7 +180,7 @@ fn visit(held: Held, meta: *mut Meta, settings: &PassSettings, progress: &mut Ho
     write_row(meta, &HolderRow { kind: row_kind::HOLDER, tgid: holding.tgid, sk, fd, _pad: 0 });
 }
 
-/// 1 if a socket in state CLOSED was connected once: the peer has acknowledged at least the SYN, or sent something.
+/// 1 if a socket in CLOSED was connected: the peer has acknowledged at least the SYN, or sent something.
 #[inline(always)]
 fn was_connected(sk: u64) -> u32 {
     let acknowledged: u64 = Address(sk).read(offset!(bytes_acked));
@@ -186,13 +188,13 @@ fn was_connected(sk: u64) -> u32 {
     at_least(acknowledged | received, 1)
 }
 
-/// Adopts a socket that nobody has heard of, unless it was never connected. At the start this pass comes before the one
-/// over sockets, so that they have their call sites by then.
+/// Adopts a socket that has no record, unless it was never connected. In the first sample this pass runs before the one over sockets, so
+/// that sockets have their call sites when they are summed up.
 #[inline(always)]
 fn adopt(sk: u64, state: TcpState, settings: &PassSettings) -> bool {
     let mut record: SocketRecord = cleared();
     record.opened_ns = settings.now_ns;
-    record.callsite = UNKNOWN;
+    record.callsite = UNKNOWN_CALLSITE;
     record.flags = record_flags::ADOPTED;
     if matches!(state, TcpState::Closed) {
         let port: u16 = Address(sk).read(offset!(skc_dport));
@@ -203,23 +205,23 @@ fn adopt(sk: u64, state: TcpState, settings: &PassSettings) -> bool {
     if records::adopt(sk, &record) != Adoption::Made {
         return false;
     }
-    count_opened(UNKNOWN);
+    count_opened(UNKNOWN_CALLSITE);
     true
 }
 
-/// Gives an adopted socket the call site that stands for its holder: moves it there from the unknown one.
+/// Moves an adopted socket from the unknown call site to the one of its holder.
 #[inline(always)]
-fn place(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
-    if record.callsite != UNKNOWN || record.flags & record_flags::ADOPTED == 0 {
+fn assign_callsite(record: &mut SocketRecord, holding: &ProcessRow, now_ns: u64) {
+    if record.callsite != UNKNOWN_CALLSITE || record.flags & record_flags::ADOPTED == 0 {
         return;
     }
     let callsite = of_holder(holding.tgid, now_ns, holding.comm);
     let in_tree = enabled(setup_flags::TREE) && tree::contains(holding.tgid);
     let flags = if in_tree { record_flags::IN_TREE } else { 0 };
-    if callsite == UNKNOWN || !records::settle(record, callsite, flags) {
+    if callsite == UNKNOWN_CALLSITE || !records::set_callsite(record, callsite, flags) {
         return;
     }
-    if let Some(counters) = Counters::of(UNKNOWN, Company::Interrupted) {
+    if let Some(counters) = Counters::of(UNKNOWN_CALLSITE, Counting::Interrupted) {
         counters.take_opened();
     }
     count_opened(callsite);

@@ -1,28 +1,28 @@
-//! What every pass over sockets does with a socket once its fields and its record are at hand: move its history on, judge it,
-//! count it, and write its row if it is worth a look.
+//! What every pass over sockets does with a socket when it has read its fields and its record: update the history, find the verdicts, add
+//! to the sums, and write a row if user space wants one.
 
-use super::{Output, row};
-use crate::{kernel::Fields, maps::CALLSITES, tree};
+use super::{output::Output, row};
+use crate::{fields::Fields, maps::CALLSITES, tree};
 use leaktrace_common::{
     CallsiteCounters, Observed, PassSettings, PassTotals, SocketRecord, SocketRow, Verdicts, emit, record_flags,
     row_flags, ticks_from_ns,
 };
 
-/// One socket, seen now.
+/// One socket that a pass sees now.
 pub struct Sighting<'a, F> {
-    /// Where to read what only some sockets need.
+    /// Where to read fields that only some sockets need.
     pub sk: F,
-    /// What its fields say.
+    /// What was read for its history.
     pub seen: Observed,
     /// Its record.
     pub record: &'a mut SocketRecord,
-    /// What [`row::read`] left there, and its cookie.
+    /// The row that [`row::read`] has begun, with the cookie.
     pub row: &'a mut SocketRow,
-    /// Whether this pass has counted it before.
+    /// Whether this pass has counted it already.
     pub again: bool,
 }
 
-/// Judges it.
+/// Does all that.
 #[inline(always)]
 pub fn judge<F: Fields>(
     sighting: Sighting<'_, F>,
@@ -34,7 +34,7 @@ pub fn judge<F: Fields>(
     record.observe(&seen, ticks_from_ns(settings.now_ns));
     record.seen_pass = settings.pass;
     row::join(row, record, settings);
-    row::look_for_a_guard(sk, row, settings);
+    row::read_user_timeout(sk, row, settings);
     row.verdicts = Verdicts::of(row, settings).0;
     if !again {
         sum_totals(totals, row);

@@ -1,44 +1,44 @@
-//! Passes over records without an iterator over their map, which some hardened kernels refuse to load: user space asks the map for
-//! its keys, a list at a time, and has these programs run over each. They are raw tracepoints by type, because the kernel runs
-//! such a program when it is asked to (`bpf_prog_test_run_raw_tp`, net/bpf/test_run.c, 5.10), and are never attached to one.
+//! Passes over records by lists of keys: user space writes a list and runs one of these programs over it. Their type is raw tracepoint,
+//! because the kernel runs such a program on request (`bpf_prog_test_run_raw_tp`, net/bpf/test_run.c, 5.10). They are never attached to a
+//! tracepoint.
 //!
-//! Between two lists user space comes back, so that a list needs no pause, and it has a row for each of its keys.
+//! Hardened kernels may forbid iterators over maps. User space then reads the keys from the map. From 6.2 on, lists are also used while
+//! there are few records: user space has their keys from [`NEW_KEYS`](crate::maps::NEW_KEYS). Going through the map would take
+//! milliseconds, and push other data out of the processor's caches, because the map has a bucket for each entry it has room for.
 //!
-//! Where there are few records, passes go so on every kernel from 6.2 on, and user space need not even ask: it has their keys from
-//! [`NEW_KEYS`](crate::maps::NEW_KEYS). The table has a bucket for each entry that it has room for, and to go through those takes
-//! milliseconds, and what others had in the processor's caches, however few are used.
+//! A list is short, so it needs no pause, and there is room for one row for each of its keys.
 
-use super::{Output, records::visit_batch, sweep};
+use super::{output::Output, records::visit_batch, sweep};
 use crate::{
     constants::enabled,
+    map_values::BATCH_SOCKETS,
     maps::{BATCH, LIST, LISTED, LISTED_ROWS, SETTINGS, TOTALS},
-    passes::batch,
     records,
 };
 use aya_ebpf::{helpers::generated::bpf_loop, macros::raw_tracepoint, programs::RawTracePointContext};
 use core::ffi::c_void;
 use leaktrace_common::{Listed, SocketRow, setup_flags};
 
-/// [`super::records::pass_records`], of the listed ones. Needs `rdonly_cast` (6.2).
+/// [`super::records::pass_records`], for the listed records. Needs `bpf_rdonly_cast` (6.2).
 #[raw_tracepoint]
 pub fn list_records(_: RawTracePointContext) -> i32 {
     if enabled(setup_flags::RDONLY_CAST) {
-        for_each(batch::SOCKETS as u32, records_from);
+        for_each(BATCH_SOCKETS as u32, records_from);
     }
     0
 }
 
-/// [`super::sweep::pass_sweep`], of the listed ones.
+/// [`super::sweep::pass_sweep`], for the listed records. Needs `bpf_loop` (5.17).
 #[raw_tracepoint]
 pub fn list_sweep(_: RawTracePointContext) -> i32 {
     for_each(1, sweep_one);
     0
 }
 
-/// What `bpf_loop` (5.17) calls: the number of the round, and nothing of ours.
+/// What `bpf_loop` (5.17) calls, with the number of the round and a context that is not used.
 type Round = extern "C" fn(u32, *mut c_void) -> i64;
 
-/// Goes through the list, so many keys in a round.
+/// Goes through the list, `keys` keys in each round.
 #[inline(always)]
 fn for_each(keys: u32, round: Round) {
     let Some(listed) = listed() else { return };
@@ -52,13 +52,13 @@ extern "C" fn records_from(round: u32, _: *mut c_void) -> i64 {
     else {
         return 1;
     };
-    // SAFETY: the pointers are live map values, here and below; one pass runs at a time.
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
     let totals = unsafe { &mut *totals };
-    // SAFETY: see above.
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
     let batch = unsafe { &mut *batch };
     batch.clear();
-    let first = round * batch::SOCKETS as u32;
-    for ahead in 0..batch::SOCKETS as u32 {
+    let first = round * BATCH_SOCKETS as u32;
+    for ahead in 0..BATCH_SOCKETS as u32 {
         if let Some(sk) = key(first + ahead)
             && !is_marked_gone(first + ahead, sk)
         {
@@ -80,14 +80,14 @@ extern "C" fn sweep_one(round: u32, _: *mut c_void) -> i64 {
     0
 }
 
-/// Where user space wants to know which keys have no record any more, marks this one if it has none; whether it did.
+/// Marks a key that has no record any more, if user space asked for that. Returns whether it did.
 #[inline(always)]
 fn is_marked_gone(place: u32, sk: u64) -> bool {
     if listed().is_none_or(|listed| listed.marks_gone == 0) || records::at(sk).is_some() {
         return false;
     }
     if let Some(key) = LIST.get_ptr_mut(place) {
-        // SAFETY: the pointer is a live map value; user space looks at it when the program has returned.
+        // SAFETY: the pointer is a live map value; user space reads it when the program has returned.
         unsafe { *key = 0 };
     }
     true
@@ -99,7 +99,7 @@ fn listed<'a>() -> Option<&'a mut Listed> {
     LISTED.get_ptr_mut(0).map(|listed| unsafe { &mut *listed })
 }
 
-/// The key at a place of the list.
+/// The key at an index of the list.
 #[inline(always)]
 fn key(place: u32) -> Option<u64> {
     if u64::from(place) >= listed()?.len {
@@ -108,7 +108,7 @@ fn key(place: u32) -> Option<u64> {
     LIST.get(place).copied()
 }
 
-/// Rows of a list go where user space finds them.
+/// Writes rows to [`LISTED_ROWS`].
 #[derive(Clone, Copy)]
 struct List;
 
@@ -117,7 +117,7 @@ impl Output for List {
     fn socket(self, row: &SocketRow) {
         let Some(listed) = listed() else { return };
         if let Some(place) = LISTED_ROWS.get_ptr_mut(listed.rows as u32) {
-            // SAFETY: the pointer is a live map value; user space looks at it when the program has returned.
+            // SAFETY: the pointer is a live map value; user space reads it when the program has returned.
             unsafe { *place = *row };
             listed.rows += 1;
         }

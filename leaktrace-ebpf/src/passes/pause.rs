@@ -1,14 +1,15 @@
-//! Pauses: an iterator over a map runs to its end in one system call, and a kernel that does not preempt system calls would
-//! let nobody else onto that processor meanwhile. So every few sockets the read ends early and user space comes back.
+//! Pauses of an iterator over a map. It would run to its end in one system call, and a kernel that does not preempt system calls would run
+//! nothing else on that processor meanwhile. So the read ends early every few sockets, and user space starts the next one.
 //!
-//! The kernel ends a read where a row does not fit, if there is any row before (`bpf_seq_read`, kernel/bpf/bpf_iter.c): one
-//! short row makes sure of that, then more is written than can fit. That never reaches user space, and the socket is shown
-//! again in the next read.
+//! The kernel ends a read at a row that does not fit, if there is a row before it (`bpf_seq_read`, kernel/bpf/bpf_iter.c). So a pause
+//! writes a short row if there is none, then more than can fit. The latter never reaches user space, and the kernel shows the socket again
+//! in the next read.
 
-use super::{Meta, READ_BYTES, write_row};
+use super::output::{Meta, write_row};
 use crate::{
     constants::offset,
-    kernel::{Fields, Typed},
+    fields::{Fields, Typed},
+    map_values::READ_BYTES,
     maps::TOO_MUCH,
 };
 use aya_ebpf::helpers::generated::bpf_seq_write;
@@ -17,7 +18,7 @@ use leaktrace_common::{PassTotals, PauseRow, row_kind};
 /// Sockets between two pauses: about a millisecond.
 const SOCKETS: u64 = 2048;
 
-/// Whether the read must end here; if so, [`begin`] is to be called, and nothing else done.
+/// Whether the read must end here. If so, the caller must call [`begin`] and do nothing else.
 #[inline(always)]
 pub fn is_due(meta: *mut Meta, totals: &mut PassTotals) -> bool {
     totals.since_pause += 1;
@@ -40,6 +41,6 @@ pub fn begin(meta: *mut Meta) {
     let Some(too_much) = TOO_MUCH.get_ptr_mut(0) else { return };
     // SAFETY: the verifier knows the context and that its meta is never null.
     let seq = unsafe { (*meta).seq };
-    // SAFETY: the map value is that long. The kernel does not even begin to copy it.
+    // SAFETY: the map value is that long. The kernel does not copy it.
     let _ = unsafe { bpf_seq_write(seq, too_much.cast(), READ_BYTES as u32) };
 }

@@ -1,19 +1,21 @@
-//! The pass over records: every socket that has one, in whatever network namespace, without the kernel's own tables.
+//! The pass over records: it visits every socket that has a record, in any network namespace, without the kernel's own tables.
 //!
-//! The walk over those ([`super::sockets`]) locks each bucket and each socket and must then find the record, a look at cold
-//! memory. From a record to its socket it is only a pointer. What that leads to may be gone, or another socket: it is read with
-//! checks, and believed only if it has the record's cookie. Sockets without a record wait for the next walk, and records without
-//! a socket for the sweep.
+//! A walk over those tables ([`super::sockets`]) locks each bucket and each socket, and then looks up the record, which is not in the
+//! cache. From a record to its socket is one pointer. The memory there may have been released, or be another socket: it is read with
+//! checks, and used only if it has the record's cookie. Sockets without a record are found by the next walk, records without a socket by
+//! the sweep.
 
 use super::{
-    Batch, Meta, Output, batch,
     judge::{Sighting, judge},
-    pause, row, shown,
+    output::{Meta, Output, shown},
+    pause, row,
 };
 use crate::{
+    abi::{AF_INET, AF_INET6},
     constants::{enabled, offset, setup},
-    kernel::{AF_INET, AF_INET6, Address, Fields, rdonly_cast},
+    fields::{Address, Fields, rdonly_cast},
     lifecycle::{End, closed},
+    map_values::{BATCH_SOCKETS, Batch},
     maps::{BATCH, ROW, SETTINGS, TOTALS},
     memory::clear,
     records,
@@ -29,24 +31,24 @@ pub struct Context {
     pub value: *mut SocketRecord,
 }
 
-/// `iter/bpf_map_elem`, since 5.8.
+/// `iter/bpf_map_elem` (5.8).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_map_elem")]
 pub fn pass_records(ctx: *mut Context) -> i32 {
-    // SAFETY: the verifier knows the context, here and in the blocks below.
+    // SAFETY: the verifier knows the context.
     let key = unsafe { (*ctx).key };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let meta = unsafe { (*ctx).meta };
     let (Some(settings), Some(totals), Some(batch)) = (SETTINGS.get(0), TOTALS.get_ptr_mut(0), BATCH.get_ptr_mut(0))
     else {
         return 0;
     };
-    // SAFETY: the pointers are live map values, here and below; one pass runs at a time.
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
     let totals = unsafe { &mut *totals };
-    // SAFETY: see above.
+    // SAFETY: the pointer is a live map value; one pass runs at a time.
     let batch = unsafe { &mut *batch };
     let is_end = key.is_null();
-    // Its rows, or those of its batch, did not fit.
+    // Shown again because its rows, or those of its batch, did not fit.
     let again = totals.shown == shown(meta);
     if !is_end && !again {
         if pause::is_due(meta, totals) {
@@ -54,14 +56,14 @@ pub fn pass_records(ctx: *mut Context) -> i32 {
             return 0;
         }
         if totals.shown == 0 {
-            // What the last pass left there.
+            // Removes what the last pass left.
             batch.clear();
         }
         totals.shown = shown(meta);
     }
     if !enabled(setup_flags::RDONLY_CAST) {
         if !is_end {
-            // SAFETY: it is live for the time of this call.
+            // SAFETY: the key is live during this call.
             let sk = unsafe { *key };
             visit(Address(sk), sk, meta, settings, totals);
         }
@@ -70,7 +72,7 @@ pub fn pass_records(ctx: *mut Context) -> i32 {
     let is_ready = if is_end {
         totals.shown != 0 && batch.is_partly_full()
     } else {
-        // SAFETY: it is live for the time of this call.
+        // SAFETY: the key is live during this call.
         again || batch.add(unsafe { *key })
     };
     if is_ready {
@@ -79,11 +81,11 @@ pub fn pass_records(ctx: *mut Context) -> i32 {
     0
 }
 
-/// Goes from the records of a batch to their sockets.
+/// Visits the sockets of a batch.
 #[inline(always)]
 pub fn visit_batch(batch: &Batch, output: impl Output, settings: &PassSettings, totals: &mut PassTotals) {
     batch.fetch();
-    for place in 0..batch::SOCKETS {
+    for place in 0..BATCH_SOCKETS {
         if let Some(sk) = batch.get(place) {
             visit(rdonly_cast(sk, setup!(tcp_sock_type)), sk, output, settings, totals);
         }
@@ -94,7 +96,7 @@ pub fn visit_batch(batch: &Batch, output: impl Output, settings: &PassSettings, 
 fn visit<F: Fields>(sk: F, address: u64, output: impl Output, settings: &PassSettings, totals: &mut PassTotals) {
     let Some(record) = records::at(address) else { return };
     if records::is_vacant(record) {
-        records::tidy(address, record, settings);
+        records::remove_vacant(address, record, settings);
         return;
     }
     let cookie: u64 = sk.read(offset!(skc_cookie));
@@ -108,17 +110,17 @@ fn visit<F: Fields>(sk: F, address: u64, output: impl Output, settings: &PassSet
     clear(row);
     let seen = row::read(sk, address, row);
     if row.flags & row_flags::ORPHAN != 0 {
-        // The application has closed it, see the walk.
+        // The application has closed it. With tracepoint hooks this is the first report of that.
         closed(address, End::Call);
         return;
     }
     row.cookie = cookie;
-    // A map shows an entry twice when another takes its place meanwhile.
+    // A map shows an entry twice if another takes its place meanwhile.
     let again = record.seen_pass == settings.pass;
     judge(Sighting { sk, seen, record, row, again }, output, settings, totals);
 }
 
-/// Whether this can be a connection that TCP knows: one that it has finished with is for the holders pass.
+/// Whether this can be a connection that TCP has not finished with. Finished ones are left to the holders pass.
 #[inline(always)]
 fn is_connection(sk: impl Fields) -> bool {
     let family: u16 = sk.read(offset!(skc_family));

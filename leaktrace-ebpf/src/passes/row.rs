@@ -1,8 +1,9 @@
-//! Reading one full socket into a row: the only place that touches a socket's own fields.
+//! Reading a full socket into a row. Addresses, queues, flags and counters of a socket are read only here.
 
 use crate::{
-    constants::{offset, setup},
-    kernel::{AF_INET6, Address, Fields},
+    abi::AF_INET6,
+    constants::{has_field, offset, setup},
+    fields::{Address, Fields},
 };
 use leaktrace_common::{
     Direction, Observed, PassSettings, SocketRecord, SocketRow,
@@ -10,21 +11,21 @@ use leaktrace_common::{
     record_flags, row_flags, row_kind, ticks_from_ns,
 };
 
-/// What the fields of a socket say by themselves: everything but addresses, which only rows that are written need.
+/// Reads what every socket needs. Returns what its history needs. Only rows that are written need more, see [`describe`].
 #[inline(always)]
 pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     row.kind = row_kind::SOCKET;
     row.sk = address;
     row.state = sk.read(offset!(skc_state));
-    // Before the flags: a close sets the one that says so, then takes the socket away (`sock_orphan`, include/net/sock.h), and a
-    // pass over records holds no lock.
+    // Before the flags, because a pass over records holds no lock: a close first sets SOCK_DEAD, then clears this pointer (`sock_orphan`,
+    // include/net/sock.h).
     let socket: u64 = sk.read(offset!(sk_socket));
     let flags: u64 = sk.read(offset!(sk_flags));
     let bit = |bit: u32| (flags >> (bit & 63) & 1) as u32;
     let (orphan, fin) = (bit(setup!(sock_dead)), bit(setup!(sock_done)));
-    // Products, not branches: see `leaktrace_common::conditions`.
+    // Products instead of branches, see `leaktrace_common::conditions`.
     row.flags = orphan * row_flags::ORPHAN + bit(setup!(sock_keepopen)) * row_flags::KEEPALIVE;
-    // A branch after all: the verifier forbids arithmetic with what it knows to be a pointer.
+    // A branch, because the verifier forbids arithmetic with what it knows to be a pointer.
     if socket == 0 {
         row.flags |= not(orphan) * row_flags::IN_ACCEPT_QUEUE;
     }
@@ -48,13 +49,13 @@ pub fn read<F: Fields>(sk: F, address: u64, row: &mut SocketRow) -> Observed {
     seen
 }
 
-/// What the record says about the socket.
+/// Adds what the record knows about the socket, during a pass.
 #[inline(always)]
 pub fn join(row: &mut SocketRow, record: &SocketRecord, settings: &PassSettings) {
     join_at(row, record, settings.now_ns, settings.held_pass);
 }
 
-/// The same at a moment between two passes.
+/// Adds what the record knows about the socket, at any moment.
 #[inline(always)]
 pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pass: u16) {
     let now = ticks_from_ns(now_ns);
@@ -74,18 +75,18 @@ pub fn join_at(row: &mut SocketRow, record: &SocketRecord, now_ns: u64, held_pas
     row.flags |= has(record.flags, record_flags::CONNECTED) * row_flags::WAS_CONNECTED;
 }
 
-/// Whether a dead peer would be noticed: asked only of a socket that is idle and has no keepalive, for the answer lies in a
-/// cache line of its own.
+/// Reads the user timeout of a socket that is idle and has no keepalive: it decides whether a dead peer would be noticed. Others skip it,
+/// because it is in a cache line of its own.
 #[inline(always)]
-pub fn look_for_a_guard<F: Fields>(sk: F, row: &mut SocketRow, settings: &PassSettings) {
+pub fn read_user_timeout<F: Fields>(sk: F, row: &mut SocketRow, settings: &PassSettings) {
     let unguarded = not(at_least((row.flags & row_flags::KEEPALIVE).into(), 1));
-    // One branch for both, see `leaktrace_common::conditions`.
+    // One branch for both conditions, see `leaktrace_common::conditions`.
     if unguarded & at_least(row.idle.into(), settings.idle.into()) != 0 {
         row.user_timeout_ms = sk.read(offset!(icsk_user_timeout));
     }
 }
 
-/// What only people need: addresses, byte counts, namespace, waiters. The row must have been clear.
+/// Reads what only rows that are written need: addresses, byte counts, namespace, waiters. The row must have been cleared before.
 #[inline(always)]
 pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
     row.bytes_sent = sk.read(offset!(bytes_sent));
@@ -96,7 +97,7 @@ pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
     row.local_port = u16::from_be(local_port);
     let remote_port: u16 = sk.read(offset!(skc_dport));
     row.remote_port = u16::from_be(remote_port);
-    if row.family == AF_INET6 && offset!(skc_v6_daddr) != leaktrace_common::Offsets::ABSENT as usize {
+    if row.family == AF_INET6 && has_field!(skc_v6_daddr) {
         row.local = words(sk, offset!(skc_v6_rcv_saddr));
         row.remote = words(sk, offset!(skc_v6_daddr));
     } else {
@@ -118,7 +119,7 @@ pub fn describe<F: Fields>(sk: F, row: &mut SocketRow) {
     }
 }
 
-/// Sixteen bytes as four words: what a load through a typed pointer may read of an address at a time.
+/// Reads sixteen bytes as four words: a load through a typed pointer may not read more of an address at once.
 #[inline(always)]
 fn words<F: Fields>(sk: F, offset: usize) -> [u8; 16] {
     let mut address = [0; 16];

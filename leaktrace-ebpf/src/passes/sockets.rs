@@ -1,23 +1,23 @@
-//! The sampling pass: every hashed TCP socket of one network namespace, joined with its record.
+//! The walk: a pass over every TCP socket that the kernel has in its tables, in one network namespace.
 
 use super::{
-    Meta,
     judge::{Sighting, judge},
-    row, shown,
+    output::{Meta, shown},
+    row,
 };
 use crate::{
-    callsites::{Company, UNKNOWN, count_opened},
     constants::{enabled, offset},
-    kernel::{Fields, Typed},
+    counters::{Counting, count_opened},
+    fields::{Fields, Typed},
     lifecycle::{End, closed, count_closed},
     maps::{ROW, SETTINGS, TOTALS},
     memory::{clear, cleared},
-    records::{self, Adoption, Life},
+    records::{self, Adoption, Opening},
 };
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
 use core::mem::MaybeUninit;
 use leaktrace_common::{
-    PassSettings, PassTotals, SocketRecord, SocketRow, States, record_flags, row_flags, setup_flags,
+    PassSettings, PassTotals, SocketRecord, SocketRow, States, UNKNOWN_CALLSITE, record_flags, row_flags, setup_flags,
 };
 
 /// `struct bpf_iter__tcp` (net/ipv4/tcp_ipv4.c, 5.9).
@@ -27,7 +27,7 @@ pub struct Context {
     sk_common: *mut u8,
 }
 
-/// `iter/tcp`, since 5.9.
+/// `iter/tcp` (5.9).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/tcp")]
 pub fn pass_sockets(ctx: *mut Context) -> i32 {
@@ -69,14 +69,14 @@ fn visit(sk: Typed, address: u64, meta: *mut Meta, settings: &PassSettings, tota
             totals.orphans += 1;
             totals.orphan_memory_bytes += u64::from(row.memory_bytes);
         }
-        // The application has closed it. Where no hook hears that, this is the news.
+        // The application has closed it. With tracepoint hooks this is the first report of that.
         closed(address, End::Call);
         return;
     }
     row.cookie = cookie(sk);
     let mut unkept = MaybeUninit::uninit();
     let record = record_of(row, again, settings, totals, &mut unkept);
-    // Kernels show a socket twice when its bucket changes between two reads.
+    // The kernel shows a socket twice if its bucket changes between two reads.
     let again = again || record.seen_pass == settings.pass;
     judge(Sighting { sk, seen, record, row, again }, meta, settings, totals);
 }
@@ -91,8 +91,8 @@ fn cookie(sk: Typed) -> u64 {
     cookie
 }
 
-/// The record of the socket that `row` is of; a fresh one for a socket that has none, in `unkept` where the table is full, which
-/// the row then says, or a hook is just making it.
+/// The record of the socket of `row`, made now if it has none. If the table is full, or a hook is just making the record, the result is a
+/// temporary record in `unkept`. A full table is noted in the row.
 #[inline(always)]
 fn record_of<'a>(
     row: &mut SocketRow,
@@ -109,22 +109,22 @@ fn record_of<'a>(
         if record.cookie_low == cookie_low {
             return record;
         }
-        // Another socket lives at this address now, and the end of the one before was not heard.
-        if let Some(life) = Life::of(record)
-            && records::vacate(record, &life)
+        // Another socket has this address now, and no hook has seen the end of the one before.
+        if let Some(opening) = Opening::of(record)
+            && records::vacate(record, &opening)
         {
-            count_closed(&life, settings.now_ns, Company::Interrupted);
+            count_closed(&opening, settings.now_ns, Counting::Interrupted);
         }
     }
     let unkept = unkept.write(cleared());
     unkept.opened_ns = settings.now_ns;
     unkept.cookie_low = cookie_low;
-    unkept.callsite = UNKNOWN;
+    unkept.callsite = UNKNOWN_CALLSITE;
     unkept.flags = record_flags::ADOPTED;
     match records::adopt(address, unkept) {
         Adoption::Made => {
             totals.adopted += 1;
-            count_opened(UNKNOWN);
+            count_opened(UNKNOWN_CALLSITE);
         }
         Adoption::Beaten => {}
         Adoption::Refused => {

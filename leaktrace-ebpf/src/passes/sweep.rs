@@ -1,27 +1,28 @@
-//! The sweep: drops vacant records, and those whose socket neither a sampling pass nor a holders pass has seen for a while.
-//! Hooks hear every end; this mends what a hook missed, such as closes while another hook of ours was running.
+//! The sweep: removes vacant records, and records whose socket neither a sampling pass nor a holders pass has seen for some time. It
+//! corrects what a hook missed, such as a close while another hook of leaktrace was running.
 
 use super::{pause, records::Context};
 use crate::{
-    callsites::Company,
+    counters::Counting,
     lifecycle::count_closed,
-    maps::{SETTINGS, TOTALS, count_lost},
+    losses::count_lost,
+    maps::{SETTINGS, TOTALS},
     records,
 };
 use leaktrace_common::{PassSettings, SocketRecord};
 
-/// How many passes a record outlives its last sight.
+/// How many passes may miss a socket before its record is removed.
 const GRACE_PASSES: u16 = 2;
 
-/// `iter/bpf_map_elem`, since 5.8.
+/// `iter/bpf_map_elem` (5.8).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_map_elem")]
 pub fn pass_sweep(ctx: *mut Context) -> i32 {
-    // SAFETY: the verifier knows the context, here and below.
+    // SAFETY: the verifier knows the context.
     let key = unsafe { (*ctx).key };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let value = unsafe { (*ctx).value };
-    // SAFETY: see above.
+    // SAFETY: the verifier knows the context.
     let meta = unsafe { (*ctx).meta };
     if key.is_null() || value.is_null() {
         return 0;
@@ -34,17 +35,17 @@ pub fn pass_sweep(ctx: *mut Context) -> i32 {
         pause::begin(meta);
         return 0;
     }
-    // SAFETY: both are live for the time of this call.
+    // SAFETY: both are live during this call.
     let (sk, record) = unsafe { (*key, &mut *value) };
     visit(sk, record, settings);
     0
 }
 
-/// Drops one record if it is time.
+/// Removes a record if it is time.
 #[inline(always)]
 pub fn visit(sk: u64, record: &mut SocketRecord, settings: &PassSettings) {
     if records::is_vacant(record) {
-        records::tidy(sk, record, settings);
+        records::remove_vacant(sk, record, settings);
         return;
     }
     let unseen = settings.pass.wrapping_sub(record.seen_pass) > GRACE_PASSES;
@@ -52,9 +53,9 @@ pub fn visit(sk: u64, record: &mut SocketRecord, settings: &PassSettings) {
     if unseen
         && unheld
         && record.opened_ns < settings.sweep_before_ns
-        && let Some(life) = records::remove(sk, record)
+        && let Some(opening) = records::remove(sk, record)
     {
-        count_closed(&life, settings.now_ns, Company::Interrupted);
+        count_closed(&opening, settings.now_ns, Counting::Interrupted);
         count_lost!(stale_records);
     }
 }

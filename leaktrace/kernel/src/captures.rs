@@ -3,7 +3,7 @@
 //! nowhere else.
 
 use aya::maps::{MapData, RingBuf};
-use leaktrace_common::{BusyCallsite, StackCapture, TreeExec};
+use leaktrace_common::{BusyCallsite, MessageKind, StackCapture, TreeExec};
 use std::{
     collections::{BTreeSet, VecDeque},
     io,
@@ -40,16 +40,25 @@ impl Waiting {
         self.copies.len() >= MOST_WAITING
     }
 
+    /// Adds a message. Bytes that are none are ignored.
     fn add(&mut self, bytes: &[u8]) {
-        if let Ok(exec) = TreeExec::read_from_bytes(bytes) {
-            self.execs.push(exec.tgid);
-        } else if let Ok(busy) = BusyCallsite::read_from_bytes(bytes) {
-            self.busy.insert(busy.callsite);
-        } else if let Ok(copy) = StackCapture::read_from_bytes(bytes) {
-            // Two processors copied one stack, or the index belongs to another call site by now.
-            drop(self.take_of(copy.callsite));
-            self.copies.push_back((copy.callsite, Box::new(copy)));
+        match MessageKind::of(bytes) {
+            Some(MessageKind::TreeExec) => {
+                self.execs.extend(TreeExec::read_from_bytes(bytes).ok().map(|exec| exec.tgid))
+            }
+            Some(MessageKind::BusyCallsite) => {
+                self.busy.extend(BusyCallsite::read_from_bytes(bytes).ok().map(|busy| busy.callsite));
+            }
+            Some(MessageKind::StackCapture) => self.add_copy(StackCapture::read_from_bytes(bytes).ok()),
+            Some(MessageKind::LeftRow) | None => {}
         }
+    }
+
+    fn add_copy(&mut self, copy: Option<StackCapture>) {
+        let Some(copy) = copy else { return };
+        // An earlier copy of this index is of the same stack, made by another processor, or of a call site that had the index before.
+        drop(self.take_of(copy.callsite));
+        self.copies.push_back((copy.callsite, Box::new(copy)));
     }
 
     fn take_of(&mut self, callsite: u32) -> Option<Box<StackCapture>> {
@@ -194,7 +203,7 @@ mod tests {
     use zerocopy::{FromZeros, IntoBytes};
 
     fn copy(callsite: u32, tgid: u32, ip: u64) -> StackCapture {
-        StackCapture { callsite, tgid, ip, ..StackCapture::new_zeroed() }
+        StackCapture { kind: MessageKind::StackCapture.raw(), callsite, tgid, ip, ..StackCapture::new_zeroed() }
     }
 
     fn waiting(copies: &[(u32, u32)]) -> Waiting {
@@ -235,15 +244,17 @@ mod tests {
     #[test]
     fn what_travels_with_the_copies_is_told_apart() {
         let mut waiting = waiting(&[(1, 70)]);
-        waiting.add(TreeExec { tgid: 5, ..TreeExec::default() }.as_bytes());
-        waiting.add(BusyCallsite { callsite: 9, ..BusyCallsite::default() }.as_bytes());
-        waiting.add(BusyCallsite { callsite: 9, ..BusyCallsite::default() }.as_bytes());
+        waiting.add(TreeExec { kind: MessageKind::TreeExec.raw(), tgid: 5 }.as_bytes());
+        waiting.add(BusyCallsite { kind: MessageKind::BusyCallsite.raw(), callsite: 9 }.as_bytes());
+        waiting.add(BusyCallsite { kind: MessageKind::BusyCallsite.raw(), callsite: 9 }.as_bytes());
         assert_eq!((waiting.copies.len(), &waiting.execs, &waiting.busy), (1, &vec![5], &BTreeSet::from([9])));
     }
 
     #[test]
-    fn bytes_that_are_neither_are_passed_over() {
+    fn bytes_that_are_no_message_are_ignored() {
         let mut waiting = waiting(&[]);
+        waiting.add(StackCapture { kind: 99, ..StackCapture::new_zeroed() }.as_bytes());
+        waiting.add(TreeExec { kind: MessageKind::StackCapture.raw(), tgid: 5 }.as_bytes());
         for length in [0, 1, size_of::<StackCapture>() - 1, size_of::<StackCapture>() + 1] {
             waiting.add(&vec![0xFF; length]);
         }

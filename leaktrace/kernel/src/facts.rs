@@ -1,8 +1,13 @@
-//! What the running kernel is like, as far as the kernel side needs to know: offsets, bits, helpers.
+//! Facts about the running kernel: offsets, bits, helpers, and what depends on its version. This is the only place that finds them out;
+//! everything else asks [`KernelFacts`].
 
-use super::btf::{BtfError, KernelTypes};
-use crate::host;
+use super::{
+    btf::{BtfError, KernelTypes},
+    preemption::Preemption,
+};
+use crate::host::{self, KernelRelease};
 use leaktrace_common::{FIELDS, OFFSET_COUNT, Offsets, Setup, setup_flags};
+use leaktrace_model::hooks::HookKind;
 use zerocopy::FromBytes;
 
 /// Everything that is looked up by name.
@@ -35,18 +40,31 @@ const NAMES: &[&str] = &[
     "bpf_iter_task_file",
 ];
 
-/// Size of a task's kernel stack on x86-64 (`THREAD_SIZE`, arch/x86/include/asm/page_64_types.h, without KASAN): needed
-/// only before 5.15, where no helper gives the user registers.
+/// The oldest kernel that leaktrace works on: `iter/tcp` came with 5.9.
+pub const OLDEST: (u32, u32) = (5, 9);
+
+/// First kernel with an atomic compare-and-exchange for programs.
+const EXCHANGES: (u32, u32) = (5, 12);
+
+/// First kernel on which allocating in a tracing program cannot deadlock (`bpf_mem_alloc`).
+const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
+
+/// Size of a task's kernel stack on x86-64 (`THREAD_SIZE`, arch/x86/include/asm/page_64_types.h, without KASAN). Needed only before 5.15,
+/// where no helper gives the user registers.
 const THREAD_SIZE: u32 = 16 << 10;
 
 /// The facts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KernelFacts {
-    /// Where the fields are.
+    /// Name and version.
+    pub release: KernelRelease,
+    /// How kernel code is preempted.
+    pub preemption: Preemption,
+    /// Offsets of fields.
     pub offsets: Offsets,
-    /// Type id of the function that types an address, where there is one (6.2).
+    /// BTF id of the function `bpf_rdonly_cast`, if there is one (6.2).
     pub rdonly_cast: Option<u32>,
-    /// Bits and helpers; [`Setup::flags`] holds what the kernel can do, before the user's choices.
+    /// Bits and type ids. [`Setup::flags`] has what the kernel can do; the user's choices are added when loading.
     pub setup: Setup,
     /// Parameters of `inet_csk_accept`: 4 before 6.10, 2 since.
     pub accept_parameters: u32,
@@ -59,10 +77,20 @@ pub struct KernelFacts {
 impl KernelFacts {
     /// Reads them from the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, BtfError> {
-        Self::of(&KernelTypes::from_running_kernel(NAMES)?)
+        Self::of(&KernelTypes::from_running_kernel(NAMES)?, KernelRelease::running(), Preemption::of_running_kernel())
     }
 
-    fn of(types: &KernelTypes) -> Result<Self, BtfError> {
+    /// Whether entries of hash maps may be allocated when they are inserted.
+    pub fn allocates_safely(&self) -> bool {
+        self.release.version >= ALLOCATES_SAFELY
+    }
+
+    /// Whether this kernel may skip programs of a kind of hook.
+    pub fn skips(&self, kind: HookKind) -> bool {
+        self.preemption.skips(kind, &self.release)
+    }
+
+    fn of(types: &KernelTypes, release: KernelRelease, preemption: Preemption) -> Result<Self, BtfError> {
         let mut values = [0; OFFSET_COUNT];
         for (value, field) in values.iter_mut().zip(FIELDS) {
             *value = match types.offset(field.structure, field.path) {
@@ -80,7 +108,10 @@ impl KernelFacts {
                 .filter(|bit| *bit < 64)
                 .ok_or(BtfError::MissingField { structure: "enum sock_flags".to_owned(), path: String::from(name) })
         };
-        let mut flags = 0;
+        let mut flags = preemption.setup_flags(&release);
+        if release.version >= EXCHANGES {
+            flags |= setup_flags::EXCHANGE;
+        }
         if types.has_function("bpf_task_pt_regs") {
             flags |= setup_flags::TASK_PT_REGS;
         }
@@ -107,6 +138,8 @@ impl KernelFacts {
             tick_ns: host::tick_ns(),
         };
         Ok(Self {
+            release,
+            preemption,
             offsets,
             rdonly_cast,
             setup,

@@ -4,9 +4,7 @@ use super::{
     call_events::CallEvents,
     error::{StartError, chain},
     facts::KernelFacts,
-    preemption::Preemption,
 };
-use crate::host::KernelRelease;
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, TracePoint},
@@ -77,17 +75,17 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
 }
 
 /// Attaches what follows the tree of a command, after which its first process may be told of.
-pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), StartError> {
+pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), StartError> {
     let reason = |reason| StartError::Hooks {
         asked: "process".to_owned(),
         reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
     };
     // Exits before forks: who is known to have joined must be heard leaving.
-    for program in needed(HookKind::Tracepoint, &["tp_exit", "tp_exit_twin"]) {
+    for program in needed(facts, HookKind::Tracepoint, &["tp_exit", "tp_exit_2"]) {
         tracepoint(ebpf, btf, program, "sched_process_exit").map_err(reason)?;
     }
     tracepoint(ebpf, btf, "tp_exec", "sched_process_exec").map_err(reason)?;
-    for program in needed(HookKind::Tracepoint, &["tp_fork", "tp_fork_twin"]) {
+    for program in needed(facts, HookKind::Tracepoint, &["tp_fork", "tp_fork_2"]) {
         tracepoint(ebpf, btf, program, "sched_process_fork").map_err(reason)?;
     }
     Ok(())
@@ -103,7 +101,7 @@ fn attach_kind(
     let outcome = match kind {
         HookKind::Fentry => attach_fentry(ebpf, btf, facts),
         HookKind::Kprobe => attach_kprobe(ebpf, facts, &mut notes),
-        HookKind::Tracepoint => attach_tracepoints(ebpf, btf, &mut notes).map(|attached| calls = attached),
+        HookKind::Tracepoint => attach_tracepoints(ebpf, btf, facts, &mut notes).map(|attached| calls = attached),
     };
     let outcome = outcome.and_then(|()| tracepoint(ebpf, btf, "tp_destroy", "tcp_destroy_sock"));
     if outcome.is_err() {
@@ -129,25 +127,24 @@ fn fexit_of(facts: &KernelFacts) -> &'static str {
 }
 
 /// The programs on `tcp_connect` by trampoline.
-const CONNECT: [&str; 2] = ["fe_connect", "fe_connect_twin"];
+const CONNECT: [&str; 2] = ["fe_connect", "fe_connect_2"];
 
 /// The programs on `inet_sock_set_state`. Of 36,000 to 45,000 connections by 16 threads on two emulated processors (7.2), two
 /// programs on each event missed 258 to 637 opens at each end, three 10 to 57.
-const STATE: [&str; 3] = ["tp_state", "tp_state_twin", "tp_state_third"];
+const STATE: [&str; 3] = ["tp_state", "tp_state_2", "tp_state_3"];
 
 /// The programs on `sys_exit`.
-const ACCEPT: [&str; 3] = ["tp_accept", "tp_accept_twin", "tp_accept_third"];
+const ACCEPT: [&str; 3] = ["tp_accept", "tp_accept_2", "tp_accept_3"];
 
 /// Of a hook's programs, those that this kernel needs: all where it may skip one.
-fn needed(kind: HookKind, twins: &[&'static str]) -> impl Iterator<Item = &'static str> {
-    let skips = Preemption::of_running_kernel().skips(kind, &KernelRelease::running());
-    twins.iter().copied().take(if skips { twins.len() } else { 1 })
+fn needed(facts: &KernelFacts, kind: HookKind, programs: &[&'static str]) -> impl Iterator<Item = &'static str> {
+    programs.iter().copied().take(if facts.skips(kind) { programs.len() } else { 1 })
 }
 
 fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
     // Close before open: a socket must never be recorded whose end would go unheard.
     fentry(ebpf, btf, "fe_close", "tcp_close")?;
-    connect(ebpf, btf)?;
+    connect(ebpf, btf, facts)?;
     if facts.has_sock_graft {
         return fentry(ebpf, btf, "fe_graft", "security_sock_graft");
     }
@@ -160,8 +157,8 @@ fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), 
 /// Where a program by trampoline may be skipped, one by breakpoint hardly is (the others are called with preemption off, or what
 /// they miss is heard elsewhere): of 41,765 and 44,642 connects by 16 threads on two emulated processors (7.2), two programs by
 /// trampoline missed 256 and 429; of 35,786, 46,611 and 31,404, one by breakpoint 0, 0 and 18. Kernels without kprobes have the two.
-fn connect(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
-    let programs: Vec<_> = needed(HookKind::Fentry, &CONNECT).collect();
+fn connect(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
+    let programs: Vec<_> = needed(facts, HookKind::Fentry, &CONNECT).collect();
     if programs.len() > 1 {
         if kprobe(ebpf, "kp_connect", "tcp_connect").is_ok() {
             return Ok(());
@@ -183,8 +180,8 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, program: &str, function: &str) -> Result<(
 
 /// Loads the programs that the kernel verifies for tens of milliseconds, at once. Whoever attaches them loads them if this
 /// could not, and says why it cannot.
-fn load_together(ebpf: &mut Ebpf, btf: &Btf) {
-    let skips = Preemption::of_running_kernel().skips(HookKind::Tracepoint, &KernelRelease::running());
+fn load_together(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) {
+    let skips = facts.skips(HookKind::Tracepoint);
     let wanted = if skips { [&STATE[..], &ACCEPT[..]].concat() } else { vec![STATE[0], "tp_accepted"] };
     let programs = ebpf.programs_mut().filter(|(name, _)| wanted.contains(name));
     thread::scope(|scope| {
@@ -199,16 +196,21 @@ fn load_together(ebpf: &mut Ebpf, btf: &Btf) {
     });
 }
 
-fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf, notes: &mut Vec<Degradation>) -> Result<Option<CallEvents>, String> {
-    load_together(ebpf, btf);
-    for program in needed(HookKind::Tracepoint, &STATE) {
+fn attach_tracepoints(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    facts: &KernelFacts,
+    notes: &mut Vec<Degradation>,
+) -> Result<Option<CallEvents>, String> {
+    load_together(ebpf, btf, facts);
+    for program in needed(facts, HookKind::Tracepoint, &STATE) {
         tracepoint(ebpf, btf, program, "inet_sock_set_state")?;
     }
-    let reason = match accept_calls(ebpf) {
+    let reason = match accept_calls(ebpf, facts) {
         Ok(calls) => return Ok(Some(calls)),
         Err(reason) => reason,
     };
-    for program in needed(HookKind::Tracepoint, &ACCEPT) {
+    for program in needed(facts, HookKind::Tracepoint, &ACCEPT) {
         tracepoint(ebpf, btf, program, "sys_exit")?;
     }
     notes.push(Degradation {
@@ -220,10 +222,10 @@ fn attach_tracepoints(ebpf: &mut Ebpf, btf: &Btf, notes: &mut Vec<Degradation>) 
     Ok(None)
 }
 
-/// All programs of an event share one guard, so a twin would be skipped as well: where the kernel skips programs, it lost
+/// All programs of an event share one guard, so a duplicate would be skipped as well: where the kernel skips programs, it lost
 /// one of a hundred simultaneous accepts (7.2 and 7.3).
-fn accept_calls(ebpf: &mut Ebpf) -> Result<CallEvents, String> {
-    if Preemption::of_running_kernel().skips(HookKind::Tracepoint, &KernelRelease::running()) {
+fn accept_calls(ebpf: &mut Ebpf, facts: &KernelFacts) -> Result<CallEvents, String> {
+    if facts.skips(HookKind::Tracepoint) {
         return Err("this kernel preempts programs at the end of accept, and would miss some".to_owned());
     }
     let program: &mut TracePoint = typed(ebpf, "tp_accepted")?;

@@ -21,11 +21,11 @@ mod mapped;
 pub mod namespaces;
 mod passes;
 pub mod pid_namespace;
-mod placeholders;
 mod preemption;
 pub mod privilege;
 mod processes;
 mod records;
+mod relocations;
 mod request;
 mod roster;
 mod sampler;
@@ -79,9 +79,6 @@ pub struct TracerOptions {
     pub tree: Option<u32>,
 }
 
-/// The oldest kernel with all that is needed: `iter/tcp` came with 5.9.
-const OLDEST_KERNEL: (u32, u32) = (5, 9);
-
 /// The attached kernel side.
 pub struct Tracer {
     ebpf: Ebpf,
@@ -97,7 +94,7 @@ impl Tracer {
     /// Loads the kernel side and attaches the hooks. `place` places the stacks that samples carry.
     pub fn start(options: &TracerOptions, place: Box<dyn Place>) -> Result<Self, StartError> {
         let release = KernelRelease::running();
-        if release.version != (0, 0) && release.version < OLDEST_KERNEL {
+        if release.version != (0, 0) && release.version < facts::OLDEST {
             return Err(StartError::KernelTooOld { release: release.text });
         }
         let missing: Vec<&str> = privilege::missing().iter().map(|capability| capability.name()).collect();
@@ -121,7 +118,7 @@ impl Tracer {
             max_sockets: options.max_sockets,
             tree: options.tree.is_some(),
         };
-        let mut ebpf = load::load(&facts, &btf, &release, &load_options)?;
+        let mut ebpf = load::load(&facts, &btf, &load_options)?;
         let records = sampler::load(&mut ebpf, &btf, facts.rdonly_cast.is_some())?;
         // Call sites must be at hand before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
@@ -131,7 +128,7 @@ impl Tracer {
         let tree = match options.tree {
             Some(root) => {
                 tree::hurry();
-                hooks::attach_tree(&mut ebpf, &btf)?;
+                hooks::attach_tree(&mut ebpf, &btf, &facts)?;
                 Some(TreeReader::new(&mut ebpf, root, host::now().boot_ns)?)
             }
             None => None,

@@ -4,10 +4,8 @@ use super::{
     error::StartError,
     facts::KernelFacts,
     mapped::{MappedArray, take_map_data},
-    placeholders,
-    preemption::Preemption,
+    relocations,
 };
-use crate::host::KernelRelease;
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
 use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -18,12 +16,6 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 
 /// `BPF_F_NO_PREALLOC`: entries are allocated as they are used.
 const NO_PREALLOC: u32 = 1;
-
-/// First kernel on which allocating in a tracing program cannot deadlock (`bpf_mem_alloc`).
-const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
-
-/// First kernel whose programs can compare and exchange.
-const EXCHANGES: (u32, u32) = (5, 12);
 
 /// Room for sockets that an exit closed: 25,000 between two looks.
 const LEFT_BYTES: u32 = 1 << 22;
@@ -68,12 +60,7 @@ pub struct LoadOptions {
 }
 
 /// Loads the object; nothing is attached yet.
-pub fn load(
-    facts: &KernelFacts,
-    btf: &Btf,
-    release: &KernelRelease,
-    options: &LoadOptions,
-) -> Result<Ebpf, StartError> {
+pub fn load(facts: &KernelFacts, btf: &Btf, options: &LoadOptions) -> Result<Ebpf, StartError> {
     if OBJECT.is_empty() {
         return Err(StartError::NoKernelObject);
     }
@@ -90,22 +77,18 @@ pub fn load(
         (setup.sample_one_in, setup.sample_above) = (one_in.get(), above_per_s);
         rated_processes = MAX_RATED;
     }
-    setup.flags |= Preemption::of_running_kernel().setup_flags(release);
-    if release.version >= EXCHANGES {
-        setup.flags |= setup_flags::EXCHANGE;
-    }
     if options.tree {
         setup.flags |= setup_flags::TREE;
     }
     let (tree_processes, left_bytes) = if options.tree { (MAX_TREE, LEFT_BYTES) } else { (1, SMALLEST_RING) };
     let mut object = OBJECT.to_vec();
-    if release.version >= ALLOCATES_SAFELY {
+    if facts.allocates_safely() {
         add_map_flags(&mut object, "SOCKETS", NO_PREALLOC);
         add_map_flags(&mut object, "CALLSITE_INDEX", NO_PREALLOC);
         add_map_flags(&mut object, "FINE_CALLSITES", NO_PREALLOC);
         add_map_flags(&mut object, "COPY_RATES", NO_PREALLOC);
     }
-    placeholders::fill(&mut object, facts, &setup, &SetupWide { seed: random_seed() });
+    relocations::fill(&mut object, facts, &setup, &SetupWide { seed: random_seed() });
     raise_memlock();
     EbpfLoader::new()
         .btf(Some(btf))

@@ -62,8 +62,8 @@ impl Preemption {
     /// What of it the kernel side must know.
     pub fn setup_flags(self, release: &KernelRelease) -> u32 {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
-        flag(self.skips(HookKind::Fentry, release), setup_flags::TWINS)
-            | flag(self.skips(HookKind::Tracepoint, release), setup_flags::TRACEPOINT_TWINS)
+        flag(self.skips(HookKind::Fentry, release), setup_flags::DUPLICATES)
+            | flag(self.skips(HookKind::Tracepoint, release), setup_flags::TRACEPOINT_DUPLICATES)
             | flag(self.interrupts_ends(release), setup_flags::ENDS_INTERRUPTED)
     }
 
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn the_kernel_side_is_told_which_hooks_are_skipped() {
-        use setup_flags::{ENDS_INTERRUPTED, TRACEPOINT_TWINS, TWINS};
+        use setup_flags::{DUPLICATES, ENDS_INTERRUPTED, TRACEPOINT_DUPLICATES};
         assert_eq!(Preemption::Voluntary.setup_flags(&release(7, 2)), 0);
-        assert_eq!(Preemption::Anywhere.setup_flags(&release(6, 18)), TWINS);
-        let newer = TWINS | TRACEPOINT_TWINS | ENDS_INTERRUPTED;
+        assert_eq!(Preemption::Anywhere.setup_flags(&release(6, 18)), DUPLICATES);
+        let newer = DUPLICATES | TRACEPOINT_DUPLICATES | ENDS_INTERRUPTED;
         assert_eq!(Preemption::Anywhere.setup_flags(&release(7, 2)), newer);
-        assert_eq!(Preemption::Realtime.setup_flags(&release(6, 18)), TWINS | ENDS_INTERRUPTED);
+        assert_eq!(Preemption::Realtime.setup_flags(&release(6, 18)), DUPLICATES | ENDS_INTERRUPTED);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},
 };
-use leaktrace_common::{LeftRow, TreeProcess};
+use leaktrace_common::{LeftRow, MessageKind, TreeProcess};
 use leaktrace_model::sample::TreeSample;
 use std::fs;
 use zerocopy::FromBytes;
@@ -54,8 +54,8 @@ impl TreeReader {
         while self.waiting.len() < MOST_LEFT
             && let Some(item) = self.left.next()
         {
-            if let Ok(row) = LeftRow::read_from_bytes(&item) {
-                self.waiting.push(row);
+            if MessageKind::of(&item) == Some(MessageKind::LeftRow) {
+                self.waiting.extend(LeftRow::read_from_bytes(&item));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::is_after_call;
 use super::{Locator, image, open};
-use leaktrace_common::{MAX_FRAMES, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
+use leaktrace_common::{MAX_FRAMES, MessageKind, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
 use leaktrace_model::location::{Location, Module, ModuleKind};
 use leaktrace_skip::{Lack, skip};
 use std::io::{BufRead, BufReader};
@@ -176,6 +176,7 @@ pub fn take(tid: u32) -> StackCapture {
     assert_eq!(waited, thread);
     call(libc::PTRACE_GETREGS, (&raw mut registers).cast());
     let mut captured = StackCapture {
+        kind: MessageKind::StackCapture.raw(),
         callsite: 0,
         tgid: tid,
         ip: registers.rip,
@@ -183,7 +184,6 @@ pub fn take(tid: u32) -> StackCapture {
         bp: registers.rbp,
         lr: 0,
         len: 0,
-        _pad: 0,
         bytes: [0; STACK_COPY_BYTES],
     };
     let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();

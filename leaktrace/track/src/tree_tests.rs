@@ -35,7 +35,7 @@ fn row(sk: u64, callsite: u32, verdicts: u32) -> SocketRow {
 }
 
 fn left(tgid: u32, at_ns: u64, socket: SocketRow) -> LeftRow {
-    LeftRow { at_ns, tgid, _pad: 0, socket }
+    LeftRow { at_ns, tgid, socket, ..LeftRow::default() }
 }
 
 fn running(started_ns: u64) -> TreeProcess {

@@ -1,14 +1,14 @@
-//! Puts what only the running kernel can tell into the programs, before they are loaded: see [`leaktrace_common::placeholder`].
+//! Replaces the relocations in the programs by values of the running kernel, before they are loaded: see [`leaktrace_common::relocation`].
 
 use super::facts::KernelFacts;
-use leaktrace_common::{OFFSET_COUNT, Setup, SetupWide, placeholder, setup_flags};
+use leaktrace_common::{OFFSET_COUNT, Setup, SetupWide, relocation, setup_flags};
 use object::{Object as _, ObjectSection as _};
 use std::ops::Range;
 use zerocopy::IntoBytes as _;
 
 /// `struct bpf_insn` (include/uapi/linux/bpf.h): operation, registers, offset, immediate value.
 const INSTRUCTION: usize = 8;
-/// Where the immediate value is.
+/// Position of the immediate value.
 const IMMEDIATE: Range<usize> = 4..8;
 
 /// `BPF_JMP | BPF_CALL`
@@ -25,7 +25,7 @@ const LOAD: [u8; INSTRUCTION] = [0x79, 0x10, 0, 0, 0, 0, 0, 0];
 /// `r0 = r1`
 const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
 
-/// Fills in all that is in the code of an object. What is no object is left alone, loading it will say what is wrong.
+/// Replaces all relocations in the code of an object. Bytes that are no object are left alone; loading them will report what is wrong.
 pub fn fill(object: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
     let Ok(file) = object::File::parse(&*object) else { return };
     let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;
@@ -44,28 +44,28 @@ fn fill_code(code: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWi
         let operation = instruction[0];
         let Ok(immediate) = <[u8; 4]>::try_from(&instruction[IMMEDIATE]) else { return };
         let immediate = i32::from_le_bytes(immediate);
-        if *instruction == placeholder::EXCHANGE && setup.flags & setup_flags::EXCHANGE == 0 {
+        if *instruction == relocation::EXCHANGE && setup.flags & setup_flags::EXCHANGE == 0 {
             instruction.copy_from_slice(&LOAD);
             continue;
         }
         match operation {
-            CALL if instruction[1] == 0 && immediate == placeholder::RDONLY_CAST_CALL => match facts.rdonly_cast {
+            CALL if instruction[1] == 0 && immediate == relocation::RDONLY_CAST_CALL => match facts.rdonly_cast {
                 Some(function) => {
                     instruction[1] = OF_KERNEL;
                     instruction[IMMEDIATE].copy_from_slice(&function.to_le_bytes());
                 }
-                // What such a call would do to its argument, in code that the verifier finds dead.
+                // A move, in code that the verifier finds dead.
                 None => instruction.copy_from_slice(&PASS_ON),
             },
             MOVE => {
-                let word = numbered(facts.offsets.as_bytes(), 4, immediate, placeholder::OFFSETS)
-                    .or_else(|| numbered(setup.as_bytes(), 4, immediate, placeholder::SETUP));
+                let word = numbered(facts.offsets.as_bytes(), 4, immediate, relocation::OFFSETS)
+                    .or_else(|| numbered(setup.as_bytes(), 4, immediate, relocation::SETUP));
                 if let Some(word) = word {
                     instruction[IMMEDIATE].copy_from_slice(word);
                 }
             }
             MOVE_WIDE => {
-                let value = numbered(wide.as_bytes(), 8, immediate, placeholder::SETUP_WIDE);
+                let value = numbered(wide.as_bytes(), 8, immediate, relocation::SETUP_WIDE);
                 if let (Some(value), Some(both)) = (value, code.get_mut(at - INSTRUCTION..at + INSTRUCTION)) {
                     both[IMMEDIATE].copy_from_slice(&value[..4]);
                     both[INSTRUCTION..][IMMEDIATE].copy_from_slice(&value[4..]);
@@ -77,22 +77,25 @@ fn fill_code(code: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWi
     }
 }
 
-/// The field of `size` bytes with the number that a placeholder stands for, counted from the `first`.
-fn numbered(fields: &[u8], size: usize, placeholder: i32, first: i32) -> Option<&[u8]> {
-    let number = usize::try_from(placeholder.checked_sub(first)?).ok()?;
+/// The field of `size` bytes that the number in an instruction stands for; the first field has the number `first`.
+fn numbered(fields: &[u8], size: usize, number: i32, first: i32) -> Option<&[u8]> {
+    let number = usize::try_from(number.checked_sub(first)?).ok()?;
     fields.chunks_exact(size).nth(number)
 }
 
-const _: () = assert!(placeholder::OFFSETS + (OFFSET_COUNT as i32) < placeholder::SETUP);
-const _: () = assert!(placeholder::of_setup(size_of::<Setup>()) < placeholder::SETUP_WIDE);
+const _: () = assert!(relocation::OFFSETS + (OFFSET_COUNT as i32) < relocation::SETUP);
+const _: () = assert!(relocation::of_setup(size_of::<Setup>()) < relocation::SETUP_WIDE);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{host::KernelRelease, preemption::Preemption};
     use leaktrace_common::Offsets;
 
     fn facts(rdonly_cast: Option<u32>) -> KernelFacts {
         KernelFacts {
+            release: KernelRelease { text: "6.12".to_owned(), version: (6, 12) },
+            preemption: Preemption::Voluntary,
             offsets: Offsets { skc_dport: 14, ..Offsets::default() },
             rdonly_cast,
             setup: Setup::default(),
@@ -118,43 +121,43 @@ mod tests {
 
     #[test]
     fn offsets_and_facts_become_immediate_values() {
-        let offset = placeholder::of_offset(std::mem::offset_of!(Offsets, skc_dport));
-        let tick = placeholder::of_setup(std::mem::offset_of!(Setup, tick_ns));
+        let offset = relocation::of_offset(std::mem::offset_of!(Offsets, skc_dport));
+        let tick = relocation::of_setup(std::mem::offset_of!(Setup, tick_ns));
         let code = [instruction(MOVE, 3, offset), instruction(MOVE, 4, tick)].concat();
         assert_eq!(filled(code, None), [instruction(MOVE, 3, 14), instruction(MOVE, 4, 4_000_000)].concat());
     }
 
     #[test]
     fn a_wide_value_fills_both_halves() {
-        let code = [instruction(MOVE_WIDE, 1, placeholder::SETUP_WIDE), instruction(0, 0, 0)].concat();
+        let code = [instruction(MOVE_WIDE, 1, relocation::SETUP_WIDE), instruction(0, 0, 0)].concat();
         let halves = [instruction(MOVE_WIDE, 1, 0x5566_7788), instruction(0, 0, 0x1122_3344)].concat();
         assert_eq!(filled(code, None), halves);
     }
 
     #[test]
     fn a_cast_becomes_a_call_of_the_kernel_or_a_move() {
-        let code = instruction(CALL, 0, placeholder::RDONLY_CAST_CALL);
+        let code = instruction(CALL, 0, relocation::RDONLY_CAST_CALL);
         assert_eq!(filled(code.clone(), Some(77)), instruction(CALL, OF_KERNEL, 77));
         assert_eq!(filled(code, None), PASS_ON);
     }
 
     #[test]
     fn an_exchange_stays_where_the_kernel_can_or_becomes_a_load() {
-        let code = placeholder::EXCHANGE.to_vec();
+        let code = relocation::EXCHANGE.to_vec();
         assert_eq!(filled_with(code.clone(), None, setup_flags::EXCHANGE), code);
         assert_eq!(filled(code, None), LOAD);
     }
 
     #[test]
     fn other_instructions_and_what_is_cut_short_stay() {
-        let offset = placeholder::OFFSETS;
+        let offset = relocation::OFFSETS;
         let mut code = [
             instruction(MOVE, 3, 5),
             instruction(0x07, 3, offset),
             instruction(MOVE_WIDE, 1, 9),
             instruction(MOVE, 0, offset),
             instruction(MOVE, 3, offset - 1),
-            instruction(MOVE_WIDE, 1, placeholder::SETUP_WIDE),
+            instruction(MOVE_WIDE, 1, relocation::SETUP_WIDE),
         ]
         .concat();
         assert_eq!(filled(code.clone(), None), code);
