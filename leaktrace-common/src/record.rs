@@ -28,7 +28,7 @@ pub mod record_flags {
 pub mod opened {
     /// The record is vacant: its socket is closed, and no other socket has been opened at that address.
     pub const VACANT: u64 = 0;
-    /// The record is locked by whoever is changing it.
+    /// The record is locked: a program is changing it.
     pub const LOCKED: u64 = 1;
 }
 

@@ -1,5 +1,5 @@
-//! How verdicts come and go as a socket is looked at again and again: [`SocketRecord::observe`] and [`Verdicts::of`]
-//! together, against a judge who remembers every look.
+//! How verdicts begin and end over many passes: [`SocketRecord::observe`] and [`Verdicts::of`] together, compared with a model that
+//! keeps everything it has seen.
 
 use leaktrace_common::{
     Observed, PassSettings, SocketRecord, SocketRow, TcpState, Verdict, Verdicts, record_flags, row_flags,
@@ -9,12 +9,12 @@ use proptest::prelude::*;
 const LIMITS: PassSettings =
     PassSettings { threshold_ns: u64::MAX, stall: 10, idle: 16, ..zerocopy::transmute!([0_u8; 48]) };
 
-/// What the two ends did between two looks.
+/// What the two ends did between two passes.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     ticks: u32,
     received: u32,
-    /// How much of the receive queue was read, in quarters; 5 is all of it and the end of the stream.
+    /// How much of the receive queue was read, in quarters. 5 is all of it and the end of the stream.
     read: u32,
     sent: u32,
     /// How much of the send queue was acknowledged, in quarters.
@@ -23,7 +23,7 @@ struct Step {
     moves_on: bool,
 }
 
-/// One look at the socket, in payload: no sequence numbers, no SYN, no FIN.
+/// What one pass sees of the socket, in payload: without sequence numbers, SYN and FIN.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: u32,
@@ -34,7 +34,7 @@ struct Look {
     acked: u32,
 }
 
-/// Ways through life. A reset may end each of them early.
+/// Sequences of states. A reset may end each of them early.
 const LIVES: [&[u8]; 5] = [&[2, 1, 8, 9, 7], &[2, 1, 4, 5, 7], &[1, 4, 11, 7], &[1, 8, 7], &[1, 1, 1, 1]];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -53,7 +53,7 @@ fn as_the_kernel_counts(look: &Look, end_was_read: bool, start: u32) -> (Observe
     let own_fin_acked = u32::from(look.state == TcpState::FinWait2);
     let number = |count: u32| start.wrapping_add(count);
     if look.state == TcpState::SynSent {
-        // Our SYN is not acknowledged, and where the peer will start is not known.
+        // The SYN is not acknowledged, and the peer's first sequence number is not known.
         let snd_una = start.wrapping_sub(1);
         let seen = Observed { state: raw(look.state), snd_una, write_seq: start, ..Observed::default() };
         return (seen.with_payload(0), 0);
@@ -73,13 +73,13 @@ fn raw(state: TcpState) -> u8 {
     (0..16).find(|raw| TcpState::from_raw(*raw) == state).unwrap_or(u8::MAX)
 }
 
-/// How long `same` has held between the last look and those before it.
+/// How long `same` has held, backwards from the last pass.
 fn lasted(looks: &[Look], same: impl Fn(&Look, &Look) -> bool) -> u32 {
     let last = looks[looks.len() - 1];
     looks.iter().rev().take_while(|look| same(look, &last)).map(|look| last.at - look.at).max().unwrap_or(0)
 }
 
-/// Which of the verdicts that depend on history hold after these looks.
+/// Which of the verdicts that depend on history hold after these passes.
 fn judge(looks: &[Look]) -> Verdicts {
     let last = looks[looks.len() - 1];
     let stall = LIMITS.stall;
@@ -115,7 +115,7 @@ fn row(seen: &Observed, record: &SocketRecord, look: &Look, peer_fin: u32) -> So
     SocketRow {
         state: seen.state,
         flags: if connected { row_flags::WAS_CONNECTED } else { 0 },
-        // The kernel's count includes the FIN, and the pass takes it out.
+        // The kernel's count includes the FIN, the pass subtracts it.
         bytes_received: u64::from(look.received + peer_fin).saturating_sub(peer_fin.into()),
         rx_queue_bytes: seen.rx_payload,
         tx_queue_bytes: seen.tx_payload,
@@ -143,7 +143,7 @@ proptest! {
         let mut looks = Vec::new();
         for step in steps {
             now.at += step.ticks;
-            // Nothing comes or goes before the handshake, after a FIN, or once all is over.
+            // No payload moves before the handshake, after a FIN, or after the end.
             let established = now.state == TcpState::Established;
             now.received += if established || now.state == TcpState::FinWait2 { step.received } else { 0 };
             now.sent += if established || now.state == TcpState::CloseWait { step.sent } else { 0 };
@@ -162,7 +162,7 @@ proptest! {
             if now.state == TcpState::CloseWait && step.read == 5 {
                 (now.read, end_was_read) = (now.received, true);
             }
-            // What the queues lose with a reset is nobody's progress.
+            // Bytes that a reset removes from the queues are no progress.
             looks.push(now);
             let (seen, peer_fin) = as_the_kernel_counts(&now, end_was_read, start);
             if now.state.is_connected() {

@@ -1,5 +1,5 @@
-//! What holds of [`Verdicts::of`] for every row there can be, plausible or not: the contract's table read as a person
-//! would, and the rules above it. How a row comes by its durations is `history.rs`'s.
+//! [`Verdicts::of`] for every possible row, plausible or not: compared with the contract's table, and with general rules. The durations in
+//! a row are tested in `history.rs`.
 
 use leaktrace_common::{PassSettings, SocketRow, TcpState, Verdict, Verdicts, row_flags, span_from_ns, ticks_to_ns};
 use proptest::prelude::*;
@@ -35,26 +35,26 @@ fn holds(verdict: Verdict, row: &SocketRow, limits: &PassSettings) -> bool {
     }
 }
 
-/// Verdicts that say opposite things about one socket.
+/// Verdicts that contradict each other.
 const CONTRADICTIONS: &[(Verdict, &[Verdict])] = {
     use Verdict::*;
     &[
-        // Something was read, or nothing was.
+        // Either something was read or nothing.
         (NeverRead, &[ReadStalled]),
         // The peer has never sent payload, so none can wait and none can have been read.
         (SilentPeer, &[NeverRead, ReadStalled]),
-        // The handshake is under way, so none of what follows it can be.
+        // The handshake is not complete, so nothing that follows it can hold.
         (
             Connecting,
             &[CloseWait, DeadHeld, NeverRead, ReadStalled, WriteStalled, SilentPeer, NotAccepted, IdleUnguarded],
         ),
-        // TCP is finished, so nothing of it is going on.
+        // TCP has finished.
         (DeadHeld, &[CloseWait, NeverRead, ReadStalled, WriteStalled, SilentPeer, NotAccepted, IdleUnguarded]),
-        // The peer has closed, so the connection is established no more.
+        // The peer has closed, so the connection is not established.
         (CloseWait, &[SilentPeer, IdleUnguarded]),
-        // Something is in flight, or nothing is.
+        // Either something is in flight or nothing.
         (WriteStalled, &[IdleUnguarded]),
-        // A socket in the accept queue can only be that.
+        // For a socket in the accept queue no other verdict can hold.
         (NotAccepted, &[CloseWait, NeverRead, ReadStalled, WriteStalled, SilentPeer, IdleUnguarded, LongLived]),
     ]
 };
@@ -64,7 +64,7 @@ fn any_row() -> impl Strategy<Value = SocketRow> {
     any::<[u64; size_of::<SocketRow>() / 8]>().prop_map(|bits| zerocopy::transmute!(bits))
 }
 
-/// Numbers near which decisions turn, and any others.
+/// Numbers near the limits, and any others.
 fn span() -> impl Strategy<Value = u32> {
     prop_oneof![2 => Just(0), 4 => 0..4_u32, 1 => any::<u32>(), 1 => Just(u32::MAX)]
 }
@@ -73,7 +73,7 @@ fn long() -> impl Strategy<Value = u64> {
     prop_oneof![2 => Just(0), 4 => 0..4_u64, 2 => (0..4_u64).prop_map(|ticks| ticks << 24), 1 => any::<u64>(), 1 => Just(u64::MAX)]
 }
 
-/// Rows whose fields are near the limits, so that every verdict is met often.
+/// Rows whose fields are near the limits, so that every verdict occurs often.
 fn likely_row() -> impl Strategy<Value = SocketRow> {
     let flags = prop_oneof![4 => (0..4_u32).prop_map(|bits| bits << 5 | bits & 2), 1 => 0..512_u32];
     let spans = (span(), span(), span(), span());
@@ -184,7 +184,7 @@ proptest! {
     }
 }
 
-/// Properties of verdicts that never occur prove nothing.
+/// The properties above prove nothing about verdicts that never occur.
 #[test]
 fn the_rows_above_meet_every_verdict_often() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};

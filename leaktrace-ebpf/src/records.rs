@@ -23,8 +23,8 @@ use leaktrace_common::{
     record_flags, setup_flags,
 };
 
-/// How often a hook checks a locked record before it tries to insert one. Each check is a lookup; whoever locks the record meanwhile
-/// makes a few stores, or removes the entry.
+/// How often a hook checks a locked record before it tries to insert one. Each check is a lookup. The program with the lock makes a few
+/// stores meanwhile, or removes the entry.
 const ATTEMPTS: u32 = 16;
 
 /// How often a hook does both.

@@ -56,7 +56,7 @@ fn state_changed(ctx: &BtfTracePointContext, program: HookProgram) -> i32 {
     0
 }
 
-/// Decides whether a change of state is a close. No tracepoint reports closes, and for a tree a close by an exit must be told from others.
+/// Decides whether a change of state is a close. No tracepoint reports closes, but a tree needs to know which closes an exit made.
 ///
 /// Only the caller itself sends a FIN (`tcp_close_state`), in close or in shutdown. A close that sends no FIN goes to CLOSED after both
 /// directions are shut down (`__tcp_close`); `tcp_done` shuts them down after that change.

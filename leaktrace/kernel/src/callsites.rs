@@ -2,10 +2,10 @@
 
 use super::stacks::StackReader;
 use super::{
+    cpu_counters::CpuCounters,
     error::StartError,
     load::{CallsitePool, Callsites, StackSample, Stacks},
     mapped::{MappedArray, take_map_data},
-    tallies::Tallies,
 };
 use aya::{
     Ebpf,
@@ -62,7 +62,7 @@ const LONGEST_PLACING: Duration = Duration::from_millis(500);
 /// The table.
 pub struct CallsiteTable {
     counters: Callsites,
-    tallies: Tallies,
+    cpu_counters: CpuCounters,
     stacks: Array<MapData, PodStack>,
     captured: Stacks,
     index: HashMap<MapData, PodKey, u32>,
@@ -88,7 +88,7 @@ impl CallsiteTable {
         pool.top_up(0);
         Ok(Self {
             counters,
-            tallies: Tallies::new(ebpf)?,
+            cpu_counters: CpuCounters::new(ebpf)?,
             stacks: Array::try_from(stacks).map_err(internal)?,
             captured,
             index: HashMap::try_from(index).map_err(internal)?,
@@ -107,7 +107,7 @@ impl CallsiteTable {
     /// again here, and never the other way round.
     pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
         for index in stacks.take_busy() {
-            self.lend_tallies(index);
+            self.assign_counters(index);
         }
         let started = Instant::now();
         while started.elapsed() < LONGEST_PLACING {
@@ -162,32 +162,32 @@ impl CallsiteTable {
     }
 
     /// Adds what processors have counted for themselves, or has them do so from now on if the call site opens very many.
-    fn add_tallies(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
+    fn add_cpu_counters(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
         if site.tallies == 0 {
             // What was adopted was opened once, and elsewhere.
             if Direction::from_raw(site.key.direction as u8) != Direction::Unknown {
-                let tallies = self.tallies.lend(index, site.tally.opened);
-                self.give_tallies(index, tallies);
+                let tallies = self.cpu_counters.assign(index, site.tally.opened);
+                self.set_counters(index, tallies);
             }
             return Ok(());
         }
-        let sum = self.tallies.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
+        let sum = self.cpu_counters.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
         site.tally.add(&sum);
         Ok(())
     }
 
     /// Has processors count for themselves from now on for a call site that has come to open very many between two samples.
-    fn lend_tallies(&mut self, index: u32) {
+    fn assign_counters(&mut self, index: u32) {
         if let Some(site) = self.counters.get(index as usize)
             && site.key.tgid != 0
             && site.tallies == 0
         {
-            let tallies = self.tallies.lend_early(index, site.tally.opened);
-            self.give_tallies(index, tallies);
+            let tallies = self.cpu_counters.assign_early(index, site.tally.opened);
+            self.set_counters(index, tallies);
         }
     }
 
-    fn give_tallies(&self, index: u32, tallies: u32) {
+    fn set_counters(&self, index: u32, tallies: u32) {
         if tallies != 0 {
             self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
         }
@@ -209,7 +209,7 @@ impl CallsiteTable {
         let mut placed = std::mem::take(&mut self.placed);
         let mut unused = Vec::new();
         let mut fresh: BTreeMap<u32, Vec<(u32, CallsiteKey)>> = BTreeMap::new();
-        self.tallies.begin();
+        self.cpu_counters.begin_check();
         for index in 0..self.pool.high_water() {
             // Most are unused, and each has 512 bytes.
             if index != 0 && self.counters.first::<CallsiteKey>(index as usize).is_none_or(|key| key.tgid == 0) {
@@ -225,7 +225,7 @@ impl CallsiteTable {
                     _ => {}
                 }
             }
-            self.add_tallies(index, &mut site)?;
+            self.add_cpu_counters(index, &mut site)?;
             if index != 0
                 && site.tally.opened == site.tally.closed()
                 && unused.len() < MOST_GIVEN_BACK
@@ -247,7 +247,7 @@ impl CallsiteTable {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.
             if self.index.remove(&PodKey(key)).is_ok() {
                 self.counters.set(index as usize, CallsiteCounters::new_zeroed());
-                self.tallies.give_back(index, tallies).map_err(|error| StartError::internal(&error))?;
+                self.cpu_counters.give_back(index, tallies).map_err(|error| StartError::internal(&error))?;
                 self.known.remove(&index);
                 // Gone already if the process had another call site.
                 let _ = self.fine.remove(&key.tgid);

@@ -1,15 +1,16 @@
-//! Passes over records: by lists of their keys as long as there are few ([`Roster`]), by an iterator over their map where there are
-//! many, and by lists of keys that the map is asked for where the kernel refuses iterators.
+//! Passes over records. There are three ways:
+//! - by lists of keys from the [`KeyCache`], while there are few records;
+//! - by an iterator over the map, with many records;
+//! - by lists of keys read from the map, where the kernel forbids iterators over maps. This copies each record to user space.
 //!
-//! Refused they are by hardened kernels: one that a sandbox ran on (6.18) answers EPERM to each iterator whose programs are handed
-//! entries of a map, before it verifies anything. A list that the map is asked for costs a copy of each record.
+//! Hardened kernels forbid them: a 6.18 of a sandbox returned EPERM for each iterator over a map, before verifying the program.
 
 use super::{
     error::{StartError, chain},
+    key_cache::KeyCache,
     map_entries::{self, Position},
     mapped::{MappedArray, map_array},
     passes::{self, Load, Rows},
-    roster::Roster,
 };
 use aya::{
     Btf, Ebpf,
@@ -63,10 +64,10 @@ impl RecordPass {
 /// How passes go through the records.
 pub struct Records {
     has_iterators: bool,
-    /// Where there are no iterators, or a roster.
+    /// Where lists are used: without iterators, or with a cache.
     lists: Option<Lists>,
-    /// Where addresses can be read as sockets: before, passes over records are none over sockets.
-    roster: Option<Roster>,
+    /// From 6.2 on, where sockets can be read by their address.
+    cache: Option<KeyCache>,
 }
 
 impl Records {
@@ -100,18 +101,18 @@ impl Records {
         Ok(Self {
             has_iterators: refusal.is_none(),
             lists: has_lists.then(|| Lists::new(ebpf)).transpose()?,
-            roster: has_rdonly_cast.then(|| Roster::new(ebpf)).transpose()?,
+            cache: has_rdonly_cast.then(|| KeyCache::new(ebpf)).transpose()?,
         })
     }
 
-    /// Whether it is by list, however many there are.
+    /// Whether passes go by lists whatever the number of records.
     pub fn are_always_listed(&self) -> bool {
         !self.has_iterators
     }
 
-    /// Whether a pass costs what is open, and not what the table has room for.
-    pub fn are_on_roster(&mut self) -> bool {
-        self.roster.as_mut().is_some_and(Roster::is_complete)
+    /// Whether the cost of a pass depends on how many sockets are open, not on the size of the table.
+    pub fn have_known_keys(&mut self) -> bool {
+        self.cache.as_mut().is_some_and(KeyCache::is_valid)
     }
 
     /// Runs a pass to its end and decodes its rows. The last one has found so many sockets `open`.
@@ -126,14 +127,14 @@ impl Records {
         buffer: &mut BytesMut,
         rows: &mut Rows,
     ) -> Result<(), StartError> {
-        let is_on_roster = self.are_on_roster();
-        let Self { has_iterators, lists, roster } = self;
-        let roster = roster.as_mut().filter(|_| is_on_roster || Roster::suits(open));
-        match (lists, roster) {
-            (Some(lists), Some(roster)) if is_on_roster => lists.run_over(ebpf, pass, roster, rows),
-            (Some(lists), roster) if roster.is_some() || !*has_iterators => {
+        let has_known_keys = self.have_known_keys();
+        let Self { has_iterators, lists, cache } = self;
+        let cache = cache.as_mut().filter(|_| has_known_keys || KeyCache::is_worth_filling(open));
+        match (lists, cache) {
+            (Some(lists), Some(cache)) if has_known_keys => lists.run_over(ebpf, pass, cache, rows),
+            (Some(lists), cache) if cache.is_some() || !*has_iterators => {
                 let map = passes::hash_map(ebpf, "SOCKETS")?;
-                lists.run(ebpf, pass, &map, roster, rows)
+                lists.run(ebpf, pass, &map, cache, rows)
             }
             _ => {
                 let map = passes::hash_map(ebpf, "SOCKETS")?;
@@ -173,18 +174,18 @@ impl Lists {
         })
     }
 
-    /// Goes through all keys that the map has, and puts them on the roster.
+    /// Goes through all keys of the map, and fills the cache with them.
     fn run(
         &mut self,
         ebpf: &mut Ebpf,
         pass: RecordPass,
         map: &OwnedFd,
-        mut roster: Option<&mut Roster>,
+        mut cache: Option<&mut KeyCache>,
         rows: &mut Rows,
     ) -> Result<(), StartError> {
         let sample = |error: &dyn Error| StartError::Sample { reason: chain(error) };
-        if let Some(roster) = &mut roster {
-            roster.begin();
+        if let Some(cache) = &mut cache {
+            cache.begin_filling();
         }
         let mut position = Position::Start;
         let mut vain_since = None;
@@ -197,8 +198,8 @@ impl Lists {
                 if since.elapsed() > PATIENCE {
                     // The next pass mends it, and health tells of this one.
                     rows.damaged += 1;
-                    if let Some(roster) = &mut roster {
-                        roster.give_up();
+                    if let Some(cache) = &mut cache {
+                        cache.invalidate();
                     }
                     return Ok(());
                 }
@@ -207,30 +208,30 @@ impl Lists {
             }
             vain_since = None;
             let keys = self.keys.get(..len).unwrap_or(&self.keys);
-            if let Some(roster) = &mut roster {
-                keys.iter().for_each(|key| roster.add(*key));
+            if let Some(cache) = &mut cache {
+                keys.iter().for_each(|key| cache.add(*key));
             }
             self.run_list(ebpf, pass, keys, false, rows)?;
         }
         Ok(())
     }
 
-    /// Goes through the keys on the roster, and leaves those there that still have a record.
+    /// Goes through the keys in the cache. Those that still have a record stay there.
     fn run_over(
         &self,
         ebpf: &mut Ebpf,
         pass: RecordPass,
-        roster: &mut Roster,
+        cache: &mut KeyCache,
         rows: &mut Rows,
     ) -> Result<(), StartError> {
-        for keys in roster.take().chunks(MAX_LISTED as usize) {
+        for keys in cache.take().chunks(MAX_LISTED as usize) {
             let gone = self.run_list(ebpf, pass, keys, true, rows);
             if gone.is_err() {
-                roster.give_up();
+                cache.invalidate();
             }
             gone?;
             let left = (0..keys.len()).filter_map(|place| self.list.get(place)).filter(|key| *key != 0);
-            left.for_each(|key| roster.add(key));
+            left.for_each(|key| cache.add(key));
         }
         Ok(())
     }

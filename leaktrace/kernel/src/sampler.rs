@@ -155,7 +155,7 @@ impl Sampler {
         }
         let is_first = self.pass == 0;
         self.begin_pass(request, sites, sample.boot_ns);
-        self.walks.save_cheap_ones(self.records.are_on_roster());
+        self.walks.save_cheap_ones(self.records.have_known_keys());
         let mut walk = request.walk == Walk::Now || self.walks.is_due();
         if walk {
             self.search_namespaces(request.holders);

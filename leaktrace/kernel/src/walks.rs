@@ -8,7 +8,7 @@ const CHEAP: Duration = Duration::from_millis(10);
 
 /// The same where passes over records cost what is open, not what their table has room for. Walks never do: the kernel's own table
 /// has room for as many sockets as its memory suggests.
-const CHEAP_BESIDE_ROSTER: Duration = Duration::from_millis(1);
+const CHEAP_BESIDE_KEY_CACHE: Duration = Duration::from_millis(1);
 
 /// A walk that takes more is made at every so many passes.
 const EVERY: u32 = 10;
@@ -32,7 +32,7 @@ impl Walks {
 
     /// Whether passes over records cost so little that walks are saved even where they are cheap.
     pub fn save_cheap_ones(&mut self, save: bool) {
-        self.cheap = if save { CHEAP_BESIDE_ROSTER } else { CHEAP };
+        self.cheap = if save { CHEAP_BESIDE_KEY_CACHE } else { CHEAP };
     }
 
     /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_roster_only_the_cheapest_walks_are_made_every_time() {
+    fn beside_a_key_cache_only_the_cheapest_walks_are_made_every_time() {
         let mut walks = Walks::new(None);
         walks.save_cheap_ones(true);
         assert_eq!(plays(&mut walks, 5, MS / 2), "wwwww");

@@ -1,7 +1,8 @@
-//! The keys of all records, as long as there are few: with them a pass costs what is open, not what the table has room for.
+//! The keys of all records, while there are few. With them the cost of a pass depends on how many sockets are open, not on the size of
+//! the table.
 //!
-//! The kernel side tells of each entry that is new in the table, passes find out which are gone. Where one was missed, or there are
-//! too many, they are not known any more until the table has been asked for all of them.
+//! The kernel side reports each new key, and passes find out which keys are gone. After a lost report, or with too many keys, the cache is
+//! invalid until all keys have been read from the table again.
 
 use super::{
     error::StartError,
@@ -14,13 +15,13 @@ use aya::{
 use std::mem;
 use zerocopy::FromBytes as _;
 
-/// The most keys that are kept.
+/// Most keys that are kept.
 const MOST: usize = 8192;
 
-/// With fewer open sockets, the table is worth asking: it may have as many vacant records.
+/// With fewer open sockets than this an invalid cache is filled again. The table may have as many vacant records.
 const FEW: u64 = MOST as u64 / 2;
 
-/// Keys, sorted by [`Keys::settle`]; `None` where they are not known.
+/// Keys, sorted and each once after [`Keys::sort`]; `None` if the cache is invalid.
 #[derive(Debug, PartialEq, Eq)]
 struct Keys(Option<Vec<u64>>);
 
@@ -29,12 +30,12 @@ impl Keys {
         let Some(keys) = &mut self.0 else { return };
         keys.push(key);
         if keys.len() > 2 * MOST {
-            self.settle();
+            self.sort();
         }
     }
 
-    /// An entry that went and came again is told of twice.
-    fn settle(&mut self) {
+    /// A key that was removed and inserted again was reported twice.
+    fn sort(&mut self) {
         if let Some(keys) = &mut self.0 {
             keys.sort_unstable();
             keys.dedup();
@@ -45,14 +46,14 @@ impl Keys {
     }
 }
 
-/// What is known of the keys in the table.
-pub struct Roster {
+/// The cache.
+pub struct KeyCache {
     new: RingBuf<MapData>,
     missed: MappedArray<u64>,
     keys: Keys,
 }
 
-impl Roster {
+impl KeyCache {
     /// Takes the maps out of the loaded object, whose table must be empty.
     ///
     /// # Errors
@@ -67,8 +68,8 @@ impl Roster {
         })
     }
 
-    /// Takes in what is new; whether all keys are known then.
-    pub fn is_complete(&mut self) -> bool {
+    /// Takes in reported keys. Returns whether the cache is valid.
+    pub fn is_valid(&mut self) -> bool {
         while self.keys.0.is_some()
             && let Some(item) = self.new.next()
         {
@@ -76,37 +77,37 @@ impl Roster {
                 self.keys.add(key);
             }
         }
-        self.keys.settle();
+        self.keys.sort();
         if self.missed.get(0) != Some(0) {
-            self.give_up();
+            self.invalidate();
         }
         self.keys.0.is_some()
     }
 
-    /// Takes the keys away, for a pass over them that adds those that are left.
+    /// Takes the keys out, for a pass that adds those back that still have a record.
     pub fn take(&mut self) -> Vec<u64> {
         self.keys.0.as_mut().map(mem::take).unwrap_or_default()
     }
 
-    /// Whether so many open sockets are few enough to ask the table for its keys.
-    pub fn suits(open: u64) -> bool {
+    /// Whether an invalid cache should be filled again with this many open sockets.
+    pub fn is_worth_filling(open: u64) -> bool {
         open < FEW
     }
 
-    /// The table is about to be asked. What is new from here on is told, what was before it has.
-    pub fn begin(&mut self) {
+    /// Empties the cache before it is filled from the table. Keys inserted from here on are reported, earlier ones are in the table.
+    pub fn begin_filling(&mut self) {
         while self.new.next().is_some() {}
         self.missed.set(0, 0);
         self.keys = Keys(Some(Vec::new()));
     }
 
-    /// The table has this key, or has it still.
+    /// Adds a key that is in the table.
     pub fn add(&mut self, key: u64) {
         self.keys.add(key);
     }
 
-    /// Some keys are not known.
-    pub fn give_up(&mut self) {
+    /// Makes the cache invalid: a key may be missing.
+    pub fn invalidate(&mut self) {
         self.keys = Keys(None);
     }
 }
@@ -118,24 +119,24 @@ mod tests {
     fn keys(added: impl IntoIterator<Item = u64>) -> Keys {
         let mut keys = Keys(Some(Vec::new()));
         added.into_iter().for_each(|key| keys.add(key));
-        keys.settle();
+        keys.sort();
         keys
     }
 
     #[test]
-    fn what_is_told_twice_is_there_once() {
+    fn a_key_reported_twice_is_there_once() {
         assert_eq!(keys([7, 3, 7, 3, 5]), Keys(Some(vec![3, 5, 7])));
     }
 
     #[test]
-    fn as_many_as_fit_are_known_however_often_each_is_told() {
+    fn as_many_keys_as_fit_are_kept_however_often_each_is_reported() {
         let most = 0..MOST as u64;
-        let told = most.clone().chain(most.clone()).chain(most.clone());
-        assert_eq!(keys(told), Keys(Some(most.collect())));
+        let reported = most.clone().chain(most.clone()).chain(most.clone());
+        assert_eq!(keys(reported), Keys(Some(most.collect())));
     }
 
     #[test]
-    fn one_more_and_none_is_known_whatever_comes_after() {
+    fn one_key_too_many_makes_the_cache_invalid_for_good() {
         let too_many = 0..MOST as u64 + 1;
         assert_eq!(keys(too_many.clone()), Keys(None));
         assert_eq!(keys(too_many.cycle().take(5 * MOST)), Keys(None));

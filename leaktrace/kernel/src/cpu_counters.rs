@@ -1,5 +1,5 @@
-//! Counters that each processor keeps for itself, lent to the call sites that open the most: one counter for all would wander from
-//! processor to processor with every connection.
+//! Counters on each processor, assigned to the call sites that open most sockets. With one counter for all processors, its cache line
+//! would move between them at every connection.
 
 use super::{error::StartError, mapped::take_map_data};
 use aya::{
@@ -11,65 +11,65 @@ use leaktrace_common::{MAX_TALLIES, Tally};
 use std::{collections::BTreeMap, time::Instant};
 use zerocopy::FromZeros;
 
-/// Sockets a second from which a call site is worth it.
+/// A call site that opens at least this many sockets a second gets counters.
 const WORTH_PER_S: f64 = 1000.0;
 
-/// A tally that aya may copy out of the kernel.
+/// Counters that aya may copy out of the kernel.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
 struct PodTally(Tally);
 // SAFETY: Tally is plain data without padding, as its derives prove.
 unsafe impl aya::Pod for PodTally {}
 
-/// Who has which.
-pub struct Tallies {
+/// Which call site has which counters.
+pub struct CpuCounters {
     kept: PerCpuArray<MapData, PodTally>,
     processors: usize,
     free: Vec<u32>,
-    /// What call sites without one had opened at the last look.
+    /// Sockets opened by call sites without counters of their own, at the last check.
     opened: BTreeMap<u32, u64>,
-    looked: Instant,
-    /// Between the last two looks.
+    checked: Instant,
+    /// Time between the last two checks.
     span_s: f64,
 }
 
-impl Tallies {
+impl CpuCounters {
     /// Takes the map out of the loaded object.
     ///
     /// # Errors
-    /// When it is not there, or nobody says how many processors there are.
+    /// When it is not there, or the number of processors is unknown.
     pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let kept = Map::PerCpuArray(take_map_data(ebpf, "TALLIES").map_err(|error| StartError::internal(&error))?);
         let processors = nr_cpus().map_err(|(_, error)| StartError::internal(&error))?;
-        // One processor shares with nobody.
+        // A single processor shares no counters.
         let free = if processors > 1 { (1..MAX_TALLIES).collect() } else { Vec::new() };
         Ok(Self {
             kept: PerCpuArray::try_from(kept).map_err(|error| StartError::internal(&error))?,
             processors,
             free,
             opened: BTreeMap::new(),
-            looked: Instant::now(),
+            checked: Instant::now(),
             span_s: 0.0,
         })
     }
 
-    /// Begins a look at all call sites.
-    pub fn begin(&mut self) {
+    /// Begins a check of all call sites.
+    pub fn begin_check(&mut self) {
         let now = Instant::now();
-        self.span_s = (now - self.looked).as_secs_f64();
-        self.looked = now;
+        self.span_s = (now - self.checked).as_secs_f64();
+        self.checked = now;
     }
 
-    /// The tallies for a call site without any that has opened so many sockets by now; 0 where it is not worth it, or none is left.
-    pub fn lend(&mut self, callsite: u32, opened: u64) -> u32 {
+    /// Counters for a call site that has none and has opened `opened` sockets; 0 if it is too slow, or none are left.
+    pub fn assign(&mut self, callsite: u32, opened: u64) -> u32 {
         let before = self.opened.insert(callsite, opened).unwrap_or(0);
         if is_worth_it(before, opened, self.span_s) { self.take_for(callsite) } else { 0 }
     }
 
-    /// The same between two looks, of what it has opened since the last.
-    pub fn lend_early(&mut self, callsite: u32, opened: u64) -> u32 {
+    /// Like [`Self::assign`], between two checks.
+    pub fn assign_early(&mut self, callsite: u32, opened: u64) -> u32 {
         let before = self.opened.get(&callsite).copied().unwrap_or(0);
-        if is_worth_it(before, opened, self.looked.elapsed().as_secs_f64()) { self.take_for(callsite) } else { 0 }
+        if is_worth_it(before, opened, self.checked.elapsed().as_secs_f64()) { self.take_for(callsite) } else { 0 }
     }
 
     fn take_for(&mut self, callsite: u32) -> u32 {
@@ -78,7 +78,7 @@ impl Tallies {
         tallies
     }
 
-    /// What all processors have counted.
+    /// The sum over all processors.
     ///
     /// # Errors
     /// When the kernel does not give them.
@@ -90,7 +90,7 @@ impl Tallies {
         Ok(sum)
     }
 
-    /// Takes back those of a call site that nothing refers to any more; 0 if it had none.
+    /// Takes back the counters of an unused call site; `tallies` is 0 if it had none.
     ///
     /// # Errors
     /// When the kernel does not clear them.
