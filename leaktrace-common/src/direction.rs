@@ -1,10 +1,11 @@
 //! Which end opened a connection.
 
 /// Which end opened the connection. The discriminant is the number kept in records and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Direction {
     /// The opening was not seen: the socket is older than the tracer, or a hook was skipped.
+    #[default]
     Unknown = 0,
     /// This end called connect.
     Connect = 1,

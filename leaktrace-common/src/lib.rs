@@ -27,6 +27,8 @@ mod state;
 mod time;
 mod tree;
 mod verdict;
+#[cfg(feature = "serde")]
+mod words;
 
 pub use callsite::{
     CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, NOT_SAMPLED, PassSums,

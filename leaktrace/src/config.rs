@@ -8,23 +8,15 @@ pub use budget::CpuBudget;
 pub use file::ConfigFile;
 
 use leaktrace_kernel::{HookChoice, Stacks};
-use leaktrace_model::{
-    filter::Filter,
-    placing::Unwind,
-    snapshot::{Settings, StackSample},
-};
+use leaktrace_model::{Filter, Limits, Settings, Unwind};
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Everything that commands which watch sockets have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchConfig {
-    /// Age from which an open socket is `long-lived`.
-    pub threshold: Duration,
-    /// How long a stuck state must last.
-    pub stall: Duration,
-    /// How long without payload counts as idle.
-    pub idle: Duration,
+    /// The thresholds of verdicts.
+    pub limits: Limits,
     /// Time between samples.
     pub interval: Duration,
     /// How much of a core sampling may take.
@@ -65,20 +57,16 @@ pub struct ReplayConfig {
 }
 
 impl WatchConfig {
-    /// The thresholds as reports show them.
+    /// The thresholds and filters as reports show them.
     pub fn settings(&self) -> Settings {
         Settings {
-            threshold_s: self.threshold.as_secs_f64(),
-            stall_s: self.stall.as_secs_f64(),
-            idle_s: self.idle.as_secs_f64(),
-            interval_s: self.interval.as_secs_f64(),
+            limits: self.limits,
+            interval: self.interval,
             stack_sample: match self.stacks {
-                Stacks::Sample(sample) => {
-                    Some(StackSample { one_in: sample.one_in.get(), above_per_s: sample.above_per_s })
-                }
+                Stacks::Sample(sample) => Some(sample),
                 Stacks::Capture | Stacks::Off => None,
             },
-            filters: self.filter.describe(),
+            filter: self.filter.clone(),
         }
     }
 }

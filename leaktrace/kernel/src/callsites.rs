@@ -1,12 +1,13 @@
 //! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
 
-use super::stacks::StackReader;
+use super::stacks::{CapturedSite, StackReader};
 use super::{
     cpu_counters::CpuCounters,
     error::StartError,
-    load::{CallsitePool, Callsites, StackSample, Stacks},
+    load::{CallsitePool, Callsites, Stacks},
     mapped::{MappedArray, take_map_data},
 };
+use crate::rows;
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
@@ -14,12 +15,7 @@ use aya::{
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, CopyRate, Direction, MAX_CALLSITES, NOT_SAMPLED, PassSums, StackCapture, StackEntry,
 };
-use leaktrace_model::{
-    count::format_count,
-    placing::NewSite,
-    sample::{CallsiteStack, Sample},
-    snapshot::{Degradation, NOT_SAMPLED as NOT_SAMPLED_WORDS, StackQuality},
-};
+use leaktrace_model::{CallsiteStack, Degradation, Sample, StackQuality, StackReason, StackSample};
 use std::{
     collections::BTreeMap,
     mem::offset_of,
@@ -124,7 +120,7 @@ impl CallsiteTable {
                     sites.push(self.new_site(callsite, Some(copy))?);
                 }
             }
-            for (key, stack) in keys.into_iter().zip(stacks.place_all(tgid, sites)) {
+            for (key, stack) in keys.into_iter().zip(stacks.place_all(tgid, &sites)) {
                 self.placed.insert(stack.callsite, (key, stack));
             }
         }
@@ -140,7 +136,7 @@ impl CallsiteTable {
     /// The mark of a call site whose stacks were left out.
     fn not_sampled(&self, callsite: u32) -> Option<CallsiteStack> {
         let Stacks::Sample(StackSample { one_in, .. }) = self.captured else { return None };
-        let reason = Some(format!("{NOT_SAMPLED_WORDS} (1 in {})", format_count(one_in.get().into())));
+        let reason = Some(StackReason::NotSampled { one_in });
         Some(CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason })
     }
 
@@ -148,17 +144,12 @@ impl CallsiteTable {
     pub fn degradation(&self, sample: &Sample) -> Option<Degradation> {
         let Stacks::Sample(StackSample { one_in, above_per_s }) = self.captured else { return None };
         sample.callsites.iter().find(|(_, site)| site.key.stack_hash == NOT_SAMPLED)?;
-        let (one_in, above) = (format_count(one_in.get().into()), format_count(above_per_s.into()));
-        let reason = format!(
-            "1 in {one_in} was captured of processes that opened more than {above} sockets a second, as --stack-sample \
-             asks: their other opens are at call sites without a stack"
-        );
-        Some(Degradation { feature: "stacks".to_owned(), reason })
+        Some(Degradation::StacksSampled { one_in, above_per_s })
     }
 
-    fn new_site(&self, callsite: u32, copy: Option<Box<StackCapture>>) -> Result<NewSite, StartError> {
+    fn new_site(&self, callsite: u32, copy: Option<Box<StackCapture>>) -> Result<CapturedSite, StartError> {
         let PodStack(entry) = self.stacks.get(&callsite, 0).map_err(|error| StartError::internal(&error))?;
-        Ok(NewSite { callsite, entry, copy })
+        Ok(CapturedSite { callsite, entry, copy })
     }
 
     /// Adds what processors have counted for themselves, or has them do so from now on if the call site opens very many.
@@ -233,15 +224,15 @@ impl CallsiteTable {
             {
                 unused.push((index, site.key, site.tallies as u32));
             }
-            sample.callsites.push((index, site));
+            sample.callsites.push((index, rows::site_counters(&site, sample.at.boot_ns)));
         }
         // Copies that came late, for call sites that were told of without.
         let late = placed.into_iter().filter(|(index, (key, _))| self.known.get(index) == Some(key));
         sample.stacks.extend(late.map(|(_, (_, stack))| stack));
         for (tgid, sites) in fresh {
             let sites = sites.into_iter().map(|(index, key)| self.new_site(index, stacks.take_copy(index, &key)));
-            let sites = sites.collect::<Result<Vec<NewSite>, StartError>>()?;
-            sample.stacks.extend(stacks.place_all(tgid, sites));
+            let sites = sites.collect::<Result<Vec<CapturedSite>, StartError>>()?;
+            sample.stacks.extend(stacks.place_all(tgid, &sites));
         }
         for (index, key, tallies) in unused {
             // The process is gone, so no hook can run for this key: nothing will use the index in between.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::host::{self, KernelRelease};
 use leaktrace_common::{FIELDS, OFFSET_COUNT, Offsets, Setup, setup_flags};
-use leaktrace_model::hooks::HookKind;
+use leaktrace_model::HookKind;
 use zerocopy::FromBytes;
 
 /// Everything that is looked up by name.

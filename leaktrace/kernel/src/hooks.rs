@@ -9,7 +9,7 @@ use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, TracePoint},
 };
-use leaktrace_model::{hooks::HookKind, snapshot::Degradation};
+use leaktrace_model::{Degradation, HookKind};
 use std::{os::fd::AsFd as _, thread};
 
 /// Advice for a kernel that refuses this kind.
@@ -57,7 +57,7 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
                 return Ok(Attached { kind: *kind, degraded, _calls: calls });
             }
             Err(reason) if choice == HookChoice::Auto => {
-                degraded.push(Degradation { feature: format!("{} hooks", kind.name()), reason });
+                degraded.push(Degradation::NoHooks { kind: *kind, why: reason });
             }
             Err(reason) => {
                 return Err(StartError::Hooks {
@@ -67,7 +67,7 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
             }
         }
     }
-    let reasons: Vec<String> = degraded.iter().map(|one| format!("{}: {}", one.feature, one.reason)).collect();
+    let reasons: Vec<String> = degraded.iter().map(|one| format!("{}: {}", one.feature(), one.reason())).collect();
     Err(StartError::Hooks {
         asked: "usable".to_owned(),
         reason: format!("{}; `leaktrace doctor` says what would help", reasons.join("; ")),
@@ -213,12 +213,7 @@ fn attach_tracepoints(
     for program in needed(facts, HookKind::Tracepoint, &ACCEPT) {
         tracepoint(ebpf, btf, program, "sys_exit")?;
     }
-    notes.push(Degradation {
-        feature: "accept".to_owned(),
-        reason: format!(
-            "{reason}; a hook at the end of every system call is used, which costs each of them about twice as much"
-        ),
-    });
+    notes.push(Degradation::AcceptAtEveryCall { why: reason });
     Ok(None)
 }
 
@@ -247,13 +242,7 @@ fn attach_kprobe(ebpf: &mut Ebpf, facts: &KernelFacts, notes: &mut Vec<Degradati
     };
     let Err(reason) = graft else { return Ok(()) };
     kprobe(ebpf, "kr_accept", "inet_csk_accept")?;
-    notes.push(Degradation {
-        feature: "accept".to_owned(),
-        reason: format!(
-            "{reason}; a return probe is used, which misses accepts when many threads block in accept: the next pass \
-             adopts those, without their stack"
-        ),
-    });
+    notes.push(Degradation::AcceptByReturnProbe { why: reason });
     Ok(())
 }
 

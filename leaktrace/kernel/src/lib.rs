@@ -29,6 +29,7 @@ mod processes;
 mod records;
 mod relocations;
 mod request;
+mod rows;
 mod sampler;
 mod stacks;
 mod tree;
@@ -37,12 +38,10 @@ mod walks;
 pub use error::StartError;
 use hooks::Attached;
 pub use hooks::HookChoice;
-use leaktrace_model::{
-    hooks::HookKind,
-    placing::{Place, Unwind},
-};
-pub use load::{StackSample, Stacks};
-pub use request::{HoldersPass, RowChoice, SampleRequest, Walk};
+use leaktrace_model::{HookKind, Place, Unwind};
+pub use load::Stacks;
+pub use request::{HoldersPass, SampleRequest, Walk};
+pub use rows::judge;
 pub use sampler::Adoption;
 
 use crate::host::{KernelRelease, Lockdown};
@@ -54,7 +53,7 @@ use callsites::CallsiteTable;
 use captures::Captures;
 use facts::KernelFacts;
 use leaktrace_common::MAX_TREE;
-use leaktrace_model::{sample::Sample, snapshot::Degradation};
+use leaktrace_model::{Degradation, Holders, Sample};
 use mapped::take_map_data;
 use processes::ToldProcesses;
 use sampler::Sampler;
@@ -195,26 +194,33 @@ impl Tracer {
 
     /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
-        let clock = host::now();
-        let mut sample = Sample { boot_ns: clock.boot_ns, unix_ns: clock.unix_ns, ..Sample::default() };
-        let rows = self.sampler.run(&mut self.ebpf, request, &self.callsites, &mut sample)?;
+        let at = host::now();
+        let passed = self.sampler.run(&mut self.ebpf, request, &self.callsites, at.boot_ns)?;
+        let rows = &passed.rows;
+        let mut sample = Sample {
+            at,
+            pass: rows::pass(&passed.settings),
+            totals: rows::totals(&passed.totals),
+            lost: rows::lost(&passed.losses, passed.damaged),
+            stale_records: passed.losses.stale_records,
+            sockets: rows.sockets.iter().map(rows::observed).collect(),
+            holders: passed.descriptors.map(|descriptors| Holders {
+                rows: rows.holders.iter().map(rows::holder).collect(),
+                processes: rows.processes.iter().map(rows::holder_process).collect(),
+                descriptors,
+            }),
+            degraded: passed.degraded,
+            cost: passed.cost,
+            ..Sample::default()
+        };
         self.callsites.collect(&mut sample, &mut self.stacks)?;
-        // After the call sites: an index that was given back just now belongs to a process that is gone, whose last words
-        // are there.
-        sample.tree = self.tree.as_mut().map(|tree| tree.collect(sample.boot_ns));
+        // After the call sites: an index that was given back just now belongs to a process that is gone, whose last sockets are there.
+        sample.tree = self.tree.as_mut().map(|tree| tree.collect(at.boot_ns));
         if sample.tree.as_ref().is_some_and(|tree| tree.processes.len() >= MAX_TREE as usize) {
-            sample.degraded.push(Degradation {
-                feature: "run".to_owned(),
-                reason: format!("more than {MAX_TREE} processes ran at a time, and some were not followed"),
-            });
+            sample.degraded.push(Degradation::TreeFull { most: MAX_TREE });
         }
         sample.degraded.extend(self.callsites.degradation(&sample));
-        sample.processes = self.told.new_processes(&sample, &rows);
-        sample.sockets = rows.sockets;
-        if let Some(holders) = &mut sample.holders {
-            holders.rows = rows.holders;
-            holders.processes = rows.processes;
-        }
+        sample.processes = self.told.new_processes(&sample, rows);
         sample.degraded.extend(self.attached.degraded.iter().cloned());
         sample.tcp_memory_bytes = host::tcp_memory_bytes();
         sample.cost.cpu = host::own_cpu();

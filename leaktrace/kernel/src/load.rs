@@ -8,8 +8,8 @@ use super::{
 };
 use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
 use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
+use leaktrace_model::StackSample;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use std::num::NonZeroU32;
 
 /// The object as built; empty where the build went without the kernel side.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
@@ -35,15 +35,6 @@ pub enum Stacks {
     Sample(StackSample),
     /// Not at all.
     Off,
-}
-
-/// Of which processes stacks are sampled, and how many of their stacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StackSample {
-    /// One stack in so many is captured, chosen by chance.
-    pub one_in: NonZeroU32,
-    /// Of processes that open more sockets than this within a second, from then on until a second after they opened fewer.
-    pub above_per_s: u32,
 }
 
 /// What the kernel side is loaded with.

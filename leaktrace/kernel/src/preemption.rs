@@ -5,7 +5,7 @@
 
 use crate::host::KernelRelease;
 use leaktrace_common::setup_flags;
-use leaktrace_model::hooks::HookKind;
+use leaktrace_model::HookKind;
 use std::fs;
 
 /// Since when tracepoints are preemptible: after 6.18, where no program was ever skipped.

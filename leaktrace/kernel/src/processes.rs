@@ -1,7 +1,7 @@
 //! Which processes a watch has been told about.
 
 use super::passes::Rows;
-use leaktrace_model::{host::ProcessFacts, sample::Sample};
+use leaktrace_model::{ProcessFacts, Sample};
 use std::collections::HashSet;
 
 /// Processes that samples mention and that have been told of, or looked for and not found.
@@ -12,7 +12,7 @@ impl ToldProcesses {
     /// Facts about processes that are mentioned and have not been told yet; about all of them when the holders were looked
     /// at, for a process may run another program by then, and an id may be another process's.
     pub fn new_processes(&mut self, sample: &Sample, rows: &Rows) -> Vec<ProcessFacts> {
-        let mut mentioned: Vec<u32> = sample.callsites.iter().map(|(_, site)| site.key.tgid).collect();
+        let mut mentioned: Vec<u32> = sample.callsites.iter().map(|(_, site)| site.key.pid).collect();
         mentioned.extend(rows.processes.iter().map(|row| row.tgid));
         mentioned.extend(rows.holders.iter().map(|row| row.tgid));
         mentioned.sort_unstable();

@@ -1,32 +1,18 @@
 //! What is asked of a sample.
 
-use leaktrace_common::Verdicts;
-use std::time::Duration;
+use leaktrace_model::{Limits, Shown};
 
 /// What one sample should contain.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleRequest {
-    /// Age from which a socket is long-lived.
-    pub threshold: Duration,
-    /// How long a stuck state must last.
-    pub stall: Duration,
-    /// How long without payload counts as idle.
-    pub idle: Duration,
-    /// Which sockets to show.
-    pub rows: RowChoice,
+    /// The thresholds of verdicts.
+    pub limits: Limits,
+    /// Which sockets to show one by one. All are counted either way.
+    pub shown: Shown,
     /// Whether to look for sockets that nothing is known of.
     pub walk: Walk,
     /// Whether to look at every descriptor as well.
     pub holders: HoldersPass,
-}
-
-/// Which sockets a sample shows one by one. All are counted either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowChoice {
-    /// Those with one of these verdicts.
-    With(Verdicts),
-    /// Every open one.
-    All,
 }
 
 /// Whether a sample includes a holders pass.

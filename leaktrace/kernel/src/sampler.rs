@@ -7,17 +7,15 @@ use super::{
     namespaces::Namespaces,
     passes::{self, Load, Rows},
     records::{RecordPass, Records},
-    request::{HoldersPass, RowChoice, SampleRequest, Walk},
+    request::{HoldersPass, SampleRequest, Walk},
     walks::Walks,
 };
 use crate::host;
+use crate::rows::settings;
 use aya::{Btf, Ebpf};
 use bytes::BytesMut;
-use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit, span_from_ns};
-use leaktrace_model::{
-    sample::{self, Holders, Sample},
-    snapshot::Degradation,
-};
+use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit};
+use leaktrace_model::{Cost, Degradation, Shown};
 use std::{
     io,
     num::NonZeroU32,
@@ -80,6 +78,27 @@ struct Walked {
     refused: u32,
 }
 
+/// What the passes of one sample found.
+#[derive(Default)]
+pub struct Passed {
+    /// Their rows.
+    pub rows: Rows,
+    /// Sums over all sockets.
+    pub totals: PassTotals,
+    /// What was lost since the start.
+    pub losses: Losses,
+    /// Reads that could not be understood, since the start.
+    pub damaged: u64,
+    /// What the last of them went by.
+    pub settings: PassSettings,
+    /// Descriptors that a holders pass saw, if there was one.
+    pub descriptors: Option<u64>,
+    /// What they took.
+    pub cost: Cost,
+    /// What works less well than it could.
+    pub degraded: Vec<Degradation>,
+}
+
 /// What the passes keep from one sample to the next.
 pub struct Sampler {
     settings: MappedArray<PassSettings>,
@@ -137,8 +156,8 @@ impl Sampler {
         Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
     }
 
-    /// Runs the passes of a sample. Its sums, costs and losses are in `sample` afterwards, those of call sites in `sites`, its
-    /// rows in what is returned.
+    /// Runs the passes of a sample taken at `boot_ns`. The sums of call sites are in `sites` afterwards, everything else in what is
+    /// returned.
     ///
     /// # Errors
     /// When a pass cannot be run.
@@ -147,14 +166,16 @@ impl Sampler {
         ebpf: &mut Ebpf,
         request: &SampleRequest,
         sites: &CallsiteTable,
-        sample: &mut Sample,
-    ) -> Result<Rows, StartError> {
+        boot_ns: u64,
+    ) -> Result<Passed, StartError> {
         let mut rows = Rows::default();
+        let mut passed = Passed::default();
+        let sample = &mut passed;
         if request.holders == HoldersPass::Run {
             self.held_pass = next_number(self.held_pass);
         }
         let is_first = self.pass == 0;
-        self.begin_pass(request, sites, sample.boot_ns);
+        self.begin_pass(request, sites, boot_ns);
         self.walks.save_cheap_ones(self.records.have_known_keys());
         let mut walk = request.walk == Walk::Now || self.walks.is_due();
         if walk {
@@ -171,7 +192,7 @@ impl Sampler {
                 if sample.totals.adopted > 0 {
                     // The holders pass has just placed adopted sockets: sum them where they belong now.
                     let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
-                    self.begin_pass(request, sites, sample.boot_ns);
+                    self.begin_pass(request, sites, boot_ns);
                     self.walk(ebpf, &mut rows, sample)?;
                     rows.sockets.extend(dead);
                 }
@@ -183,7 +204,7 @@ impl Sampler {
             if walk {
                 rows.sockets.clear();
                 self.search_namespaces(request.holders);
-                self.begin_pass(request, sites, sample.boot_ns);
+                self.begin_pass(request, sites, boot_ns);
                 self.walk(ebpf, &mut rows, sample)?;
             }
             if request.holders == HoldersPass::Run {
@@ -199,10 +220,11 @@ impl Sampler {
         rows.sockets.sort_unstable_by_key(|row| row.sk);
         rows.sockets.dedup_by_key(|row| row.sk);
         self.damaged += rows.damaged;
-        sample.damaged = self.damaged;
-        sample.losses = self.losses.get(0).unwrap_or_default();
-        sample.limits = self.settings.get(0).unwrap_or_default();
-        Ok(rows)
+        passed.damaged = self.damaged;
+        passed.losses = self.losses.get(0).unwrap_or_default();
+        passed.settings = self.settings.get(0).unwrap_or_default();
+        passed.rows = rows;
+        Ok(passed)
     }
 
     /// Only walks need the namespaces. They come and go seldom and finding them costs a look at every process: the dearer, the less
@@ -223,32 +245,28 @@ impl Sampler {
             sites.forget_sums();
         }
         self.pass = next;
-        let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let (emit_verdicts, emit) = match request.rows {
-            RowChoice::With(verdicts) => (verdicts.0, 0),
-            RowChoice::All => (0, emit::ALL),
+        let (emit_verdicts, emit) = match request.shown {
+            Shown::With(verdicts) => (verdicts.0, 0),
+            Shown::All => (0, emit::ALL),
         };
         let table = if self.walks.left_some_out() { emit::TABLE_FULL } else { 0 };
         self.settings.set(
             0,
             PassSettings {
                 now_ns,
-                sweep_before_ns: now_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
-                threshold_ns: nanoseconds(request.threshold),
-                stall: span_from_ns(nanoseconds(request.stall)),
-                idle: span_from_ns(nanoseconds(request.idle)),
+                sweep_before_ns: now_ns.saturating_sub(crate::rows::nanoseconds(SWEEP_GRACE)),
                 emit_verdicts,
                 emit: emit | table,
                 pass: self.pass,
                 held_pass: self.held_pass,
-                _pad: 0,
+                ..settings(&request.limits)
             },
         );
         self.totals.set(0, PassTotals::default());
     }
 
     /// The pass over every socket that the kernel has in its tables, namespace by namespace.
-    fn walk(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+    fn walk(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         let (buffer, shared) = (&mut self.buffer, &self.totals);
         let visited = self.namespaces.visit_each(|_| {
@@ -273,7 +291,7 @@ impl Sampler {
     }
 
     /// The pass over every socket that has a record.
-    fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+    fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         self.records.run(ebpf, RecordPass::Sockets, self.open, &mut self.buffer, rows)?;
         sample.totals = PassTotals {
@@ -287,45 +305,29 @@ impl Sampler {
     }
 
     /// Costs, and what the last walk found.
-    fn tell_of_walks(&self, now: bool, sample: &mut Sample) {
+    fn tell_of_walks(&self, now: bool, sample: &mut Passed) {
         let one_in = self.walks.every();
-        let walks = (one_in > 1).then_some(sample::Walks { one_in, now });
+        let walks = (one_in > 1).then_some(leaktrace_model::Walks { one_in, now });
         let usual = if walks.is_some() && !self.by_records.cpu.is_zero() { self.by_records } else { self.walked.took };
         sample.cost.sockets = usual.wall;
         sample.cost.sockets_cpu = usual.cpu;
         sample.cost.walks = walks;
         sample.cost.namespaces = self.walked.namespaces;
-        sample.degraded.extend(missing_namespaces(self.walked.refused, self.namespaces.hidden()));
+        let (refused, hidden) = (self.walked.refused, self.namespaces.hidden());
+        if refused > 0 || hidden > 0 {
+            sample.degraded.push(Degradation::NamespacesMissing { refused, hidden });
+        }
     }
 
-    fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Sample) -> Result<(), StartError> {
+    fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let before = host::thread_cpu();
         self.holding.set(0, HoldersProgress::default());
         passes::run(ebpf, "pass_holders", &mut self.buffer, rows)?;
         let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
-        sample.holders = Some(Holders { descriptors, ..Holders::default() });
+        sample.descriptors = Some(descriptors);
         sample.cost.holders = host::thread_cpu() - before;
         Ok(())
     }
-}
-
-/// Says which network namespaces are missing, or may be, and for want of what.
-fn missing_namespaces(refused: u32, hidden: u32) -> Option<Degradation> {
-    let mut reasons = Vec::new();
-    if refused > 0 {
-        reasons.push(format!(
-            "{refused} network namespaces could not be entered, their sockets are missing: leaktrace needs CAP_SYS_ADMIN \
-             for that"
-        ));
-    }
-    if hidden > 0 {
-        reasons.push(format!(
-            "{hidden} processes may not be looked at, and sockets are missing where those are in network namespaces that \
-             no other process is in: leaktrace needs CAP_SYS_PTRACE for that, and no security module that forbids it"
-        ));
-    }
-    let reason = reasons.join("; ");
-    (!reason.is_empty()).then(|| Degradation { feature: "namespaces".to_owned(), reason })
 }
 
 fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
@@ -335,18 +337,4 @@ fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
 /// Counts up, leaving out 0. Behind the last number comes the first again: 18 hours at one a second.
 fn next_number(number: u16) -> u16 {
     number.wrapping_add(1).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_that_cannot_be_seen_are_told_of_as_those_that_cannot_be_entered() {
-        let reason = |refused, hidden| missing_namespaces(refused, hidden).map(|missing| missing.reason);
-        assert_eq!(reason(0, 0), None);
-        assert!(reason(2, 0).is_some_and(|text| text.starts_with("2 network") && !text.contains("PTRACE")));
-        assert!(reason(0, 3).is_some_and(|text| text.starts_with("3 processes") && text.contains("CAP_SYS_PTRACE")));
-        assert!(reason(2, 3).is_some_and(|text| text.contains("ADMIN") && text.contains("; 3 processes")));
-    }
 }

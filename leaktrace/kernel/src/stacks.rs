@@ -1,12 +1,26 @@
 //! Copies of stacks that hooks took, and who places them.
 
 use super::captures::Captures;
-use leaktrace_common::{CallsiteKey, StackCapture};
-use leaktrace_model::{
-    placing::{NewSite, Place},
-    sample::CallsiteStack,
-};
+use crate::rows;
+use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
+use leaktrace_model::{CallsiteStack, NewSite, Place};
 use std::{collections::BTreeSet, time::Duration};
+
+/// A call site whose stack is to be placed, as the hooks have left it.
+pub struct CapturedSite {
+    /// Its index.
+    pub callsite: u32,
+    /// What the hook found by frame pointers.
+    pub entry: StackEntry,
+    /// The copy of its stack, if there is one by now.
+    pub copy: Option<Box<StackCapture>>,
+}
+
+impl CapturedSite {
+    fn view(&self) -> NewSite<'_> {
+        NewSite { callsite: self.callsite, chain: rows::chain(&self.entry), copy: self.copy.as_deref().map(rows::copy) }
+    }
+}
 
 /// Reads stacks.
 pub struct StackReader {
@@ -49,7 +63,8 @@ impl StackReader {
     }
 
     /// See [`Place::place_all`].
-    pub fn place_all(&mut self, tgid: u32, sites: Vec<NewSite>) -> Vec<CallsiteStack> {
-        self.place.place_all(tgid, sites)
+    pub fn place_all(&mut self, tgid: u32, sites: &[CapturedSite]) -> Vec<CallsiteStack> {
+        let sites: Vec<NewSite<'_>> = sites.iter().map(CapturedSite::view).collect();
+        self.place.place_all(tgid, &sites)
     }
 }

@@ -2,12 +2,13 @@
 
 use super::{error::StartError, mapped::take_map_data};
 use crate::host::process_text;
+use crate::rows;
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},
 };
 use leaktrace_common::{LeftRow, MessageKind, TreeProcess};
-use leaktrace_model::sample::TreeSample;
+use leaktrace_model::TreeSample;
 use std::fs;
 use zerocopy::FromBytes;
 
@@ -75,7 +76,10 @@ impl TreeReader {
                 let _ = self.processes.remove(pid);
             }
         }
-        TreeSample { processes, left: std::mem::take(&mut self.waiting) }
+        TreeSample {
+            processes: processes.iter().map(|(pid, process)| (*pid, rows::tree_process(process))).collect(),
+            left: std::mem::take(&mut self.waiting).iter().map(rows::left).collect(),
+        }
     }
 }
 

@@ -1,11 +1,35 @@
-//! Snapshots for tests: a rich one, an empty one, a degraded and lossy one, a hostile one, a huge one.
+//! Made-up snapshots for tests, benchmarks and demos: a rich one, an empty one, a degraded and lossy one, a hostile one, a huge
+//! one, and a busy host of any size.
 //!
 //! Plain data, built by hand; nothing here is measured. What they are made of is in `parts`.
 
+pub mod busy;
 mod parts;
 
-use crate::snapshot::*;
-use parts::{accepting_site, api_process, group, healthy_site, leaking_site, older_site, sockets, worker_process};
+use crate::*;
+use parts::{
+    accepting_site, api_process, healthy_site, leaking_site, listener, older_site, peer, sockets, worker_process,
+};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+/// Nanoseconds of whole and broken seconds.
+pub(crate) fn ns(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
+
+/// A span of at least this many seconds, in ticks.
+pub(crate) fn ticks(seconds: f64) -> Ticks {
+    Ticks((ns(seconds) >> Ticks::SHIFT) as u32 + 1)
+}
+
+/// The moment this many seconds after 2026-11-20 20:00:00 UTC.
+pub(crate) fn moment(seconds: u64) -> Moment {
+    let unix = 1795204800 + seconds as i64;
+    Moment { boot_ns: (100_000 + seconds) * 1_000_000_000, unix_ns: unix * 1_000_000_000 }
+}
 
 /// A frame with everything known.
 pub fn frame(symbol: &str, file: &str, line: u32) -> Frame {
@@ -31,36 +55,37 @@ pub fn library_frame(symbol: &str) -> Frame {
     }
 }
 
-fn counts(pairs: &[(&str, u64)]) -> VerdictCounts {
-    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+fn counts(pairs: &[(Verdict, u64)]) -> VerdictCounts {
+    pairs.iter().copied().collect()
 }
 
 /// Nothing open, nothing wrong.
 pub fn empty() -> Snapshot {
     Snapshot {
         schema_version: SCHEMA_VERSION,
-        tool: Tool { name: "leaktrace".into(), version: "0.1.0".into() },
+        tool: Tool { name: "leaktrace", version: "0.1.0" },
         host: Host {
             hostname: Some("web-1".into()),
             kernel: Some("6.18.5".into()),
             boot_id: Some("5fc1b2f4-0d52-4f0c-a0e1-3bb1c8f6f0aa".into()),
         },
-        window: Window { start: "2026-11-20T20:00:00Z".into(), end: "2026-11-20T20:00:30Z".into(), seconds: 30.0 },
+        window: Window { start: moment(0), end: moment(30) },
         settings: Settings {
-            threshold_s: 60.0,
-            stall_s: 10.0,
-            idle_s: 60.0,
-            interval_s: 1.0,
-            stack_sample: None,
-            filters: Filters::default(),
+            limits: Limits {
+                threshold: Duration::from_secs(60),
+                stall: Duration::from_secs(10),
+                idle: Duration::from_secs(60),
+            },
+            interval: Duration::from_secs(1),
+            ..Settings::default()
         },
         health: Health {
-            hooks: "fentry".into(),
-            cpu_s: Some(0.12),
+            hooks: Hooks::Live(HookKind::Fentry),
+            cpu: Some(Duration::from_millis(120)),
             rss_bytes: Some(12 << 20),
-            pass_s: Some(0.0015),
-            pass_cpu_s: Some(0.001),
-            holders_pass_cpu_s: Some(0.004),
+            pass: Some(Duration::from_micros(1500)),
+            pass_cpu: Some(Duration::from_millis(1)),
+            holders_pass_cpu: Some(Duration::from_millis(4)),
             ..Health::default()
         },
         ..Snapshot::default()
@@ -71,20 +96,23 @@ pub fn empty() -> Snapshot {
 pub fn rich() -> Snapshot {
     Snapshot {
         totals: Totals {
-            open: 1_269,
+            sums: Sums {
+                open: 1_269,
+                flagged: 133,
+                rx_queue_bytes: 4_194_304,
+                memory_bytes: 22_020_096,
+                ..Sums::default()
+            },
             opened: 340,
             closed: 215,
-            flagged: 133,
-            rx_queue_bytes: 4_194_304,
-            memory_bytes: 22_020_096,
         },
         processes: vec![api_process(), worker_process()],
         callsites: vec![leaking_site(), accepting_site(), healthy_site(), older_site()],
         peers: vec![
-            group("10.0.0.1:443", 118, 118, &[("never-read", 100), ("close-wait", 18)]),
-            group("[2001:db8::1]:5432", 20, 2, &[("idle-unguarded", 2)]),
+            peer("10.0.0.1:443", 118, 118, &[(Verdict::NeverRead, 100), (Verdict::CloseWait, 18)]),
+            peer("[2001:db8::1]:5432", 20, 2, &[(Verdict::IdleUnguarded, 2)]),
         ],
-        listeners: vec![group("0.0.0.0:8080", 1_100, 13, &[("write-stalled", 12), ("silent-peer", 1)])],
+        listeners: vec![listener("0.0.0.0:8080", 1_100, 13, &[(Verdict::WriteStalled, 12), (Verdict::SilentPeer, 1)])],
         sockets: sockets(),
         ..empty()
     }
@@ -132,7 +160,7 @@ pub fn run() -> Snapshot {
         left_open_total: 3,
         left_open_lost: 1,
         left_open: vec![left(12, None, &listed[0]), left(13, Some(9), &listed[1])],
-        verdicts: counts(&[("never-read", 1), ("close-wait", 2)]),
+        verdicts: counts(&[(Verdict::NeverRead, 1), (Verdict::CloseWait, 2)]),
         flagged: listed[..2].to_vec(),
     };
     Snapshot { run: Some(run), ..rich() }
@@ -141,15 +169,16 @@ pub fn run() -> Snapshot {
 /// [`rich`], from a tracer that works less well than it could and has lost some.
 pub fn degraded() -> Snapshot {
     let mut snapshot = rich();
-    snapshot.health.hooks = "tracepoint".into();
-    snapshot.settings.stack_sample = Some(StackSample { one_in: 100, above_per_s: 1000 });
+    snapshot.health.hooks = Hooks::Live(HookKind::Tracepoint);
+    snapshot.settings.stack_sample =
+        Some(StackSample { one_in: NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN), above_per_s: 1000 });
     snapshot.health.degraded = vec![
-        Degradation {
+        Degradation::Recorded {
             feature: "hooks".into(),
             reason: "this kernel was built without kprobes and without fentry; closes are seen up to one interval late"
                 .into(),
         },
-        Degradation {
+        Degradation::Recorded {
             feature: "symbols".into(),
             reason: "pid 4242 (java) has no perf map; start it with \
              -XX:+PreserveFramePointer and an agent that writes /tmp/perf-4242.map"
@@ -161,8 +190,12 @@ pub fn degraded() -> Snapshot {
     snapshot.health.tcp_memory_gap_bytes = Some(43 << 20);
     snapshot.health.ignored = 7;
     snapshot.health.resolved = 4;
-    snapshot.settings.filters =
-        Filters { pid: vec![12, 13], port: vec![443], peer: vec!["10.0.0.0/8".into()], ..Filters::default() };
+    snapshot.settings.filter = Filter {
+        pids: vec![12, 13],
+        ports: vec![443],
+        peers: "10.0.0.0/8".parse().into_iter().collect(),
+        ..Filter::default()
+    };
     snapshot
 }
 
@@ -171,8 +204,8 @@ pub fn hostile() -> Snapshot {
     let evil = "</script><script>alert(1)</script>\x1b[2J\n\"',;=]]>&\u{202e}\u{0}é日本";
     let mut snapshot = rich();
     snapshot.host.hostname = Some(evil.into());
-    snapshot.settings.filters.comm = vec![evil.into()];
-    snapshot.health.degraded = vec![Degradation { feature: evil.into(), reason: evil.into() }];
+    snapshot.settings.filter.comms = vec![evil.into()];
+    snapshot.health.degraded = vec![Degradation::Recorded { feature: evil.into(), reason: evil.into() }];
     for process in &mut snapshot.processes {
         process.comm = evil.into();
         process.exe = Some(evil.into());
@@ -181,15 +214,11 @@ pub fn hostile() -> Snapshot {
     }
     for site in &mut snapshot.callsites {
         site.comm = evil.into();
-        site.stack_reason = Some(evil.into());
-        site.verdicts.insert(evil.into(), 1);
+        site.stack_reason = Some(StackReason::Recorded { text: evil.into(), not_sampled: false });
         for frame in &mut site.stack {
             frame.symbol = Some(evil.into());
             frame.file = Some(evil.into());
             frame.module = Some(evil.into());
-        }
-        for peer in &mut site.peers {
-            peer.peer = evil.into();
         }
     }
     snapshot.run = run().run;
@@ -200,18 +229,10 @@ pub fn hostile() -> Snapshot {
         }
         for left in &mut run.left_open {
             left.comm = evil.into();
-            left.socket.state = evil.into();
-            left.socket.remote = evil.into();
-            left.socket.verdicts = vec![evil.into()];
         }
     }
-    for group in snapshot.peers.iter_mut().chain(&mut snapshot.listeners) {
-        group.name = evil.into();
-    }
     for socket in &mut snapshot.sockets {
-        socket.comm = Some(evil.into());
-        socket.remote = evil.into();
-        socket.state = evil.into();
+        socket.opener = Some(Opener { pid: 12, comm: Comm::new("\x1b[2J<b>\n=\"'") });
         for holder in &mut socket.holders {
             holder.comm = evil.into();
         }
@@ -225,8 +246,8 @@ pub fn many_sockets(count: usize) -> Snapshot {
     let pattern = sockets();
     snapshot.sockets = pattern.iter().cycle().take(count).cloned().collect();
     for (index, socket) in snapshot.sockets.iter_mut().enumerate() {
-        socket.cookie = Some(index as u64);
+        socket.observed.cookie = NonZeroU64::new(index as u64 + 1);
     }
-    snapshot.totals.open = count as u64;
+    snapshot.totals.sums.open = count as u64;
     snapshot
 }

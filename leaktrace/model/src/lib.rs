@@ -1,19 +1,64 @@
-//! The model: what every part of the program hands to the others, as plain data.
+//! The one typed model that every other crate speaks: sockets, call sites, processes, samples and snapshots.
 //!
-//! Reads nothing, remembers nothing, prints nothing. Two traits are here because those who implement and those who use them
-//! must not know each other: [`placing::Place`] and [`resolve::Resolve`].
+//! Owns what these things are and how they serialize (a [`Snapshot`] serializes to the JSON report of the contract). Plain
+//! data: no kernel, no files, no clock, no terminal, and no row type of the kernel boundary; of `leaktrace-common` only the five
+//! types that both sides of that boundary share.
+//!
+//! Addresses are [`std::net::SocketAddr`], states and verdicts are enums and sets. Text is made when something is
+//! serialized or printed, never before; nothing parses it back.
 
-pub mod address;
-pub mod count;
-pub mod filter;
+mod callsite;
+mod counts;
+mod degradation;
+mod filter;
+mod group;
+mod health;
+mod host;
+mod location;
+mod moment;
+mod network;
+mod placing;
+mod process;
+mod quantity;
+mod reason;
+mod resolve;
+mod run;
+mod sample;
+mod settings;
+mod snapshot;
+mod socket;
+mod socket_fields;
+mod sums;
+
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
-pub mod hooks;
-pub mod host;
-pub mod limits;
-pub mod location;
-pub mod placing;
-pub mod resolve;
-pub mod sample;
-pub mod snapshot;
-pub mod target;
+
+pub use callsite::{Callsite, Frame, LifetimeBucket, Lifetimes, PeerCount, StackQuality, Trend};
+pub use counts::VerdictCounts;
+pub use degradation::Degradation;
+pub use filter::{Candidate, Filter};
+pub use group::{Group, GroupKey, Peer};
+pub use health::{Health, HookKind, Hooks, Lost};
+pub use host::Host;
+pub use leaktrace_common::{Direction, Severity, TcpState, Verdict, Verdicts};
+pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules, Role};
+pub use moment::{Limits, Moment, Ticks, Window, seconds};
+pub use network::{Network, NetworkError};
+pub use placing::{ChainEnd, FrameChain, MAX_FRAMES, NewSite, Place, StackCopy, Unwind};
+pub use process::{Comm, Holder, Placement, Process, ProcessFacts};
+pub use quantity::{
+    Age, Glyphs, format_age, format_count, format_counted, format_duration, format_rate, format_size,
+    format_size_change,
+};
+pub use reason::{StackReason, WalkEnd};
+pub use resolve::Resolve;
+pub use run::{LeftOpen, Run, RunProcess};
+pub use sample::{
+    CallsiteStack, Cost, HolderProcess, Holders, HostTotals, LIFETIME_CLASSES, LeftSocket, Pass, Sample, Shown,
+    SiteCounters, SiteKey, SocketHolder, TreeProcess, TreeSample, Walks,
+};
+pub use settings::{Settings, StackSample};
+pub use snapshot::{SCHEMA_VERSION, Snapshot, Tool, Totals};
+pub use socket::{Observed, Opener, SeenBy, Socket, SocketId};
+pub use socket_fields::{FieldValue, SOCKET_FIELDS, SocketField};
+pub use sums::{Oldest, Sums};

@@ -216,7 +216,7 @@ impl Role {
 
 #[cfg(test)]
 mod tests {
-    use crate::location::*;
+    use super::*;
 
     fn module(path: &str) -> Module {
         Module {

@@ -1,8 +1,11 @@
-//! Where what reads stacks and what knows the files behind them meet: a tracer hands over what its hooks captured and gets
-//! places in files back.
+//! Where the tracer, which captures stacks, and the crate that knows the files behind them meet.
+//!
+//! A tracer hands over what its hooks captured, as borrowed views: a copy of a stack has tens of kilobytes.
 
-use crate::sample::CallsiteStack;
-use leaktrace_common::{StackCapture, StackEntry};
+use crate::CallsiteStack;
+
+/// Most frames that are kept of a stack; `leaktrace-kernel` holds it to that of the kernel side.
+pub const MAX_FRAMES: usize = 126;
 
 /// Which unwinder names the callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,22 +19,61 @@ pub enum Unwind {
     Dwarf,
 }
 
+/// How a walk by frame pointers ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainEnd {
+    /// With a null frame pointer, as at a thread's start.
+    AtStart,
+    /// With a frame pointer that leads nowhere, or backwards.
+    Broken,
+    /// After [`MAX_FRAMES`].
+    TooDeep,
+    /// There is no user stack to walk (a kernel thread such as an io_uring worker).
+    NoUserStack,
+}
+
+/// What a hook found by frame pointers.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameChain<'a> {
+    /// User addresses. The first is where the thread entered the kernel, the others are return addresses.
+    pub frames: &'a [u64],
+    /// How the walk ended.
+    pub ended: ChainEnd,
+    /// The word at the user stack pointer if it points behind a call instruction, else 0: the return address of a leaf that
+    /// has set up no frame. Whether the leaf has one is for user space to find out.
+    pub leaf_return: u64,
+}
+
+/// Registers and a copy of a user stack, for unwinding with tables.
+#[derive(Clone, Copy, Debug)]
+pub struct StackCopy<'a> {
+    /// Instruction pointer.
+    pub ip: u64,
+    /// Stack pointer: address of the first byte of `bytes`.
+    pub sp: u64,
+    /// Frame-pointer register, with any content.
+    pub bp: u64,
+    /// The stack from `sp` upwards.
+    pub bytes: &'a [u8],
+}
+
 /// A call site whose stack is to be placed.
-pub struct NewSite {
+#[derive(Clone, Copy, Debug)]
+pub struct NewSite<'a> {
     /// Its index.
     pub callsite: u32,
     /// What the hook found by frame pointers.
-    pub entry: StackEntry,
+    pub chain: FrameChain<'a>,
     /// The copy of its stack, if there is one by now.
-    pub copy: Option<Box<StackCapture>>,
+    pub copy: Option<StackCopy<'a>>,
 }
 
-/// Places stacks of live processes.
+/// Places stacks of live processes: turns addresses into places in files.
 pub trait Place {
-    /// Places the stacks of new call sites of process `tgid`, which share one reading of its mappings.
-    fn place_all(&mut self, tgid: u32, sites: Vec<NewSite>) -> Vec<CallsiteStack>;
+    /// Places the stacks of new call sites of process `pid`, which share one reading of its mappings.
+    fn place_all(&mut self, pid: u32, sites: &[NewSite<'_>]) -> Vec<CallsiteStack>;
 
-    /// Reads the mappings of a process that has just come to run another program, for when it is gone.
+    /// Reads the mappings of a process that has just begun to run another program, for when it is gone.
     fn note_process(&mut self, pid: u32);
 
     /// Drops what placing has not needed since the last call; says whether there was anything.

@@ -1,9 +1,9 @@
-//! Whatever gives stacks their names: the files of this host, or a recording of another.
+//! What gives stacks their names: the files of this host, or a recording of another.
 
-use crate::{location::Location, snapshot::Frame};
+use crate::{Frame, Location};
 
 /// Names stacks.
 pub trait Resolve {
-    /// Names a stack; see [`super::Symbolizer::resolve`].
+    /// Names a stack: for each location its frames, innermost (inlined) first.
     fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>>;
 }

@@ -1,35 +1,31 @@
-//! What one look at the kernel gives: plain data, the only input of [`leaktrace_track`]. A live kernel and a recording
-//! produce the same.
+//! What one sample gives: plain data, the only input of the tracker. A live kernel and a recording produce the same.
 
 use crate::{
-    host::ProcessFacts,
-    location::Location,
-    snapshot::{Degradation, StackQuality},
-};
-use leaktrace_common::{
-    CallsiteCounters, HolderRow, LeftRow, Losses, PassSettings, PassTotals, ProcessRow, SocketRow, TreeProcess,
+    Comm, Degradation, Direction, Limits, Location, Lost, Moment, Observed, ProcessFacts, StackQuality, StackReason,
+    Sums, Verdicts,
 };
 use std::time::Duration;
 
-/// One look.
+/// How many classes of lifetimes a call site counts; `leaktrace-kernel` holds it to that of the kernel side.
+pub const LIFETIME_CLASSES: usize = 44;
+
+/// One sample.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// When, by the clock that sockets are dated with (`CLOCK_BOOTTIME`), in nanoseconds.
-    pub boot_ns: u64,
-    /// When, in nanoseconds since 1970.
-    pub unix_ns: i64,
-    /// The thresholds that the passes went by.
-    pub limits: PassSettings,
-    /// Sums over all sockets.
-    pub totals: PassTotals,
-    /// What was lost since the start.
-    pub losses: Losses,
-    /// Reads that could not be understood, since the start.
-    pub damaged: u64,
+    /// When it was taken.
+    pub at: Moment,
+    /// What its passes went by.
+    pub pass: Pass,
+    /// Sums over all sockets of the host.
+    pub totals: HostTotals,
+    /// What was lost since the start; `samples` counts reads that could not be understood.
+    pub lost: Lost,
+    /// Records dropped since the start because their socket was gone: a close was not heard.
+    pub stale_records: u64,
     /// Sockets worth looking at, or all of them if asked for.
-    pub sockets: Vec<SocketRow>,
+    pub sockets: Vec<Observed>,
     /// Counters of every call site in use, by index.
-    pub callsites: Vec<(u32, CallsiteCounters)>,
+    pub callsites: Vec<(u32, SiteCounters)>,
     /// Stacks of call sites that are new since the last sample.
     pub stacks: Vec<CallsiteStack>,
     /// Who holds what, if this sample includes a holders pass.
@@ -38,7 +34,7 @@ pub struct Sample {
     pub tree: Option<TreeSample>,
     /// Processes that are new since the last sample.
     pub processes: Vec<ProcessFacts>,
-    /// Sockets in other namespaces could not be seen, stacks could not be captured, and the like.
+    /// What works less well than it could.
     pub degraded: Vec<Degradation>,
     /// Kernel memory of TCP on the host, in bytes.
     pub tcp_memory_bytes: Option<u64>,
@@ -46,24 +42,99 @@ pub struct Sample {
     pub cost: Cost,
 }
 
-/// The tree of a command.
-#[derive(Clone, Debug, Default)]
-pub struct TreeSample {
-    /// Its processes by id: those that run, and those that have exited since some samples ago.
-    pub processes: Vec<(u32, TreeProcess)>,
-    /// Sockets that only an exit closed, since the last sample.
-    pub left: Vec<LeftRow>,
+/// Which sockets a sample shows one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Those with one of these verdicts.
+    With(Verdicts),
+    /// Every open socket.
+    All,
 }
 
-/// What the holders pass found.
-#[derive(Clone, Debug, Default)]
-pub struct Holders {
-    /// Descriptors of sockets that are shown.
-    pub rows: Vec<HolderRow>,
-    /// Processes that hold TCP connections.
-    pub processes: Vec<ProcessRow>,
-    /// Descriptors looked at.
-    pub descriptors: u64,
+impl Default for Shown {
+    fn default() -> Self {
+        Self::With(Verdicts::NONE)
+    }
+}
+
+/// What the passes of a sample went by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Number of the sampling pass, never 0.
+    pub number: u16,
+    /// Number of the last or current holders pass, never 0 once there was one.
+    pub held_pass: u16,
+    /// `CLOCK_BOOTTIME` that the pass counts as now, in nanoseconds.
+    pub now_ns: u64,
+    /// The thresholds of verdicts.
+    pub limits: Limits,
+    /// Which sockets are shown one by one.
+    pub shown: Shown,
+}
+
+/// Sums over all sockets of the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostTotals {
+    /// Sums over open sockets; the oldest is not known.
+    pub sums: Sums,
+    /// Open sockets in an accept queue.
+    pub in_accept_queue: u64,
+    /// Open sockets without a record because the table was full.
+    pub unattributed: u64,
+    /// Sockets adopted in this pass.
+    pub adopted: u64,
+    /// Sockets that their application has closed and TCP has not finished with.
+    pub orphans: u64,
+    /// Kernel memory charged to those, in bytes.
+    pub orphan_memory_bytes: u64,
+}
+
+/// What makes two opens the same call site for the kernel side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SiteKey {
+    /// Keyed hash of the stack's content; 0 without a stack.
+    pub stack_hash: u64,
+    /// Process; 0 marks the call site of sockets whose opener is unknown.
+    pub pid: u32,
+    /// Which end opened.
+    pub direction: Direction,
+}
+
+/// Counters of one call site of the kernel side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteCounters {
+    /// Its key.
+    pub key: SiteKey,
+    /// Thread name at the first open.
+    pub comm: Comm,
+    /// Sockets opened here since the tracer started. Those of unknown origin are also counted down, for a moment maybe below zero:
+    /// sums wrap.
+    pub opened: u64,
+    /// Those closed since; wraps as well.
+    pub closed: u64,
+    /// Longest lifetime of a closed one, in nanoseconds.
+    pub longest_ns: u64,
+    /// Closed sockets whose opening was seen, by class of lifetime: class `i` ends at `2^(10+i)` ns, the last is open-ended.
+    pub lifetimes: [u64; LIFETIME_CLASSES],
+    /// Number of the pass that made [`Self::sums`]: those of an older pass count as nothing.
+    pub pass: u32,
+    /// Sums over its open sockets.
+    pub sums: Sums,
+}
+
+impl Default for SiteCounters {
+    fn default() -> Self {
+        Self {
+            key: SiteKey::default(),
+            comm: Comm::default(),
+            opened: 0,
+            closed: 0,
+            longest_ns: 0,
+            lifetimes: [0; LIFETIME_CLASSES],
+            pass: 0,
+            sums: Sums::default(),
+        }
+    }
 }
 
 /// The stack of a new call site, with where its frames lie.
@@ -75,14 +146,90 @@ pub struct CallsiteStack {
     pub locations: Vec<Location>,
     /// Whether the thread's start was reached.
     pub quality: StackQuality,
-    /// Why not, for people.
-    pub reason: Option<String>,
+    /// Why not.
+    pub reason: Option<StackReason>,
+}
+
+/// What the holders pass found.
+#[derive(Clone, Debug, Default)]
+pub struct Holders {
+    /// Descriptors of sockets that are shown.
+    pub rows: Vec<SocketHolder>,
+    /// Processes that hold TCP connections.
+    pub processes: Vec<HolderProcess>,
+    /// Descriptors that were seen.
+    pub descriptors: u64,
+}
+
+/// A descriptor that refers to a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketHolder {
+    /// [`Observed::sk`]
+    pub sk: u64,
+    /// Process.
+    pub pid: u32,
+    /// Descriptor.
+    pub fd: u32,
+}
+
+/// One process that holds TCP connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HolderProcess {
+    /// Process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Comm,
+    /// Open descriptors of any kind.
+    pub fds: u32,
+    /// Descriptors that are TCP connections (not listeners).
+    pub sockets: u32,
+    /// Kernel memory charged to them, in bytes.
+    pub memory_bytes: u64,
+    /// Payload in their receive queues, in bytes.
+    pub rx_queue_bytes: u64,
+}
+
+/// The tree of a command.
+#[derive(Clone, Debug, Default)]
+pub struct TreeSample {
+    /// Its processes by id: those that run, and those that have exited since some samples ago.
+    pub processes: Vec<(u32, TreeProcess)>,
+    /// Sockets that only an exit closed, since the last sample.
+    pub left: Vec<LeftSocket>,
+}
+
+/// One process of the tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeProcess {
+    /// When it was forked, `CLOCK_BOOTTIME`, in nanoseconds.
+    pub started_ns: u64,
+    /// When its last thread exited; `None` while it runs.
+    pub exited_ns: Option<u64>,
+    /// Sockets that its exit has closed.
+    pub left_open: u64,
+    /// Process that forked it.
+    pub parent: u32,
+    /// As wait(2) gives it; meaningless while it runs.
+    pub exit_code: u32,
+    /// Name of its main thread at its exit.
+    pub comm: Comm,
+}
+
+/// A socket that was open until the exit of a process closed it, as it was at that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftSocket {
+    /// When, `CLOCK_BOOTTIME`, in nanoseconds.
+    pub at_ns: u64,
+    /// The process that exited.
+    pub pid: u32,
+    /// The socket.
+    pub socket: Observed,
 }
 
 /// Walks among passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walks {
-    /// One pass in so many is a walk.
+    /// One pass in this many is a walk.
     pub one_in: u32,
     /// This one was.
     pub now: bool,
@@ -95,13 +242,13 @@ pub struct Cost {
     pub sockets: Duration,
     /// Processor time of that pass.
     pub sockets_cpu: Duration,
-    /// One pass in so many is a walk, and whether this one was; `None` where every one is.
+    /// One pass in several is a walk, and whether this one was; `None` where every one is.
     pub walks: Option<Walks>,
     /// Processor time of the holders pass; zero if there was none.
     pub holders: Duration,
     /// Processor time of leaktrace since its start.
     pub cpu: Duration,
-    /// Resident memory.
+    /// Resident memory, in bytes.
     pub rss_bytes: u64,
     /// Namespaces visited.
     pub namespaces: u32,

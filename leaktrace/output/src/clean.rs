@@ -1,13 +1,13 @@
-//! Makes foreign text harmless: process names, paths and symbols come from whoever wrote the traced program.
+//! Makes foreign text harmless: the author of a traced program chooses its process names, paths and symbols.
 //!
-//! Everything that people read on a terminal or in a ticket passes through [`clean`] exactly once. It does not
-//! escape for HTML, XML or CSV; those formats do that on top.
+//! All text that people read on a terminal or in a ticket passes through [`clean`] exactly once. `clean` does not escape for
+//! HTML, XML or CSV: those formats do so afterwards.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with everything that could move a cursor, change colours, start a new line, or reorder or hide
-/// characters written out: `\x1b`, `\n`, `\u{202e}`. Other text, of any script, is left as it is.
+/// Replaces characters that could move a cursor, change colours, start a new line, or reorder or hide text by their escapes:
+/// `\x1b`, `\n`, `\u{202e}`. Other text, of any script, is left as it is.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
@@ -29,7 +29,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Controls (C0, DEL, C1), and the characters of Unicode that break lines, reorder text or cannot be seen.
+/// Whether it is a control character (C0, DEL, C1), or one that breaks lines, reorders text or cannot be seen.
 fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,17 +1,23 @@
 //! Why a socket is flagged, in words: the observed facts behind each verdict.
 //!
-//! The verdicts themselves are decided elsewhere; this only tells what was seen. Used by the text and HTML
-//! reports and by the live view.
+//! Owns the words for verdicts: the only file of this crate that distinguishes them. It does not decide which verdicts hold. Used by
+//! the text and HTML reports and by the live view.
 
-use super::clean;
-use crate::units::{Age, Glyphs, format_age, format_counted, format_size};
-use leaktrace_common::Verdict;
-use leaktrace_model::snapshot::Socket;
+use crate::clean::clean;
+use leaktrace_model::{Age, Glyphs, Observed, Socket, Verdict, Verdicts, format_age, format_counted, format_size};
+
+/// Verdicts of connections that have ended: the process that holds the socket "still" holds it.
+const ENDED: Verdicts = {
+    let mut set = Verdicts::NONE;
+    set.insert(Verdict::CloseWait);
+    set.insert(Verdict::DeadHeld);
+    set
+};
 
 /// One verdict and the facts behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What holds.
+    /// The verdict.
     pub verdict: Verdict,
     /// Since when, and how much: `4.0 KiB have waited 12m 3s; nothing was ever read`.
     pub words: String,
@@ -35,8 +41,8 @@ pub const fn meaning(verdict: Verdict) -> &'static str {
 
 /// The facts behind each verdict of a socket, worst first. Clean.
 pub fn evidence(socket: &Socket, glyphs: Glyphs) -> Vec<Evidence> {
-    let set = socket.verdict_set();
-    set.iter().map(|verdict| Evidence { verdict, words: words(socket, verdict, glyphs) }).collect()
+    let observed = &socket.observed;
+    observed.verdicts.iter().map(|verdict| Evidence { verdict, words: words(observed, verdict, glyphs) }).collect()
 }
 
 /// All facts about a socket in one line, those of the worst verdict first, and who holds it:
@@ -46,22 +52,21 @@ pub fn evidence_line(socket: &Socket, glyphs: Glyphs) -> String {
     if facts.is_empty() {
         return String::new();
     }
-    // That a socket is old says nothing once something worse is known: its age is shown anyway.
-    let telling = facts.len() > 1;
+    // Its age says nothing new when something worse is known, and is shown elsewhere anyway.
+    let is_worse_known = facts.len() > 1;
     let mut parts: Vec<String> = facts
         .into_iter()
-        .filter(|fact| !(telling && fact.verdict == Verdict::LongLived))
+        .filter(|fact| !(is_worse_known && fact.verdict == Verdict::LongLived))
         .map(|fact| fact.words)
         .collect();
     parts.extend(holders(socket));
     parts.join("; ")
 }
 
-/// Who holds a socket: `pid 12 (api) still holds fd 7`; `None` when nobody is known to. Clean.
+/// Who holds a socket: `pid 12 (api) still holds fd 7`; `None` when no holder is known. Clean.
 pub fn holders(socket: &Socket) -> Option<String> {
     let first = socket.holders.first()?;
-    let set = socket.verdict_set();
-    let still = if set.contains(Verdict::CloseWait) || set.contains(Verdict::DeadHeld) { "still " } else { "" };
+    let still = if socket.observed.verdicts.and(ENDED).is_empty() { "" } else { "still " };
     let mut text = format!("pid {} ({}) {still}holds fd {}", first.pid, clean(&first.comm), first.fd);
     let more = socket.holders.len() as u64 - 1;
     if more > 0 {
@@ -73,27 +78,26 @@ pub fn holders(socket: &Socket) -> Option<String> {
     Some(text)
 }
 
-fn words(socket: &Socket, verdict: Verdict, glyphs: Glyphs) -> String {
-    let state = || span(socket, socket.state_s, glyphs);
+fn words(socket: &Observed, verdict: Verdict, glyphs: Glyphs) -> String {
+    let span = |seconds: f64| span(socket, seconds, glyphs);
+    let age = || format_age(Age { seconds: socket.age_s(), exact: socket.age_exact }, glyphs);
     match verdict {
-        Verdict::CloseWait => match socket.state_s {
-            Some(_) => format!("peer closed {} ago", state()),
+        Verdict::CloseWait => match socket.state_s() {
+            Some(state) => format!("peer closed {} ago", span(state)),
             None => "peer has closed".to_owned(),
         },
-        Verdict::DeadHeld => match socket.state_s {
-            Some(_) => format!("connection ended {} ago and is not closed", state()),
+        Verdict::DeadHeld => match socket.state_s() {
+            Some(state) => format!("connection ended {} ago and is not closed", span(state)),
             None => "connection has ended and is not closed".to_owned(),
         },
         Verdict::NeverRead => format!("{}; nothing was ever read", waiting(socket, glyphs)),
         Verdict::ReadStalled => {
-            format!("{}; {} read before that", waiting(socket, glyphs), format_size(socket.bytes_read))
+            format!("{}; {} read before that", waiting(socket, glyphs), format_size(socket.bytes_read()))
         }
         Verdict::WriteStalled => {
-            let queued = format_size(socket.tx_queue_bytes);
-            match socket.unacked_s {
-                Some(_) => {
-                    format!("{queued} to send; nothing acknowledged for {}", span(socket, socket.unacked_s, glyphs))
-                }
+            let queued = format_size(socket.tx_queue_bytes.into());
+            match socket.unacked_s() {
+                Some(unacked) => format!("{queued} to send; nothing acknowledged for {}", span(unacked)),
                 None => format!("{queued} to send; nothing acknowledged"),
             }
         }
@@ -102,47 +106,42 @@ fn words(socket: &Socket, verdict: Verdict, glyphs: Glyphs) -> String {
                 0 => "nothing was sent to it either".to_owned(),
                 bytes => format!("{} sent to it", format_size(bytes)),
             };
-            let since = socket.state_s.map(|_| format!("established {}; ", state())).unwrap_or_default();
+            let since = socket.state_s().map(|state| format!("established {}; ", span(state))).unwrap_or_default();
             format!("{since}peer has never sent a byte; {sent}")
         }
-        Verdict::Connecting => match socket.state_s {
-            Some(_) => format!("SYN sent {} ago and not answered", state()),
+        Verdict::Connecting => match socket.state_s() {
+            Some(state) => format!("SYN sent {} ago and not answered", span(state)),
             None => "SYN sent and not answered".to_owned(),
         },
         Verdict::NotAccepted => {
-            let age = format_age(Age { seconds: socket.age_s, exact: socket.age_exact }, glyphs);
             let queued = match socket.rx_queue_bytes {
                 0 => String::new(),
-                bytes => format!("; {} wait in it", format_size(bytes)),
+                bytes => format!("; {} wait in it", format_size(bytes.into())),
             };
-            format!("in the accept queue for {age}{queued}")
+            format!("in the accept queue for {}{queued}", age())
         }
         Verdict::IdleUnguarded => {
-            let idle = socket.idle_s.map(|_| format!(" for {}", span(socket, socket.idle_s, glyphs)));
+            let idle = socket.idle_s().map(|idle| format!(" for {}", span(idle)));
             format!("no payload either way{}; no keepalive, no user timeout", idle.unwrap_or_default())
         }
-        Verdict::LongLived => {
-            format!("open for {}", format_age(Age { seconds: socket.age_s, exact: socket.age_exact }, glyphs))
-        }
+        Verdict::LongLived => format!("open for {}", age()),
     }
 }
 
-fn waiting(socket: &Socket, glyphs: Glyphs) -> String {
-    let size = format_size(socket.rx_queue_bytes);
+fn waiting(socket: &Observed, glyphs: Glyphs) -> String {
+    let size = format_size(socket.rx_queue_bytes.into());
     let verb = if socket.rx_queue_bytes == 1 { "has" } else { "have" };
-    match socket.unread_s {
-        Some(_) => format!("{size} {verb} waited {}", span(socket, socket.unread_s, glyphs)),
+    match socket.unread_s() {
+        Some(unread) => format!("{size} {verb} waited {}", span(socket, unread, glyphs)),
         None => format!("{size} {verb} waited"),
     }
 }
 
-/// A condition that held for as long as a socket has been watched may have begun before that.
-fn span(socket: &Socket, seconds: Option<f64>, glyphs: Glyphs) -> String {
-    let seconds = seconds.unwrap_or(0.0);
-    let exact = socket.age_exact || seconds + 0.5 < socket.age_s;
+/// How long a condition has held: a lower bound if it has held since the socket was first seen, as it may have begun before.
+fn span(socket: &Observed, seconds: f64, glyphs: Glyphs) -> String {
+    let exact = socket.age_exact || seconds + 0.5 < socket.age_s();
     format_age(Age { seconds, exact }, glyphs)
 }
 
 #[cfg(test)]
-#[path = "evidence_tests.rs"]
 mod tests;

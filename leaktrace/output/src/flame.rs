@@ -1,23 +1,23 @@
-//! The flame graph: call sites merged by function name from the root on, and where each box goes.
+//! The flame graph: merges call sites by function name from the root on, and draws each function as a box.
 //!
-//! Drawn by [`Graph::draw`] as SVG elements that the `svg` and `html` reports put into their own frame. Knows
-//! neither page nor script.
+//! [`Graph::draw`] writes SVG elements, which the `svg` and `html` reports put into their pages. Knows neither page nor script.
 
-use super::folded_path;
-use leaktrace_model::snapshot::Snapshot;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, Write};
+use crate::{callsite_name::folded_path, layout::fit_end, markup::escape};
+use leaktrace_model::{Glyphs, Snapshot};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// Width of the drawing in its own units.
-pub(super) const WIDTH: f64 = 1180.0;
+pub(crate) const WIDTH: f64 = 1180.0;
 /// Height of a box.
-pub(super) const ROW: f64 = 18.0;
-/// Boxes narrower than this cannot be seen and are left out.
+pub(crate) const ROW: f64 = 18.0;
+/// Boxes narrower than this are left out, as they cannot be seen.
 const NARROWEST: f64 = 0.25;
-/// Units that a character of the 12-unit monospaced font takes.
+/// Width of a character of the 12-unit monospaced font.
 const CHARACTER: f64 = 7.3;
-/// Deeper stacks are cut: nobody follows them, and a hostile recording must not exhaust memory.
+/// Deeper stacks are cut: they are too deep to read, and a hostile recording must not exhaust memory.
 const DEEPEST: usize = 256;
 
 /// Functions that share a caller are one node.
@@ -39,23 +39,23 @@ struct Tile<'a> {
 }
 
 /// A flame graph, weighed by open sockets.
-pub(super) struct Graph {
+pub(crate) struct Graph {
     root: Node,
     rows: usize,
 }
 
 impl Graph {
     /// Merges the stacks of all call sites that have open sockets.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let mut root = Node::default();
         let mut rows = 1;
-        for site in snapshot.callsites.iter().filter(|site| site.open > 0) {
+        for site in snapshot.callsites.iter().filter(|site| site.sums.open > 0) {
             let path = folded_path(site);
-            root.add(site.open, site.flagged);
+            root.add(site.sums.open, site.sums.flagged);
             let mut node = &mut root;
             for name in path.into_iter().take(DEEPEST) {
                 node = node.callees.entry(name).or_default();
-                node.add(site.open, site.flagged);
+                node.add(site.sums.open, site.sums.flagged);
             }
             rows = rows.max(1 + site.stack.len().clamp(1, DEEPEST) + 1);
         }
@@ -63,18 +63,18 @@ impl Graph {
     }
 
     /// Whether there is nothing to draw.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.root.open == 0
     }
 
     /// Height of the drawing.
-    pub fn height(&self) -> f64 {
+    pub(crate) fn height(&self) -> f64 {
         self.rows as f64 * ROW
     }
 
-    /// Draws all boxes, the root at the bottom. Each is a `g` with the class `frame` (and `flagged` where a flagged
-    /// socket lies above it) and its place as data, for a script to zoom.
-    pub fn draw(&self, out: &mut dyn Write) -> io::Result<()> {
+    /// Draws all boxes, the root at the bottom. Each is a `g` with the class `frame` (and `flagged` where a flagged socket lies
+    /// above it), and has its position in data attributes, which the zoom script reads.
+    pub(crate) fn draw(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut tiles = Vec::new();
         place(&self.root, "all sockets", 0, 0.0, WIDTH / self.root.open.max(1) as f64, &mut tiles);
         for tile in &tiles {
@@ -134,10 +134,10 @@ fn place<'a>(node: &'a Node, name: &'a str, depth: usize, left: f64, scale: f64,
     }
 }
 
-/// The part of a name that fits into a box; empty when not even three characters do.
+/// The part of a name that fits into a box; empty when fewer than three characters fit.
 fn shorten(name: &str, width: f64) -> String {
     let room = ((width - 6.0) / CHARACTER).max(0.0) as usize;
-    if room < 3 { String::new() } else { super::layout::fit_end(name, room, crate::units::Glyphs::Unicode) }
+    if room < 3 { String::new() } else { fit_end(name, room, Glyphs::Unicode) }
 }
 
 /// One of eight colours, the same for the same function in every report (FNV-1a).
@@ -146,30 +146,10 @@ fn colour(name: &str) -> u32 {
     hash % 8
 }
 
-/// Text for XML and HTML, in elements and in quoted attributes. Takes clean text: no control characters remain.
-pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            // Not characters of XML 1.0, though valid in a Rust string.
-            '\u{fffe}' | '\u{ffff}' => {
-                let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
-            }
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
 /// Style of the boxes, shared by both reports.
-pub(super) const STYLE: &str = include_str!("flame/flame.css");
+pub(crate) const STYLE: &str = include_str!("flame/flame.css");
 /// Zoom and search, shared by both reports.
-pub(super) const SCRIPT: &str = include_str!("flame/flame.js");
+pub(crate) const SCRIPT: &str = include_str!("flame/flame.js");
 
 #[cfg(test)]
 mod tests {

@@ -1,20 +1,22 @@
 //! Folded stacks, one a line, weighed by open sockets: what flame graph tools and speedscope read.
 
-use super::{Format, folded_path};
-use leaktrace_model::snapshot::Snapshot;
-use std::collections::BTreeMap;
-use std::io::{self, Write};
+use crate::{callsite_name::folded_path, writer::Format};
+use leaktrace_model::Snapshot;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// `--format folded`
-pub(super) struct Folded;
+pub(crate) struct Folded;
 
 impl Format for Folded {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
-        // Call sites that differ in addresses only have the same names, and are one stack to a reader.
+        // Call sites that differ in addresses only have the same names: they are one stack here.
         let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-        for site in snapshot.callsites.iter().filter(|site| site.open > 0) {
+        for site in snapshot.callsites.iter().filter(|site| site.sums.open > 0) {
             let weight = stacks.entry(folded_path(site).join(";")).or_default();
-            *weight = weight.saturating_add(site.open);
+            *weight = weight.saturating_add(site.sums.open);
         }
         for (stack, open) in stacks {
             writeln!(out, "{stack} {open}")?;

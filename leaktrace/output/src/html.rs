@@ -1,20 +1,26 @@
 //! The HTML report: one page that needs nothing but itself.
 //!
-//! Everything in it is written out as plain HTML, so it reads without scripts; the scripts sort, filter and zoom.
-//! The page forbids itself the network. Foreign text enters through [`table::Cell`] or `escape(clean(…))` only.
+//! All its data is plain HTML and can be read without scripts; the scripts sort, filter and zoom. The page's own policy forbids
+//! network access. Foreign text enters through [`table::Cell`] or `escape(clean(…))` only.
 
+mod badge;
 mod table;
 mod tables;
 
-use super::flame::{Graph, SCRIPT, STYLE, WIDTH, escape};
-use super::{Format, clean, meaning};
-use crate::units::{format_count, format_duration, format_size};
-use leaktrace_common::{Severity, Verdict};
-use leaktrace_model::snapshot::Snapshot;
+use crate::{
+    clean::clean,
+    evidence::meaning,
+    flame::{Graph, SCRIPT, STYLE, WIDTH},
+    markup::escape,
+    text::{filters, losses, stack_sample},
+    writer::Format,
+};
+use badge::badge;
+use leaktrace_model::{Snapshot, VerdictCounts, format_count, format_duration, format_size};
 use std::io::{self, Write};
 
 /// `--format html`
-pub(super) struct Html;
+pub(crate) struct Html;
 
 impl Format for Html {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -47,15 +53,6 @@ fn text(foreign: &str) -> String {
     escape(&clean(foreign))
 }
 
-fn severity(verdict: Verdict) -> Severity {
-    verdict.severity()
-}
-
-/// A verdict as a coloured word.
-fn tag(verdict: Verdict, words: &str) -> String {
-    format!("<span class=\"tag {}\" title=\"{}\">{}</span>", verdict.severity().name(), meaning(verdict), escape(words))
-}
-
 fn head(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let host = text(snapshot.host.hostname.as_deref().unwrap_or("unknown host"));
     let kernel = snapshot.host.kernel.as_deref().map(|kernel| format!(", Linux {}", text(kernel))).unwrap_or_default();
@@ -69,33 +66,31 @@ fn head(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<title>leaktrace: {host}</title>")?;
     writeln!(out, "<style>\n{}{STYLE}</style></head><body>", include_str!("html/page.css"))?;
     writeln!(out, "<h1>TCP sockets on {host}</h1>")?;
-    let end = text(&snapshot.window.end);
-    let span = if snapshot.window.seconds > 0.0 {
-        format!("{} until {end}", format_duration(snapshot.window.seconds))
-    } else {
-        format!("one look at {end}")
-    };
+    let (seconds, end) = (snapshot.window.seconds(), snapshot.window.end);
+    let span =
+        if seconds > 0.0 { format!("{} until {end}", format_duration(seconds)) } else { format!("one look at {end}") };
     let settings = &snapshot.settings;
+    let limits = &settings.limits;
     writeln!(
         out,
         "<p class=\"soft\">{span}{kernel}, hooks {}, sampled every {}, stuck from {}, idle from {}, long-lived from {}</p>",
-        text(&snapshot.health.hooks),
-        escape(&format_duration(settings.interval_s)),
-        escape(&format_duration(settings.stall_s)),
-        escape(&format_duration(settings.idle_s)),
-        escape(&format_duration(settings.threshold_s))
+        snapshot.health.hooks.name(),
+        escape(&format_duration(settings.interval.as_secs_f64())),
+        escape(&format_duration(limits.stall.as_secs_f64())),
+        escape(&format_duration(limits.idle.as_secs_f64())),
+        escape(&format_duration(limits.threshold.as_secs_f64()))
     )?;
-    if let Some(sample) = super::text::stack_sample(settings) {
+    if let Some(sample) = stack_sample(settings) {
         writeln!(out, "<p class=\"soft\">{}</p>", text(&sample))?;
     }
-    if let Some(filters) = super::text::filters(&settings.filters) {
+    if let Some(filters) = filters(&settings.filter) {
         writeln!(out, "<p class=\"soft\">only {}</p>", text(&filters))?;
     }
     for degradation in &snapshot.health.degraded {
-        let (feature, reason) = (text(&degradation.feature), text(&degradation.reason));
+        let (feature, reason) = (text(&degradation.feature()), text(&degradation.reason()));
         writeln!(out, "<p class=\"notice\"><b>Degraded: {feature}.</b> {reason}</p>")?;
     }
-    if let Some(lost) = super::text::losses(snapshot) {
+    if let Some(lost) = losses(snapshot) {
         writeln!(out, "<p class=\"notice\"><b>Lost:</b> {}</p>", text(&lost))?;
     }
     Ok(())
@@ -103,34 +98,30 @@ fn head(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 
 fn summary(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let totals = &snapshot.totals;
-    let bad = if totals.flagged > 0 { " class=\"bad\"" } else { "" };
+    let sums = &totals.sums;
+    let bad = if sums.flagged > 0 { " class=\"bad\"" } else { "" };
     writeln!(out, "<ul class=\"cards\">")?;
-    writeln!(out, "<li><b>{}</b>open</li>", format_count(totals.open))?;
-    writeln!(out, "<li{bad}><b>{}</b>flagged</li>", format_count(totals.flagged))?;
+    writeln!(out, "<li><b>{}</b>open</li>", format_count(sums.open))?;
+    writeln!(out, "<li{bad}><b>{}</b>flagged</li>", format_count(sums.flagged))?;
     writeln!(out, "<li><b>{}</b>opened</li>", format_count(totals.opened))?;
     writeln!(out, "<li><b>{}</b>closed</li>", format_count(totals.closed))?;
-    writeln!(out, "<li><b>{}</b>unread</li>", format_size(totals.rx_queue_bytes))?;
-    writeln!(out, "<li><b>{}</b>kernel memory</li>", format_size(totals.memory_bytes))?;
+    writeln!(out, "<li><b>{}</b>unread</li>", format_size(sums.rx_queue_bytes))?;
+    writeln!(out, "<li><b>{}</b>kernel memory</li>", format_size(sums.memory_bytes))?;
     writeln!(out, "</ul>")
 }
 
 fn verdicts(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
-    if totals_are_clean(snapshot) {
+    if snapshot.totals.sums.flagged == 0 {
         return writeln!(out, "<p>Nothing is flagged: no socket met the condition of any verdict.</p>");
     }
     writeln!(out, "<ul class=\"cards\">")?;
-    for verdict in Verdict::ALL {
-        let sockets: u64 = snapshot.callsites.iter().filter_map(|site| site.verdicts.get(verdict.name())).sum();
-        if sockets > 0 {
-            let word = tag(verdict, verdict.name());
-            writeln!(out, "<li><b>{}</b>{word}<br>{}</li>", format_count(sockets), meaning(verdict))?;
-        }
+    let mut counts = VerdictCounts::default();
+    snapshot.callsites.iter().for_each(|site| counts.merge(&site.sums.verdicts));
+    for (verdict, sockets) in counts.iter() {
+        let badge = badge(verdict, verdict.name());
+        writeln!(out, "<li><b>{}</b>{badge}<br>{}</li>", format_count(sockets), meaning(verdict))?;
     }
     writeln!(out, "</ul>")
-}
-
-fn totals_are_clean(snapshot: &Snapshot) -> bool {
-    snapshot.totals.flagged == 0
 }
 
 fn flame(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -153,5 +144,4 @@ fn flame(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "html_tests.rs"]
 mod tests;

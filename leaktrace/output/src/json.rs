@@ -1,10 +1,9 @@
 //! The JSON report: the snapshot field for field, streamed.
 //!
-//! The structure is the snapshot's own; this file only decides where lines end. Its schema is
-//! `schema/report.schema.json`.
+//! The snapshot owns the structure; this file only decides where lines end. The schema is `schema/report.schema.json`.
 
-use super::Format;
-use leaktrace_model::snapshot::Snapshot;
+use crate::writer::Format;
+use leaktrace_model::Snapshot;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::io::{self, Write};
@@ -13,7 +12,7 @@ use std::io::{self, Write};
 pub const REPORT_SCHEMA: &str = include_str!("../schema/report.schema.json");
 
 /// `--format json`
-pub(super) struct Json;
+pub(crate) struct Json;
 
 impl Format for Json {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -21,10 +20,13 @@ impl Format for Json {
     }
 }
 
-/// Writes any value as one JSON object whose members, and the elements of those that are lists, have a line each:
-/// a report of a million sockets can be searched by line and compared by line. Streams.
-pub(crate) fn write_json<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
-    // serde_json writes token by token; without a buffer each would be a call through the trait object.
+/// Writes any value as one JSON object. Each member has a line of its own, and so has each element of a member that is a list: a
+/// report of a million sockets can be searched and compared line by line. Streams.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_json<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    // serde_json writes token by token: without a buffer each token would be a call through the trait object.
     let mut buffered = io::BufWriter::with_capacity(1 << 16, &mut *out);
     let mut serializer = serde_json::Serializer::with_formatter(&mut buffered, Lines { depth: 0, empty: true });
     value.serialize(&mut serializer).map_err(io::Error::from)?;
@@ -32,7 +34,7 @@ pub(crate) fn write_json<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Re
     buffered.flush()
 }
 
-/// Breaks lines in the outermost two levels and nowhere else.
+/// Breaks lines in the outermost two levels only.
 struct Lines {
     depth: u32,
     /// Whether the innermost list has no element so far.
@@ -97,5 +99,4 @@ impl Formatter for Lines {
 }
 
 #[cfg(test)]
-#[path = "json_tests.rs"]
 mod tests;

@@ -1,12 +1,12 @@
 //! Columns and lines of plain text: widths as a terminal counts them, padding, cutting, wrapping.
 //!
-//! Takes clean text; knows nothing of sockets.
+//! Expects clean text. Knows nothing about sockets.
 
-use crate::units::Glyphs;
+use leaktrace_model::Glyphs;
 use std::io::{self, Write};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Columns that text takes up on a terminal.
+/// How many columns text takes on a terminal.
 pub fn width(text: &str) -> usize {
     text.width()
 }
@@ -42,8 +42,8 @@ fn take(characters: impl Iterator<Item = char>, room: usize) -> Vec<char> {
         .collect()
 }
 
-/// Joins parts with `separator` into lines of at most `columns`, breaking between parts only; a part that is too
-/// wide alone is cut at its end.
+/// Joins parts with `separator` into lines of at most `columns`. Breaks between parts only; a part that is wider than a line is
+/// cut at its end.
 pub fn wrap(parts: &[String], separator: &str, columns: usize, glyphs: Glyphs) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (index, part) in parts.iter().enumerate() {
@@ -66,7 +66,7 @@ pub fn wrap_words(text: &str, columns: usize, glyphs: Glyphs) -> Vec<String> {
     wrap(&words, " ", columns, glyphs)
 }
 
-/// Which side of its column a cell keeps to.
+/// On which side of its column a cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -75,7 +75,7 @@ pub enum Align {
     Right,
 }
 
-/// A table: columns as wide as their cells need, the last one takes what is left.
+/// A table. Columns are as wide as their cells need; the last one gets what is left.
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
@@ -114,7 +114,7 @@ impl Table {
         cells.max(self.columns.get(index).map_or(0, |(head, _)| width(head)))
     }
 
-    /// Prints it, no line wider than `columns` as long as the fixed columns leave room at all.
+    /// Prints it. No line is wider than `columns`, unless the other columns alone are.
     pub fn write(&self, out: &mut dyn Write, columns: usize, glyphs: Glyphs) -> io::Result<()> {
         let widths: Vec<usize> = (0..self.columns.len()).map(|index| self.column_width(index)).collect();
         let room = self.room_for_last(columns).max(8);

@@ -1,21 +1,24 @@
 //! The pprof profile: gzip-compressed `profile.proto`, for `go tool pprof`, speedscope and what else reads it.
 //!
-//! Every listed socket adds its age and its waiting bytes to the sample of its call site and labels. What a call
-//! site has beyond the listed sockets is one more sample without verdict and peer, whose ages are not known and
-//! count as nothing; `--all` lists every socket.
+//! Each listed socket adds its age and its waiting bytes to the sample of its call site and labels. The sockets of a call site that
+//! are not listed are one more sample, without verdict and peer; their ages are not known and count as 0. `--all` lists every socket.
 
 mod proto;
 
-use super::{Format, clean, frame_name, stand_in};
+use crate::{callsite_name::stand_in, clean::clean, naming::frame_name, writer::Format};
 use flate2::{Compression, write::GzEncoder};
-use leaktrace_model::snapshot::{Callsite, Frame, Snapshot, Socket};
+use leaktrace_model::{Callsite, Direction, Frame, Snapshot, Socket, Verdict};
 use prost::Message;
 use proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    io::{self, Write},
+    net::SocketAddr,
+};
 
 /// `--format pprof`
-pub(super) struct Pprof;
+pub(crate) struct Pprof;
 
 impl Format for Pprof {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -29,7 +32,7 @@ impl Format for Pprof {
 /// Values in the order of the sample types.
 type Values = [i64; 4];
 
-/// Whether a sample came from a listed socket or is the rest of its call site.
+/// What sockets of one sample have in common: their call site and their labels.
 type Key = (Option<u64>, Vec<Label>);
 
 /// What makes a location: mapping, address, and the functions and lines at it.
@@ -63,9 +66,9 @@ impl Builder {
             builder.profile.sample_type.push(ValueType { r#type: name, unit });
         }
         builder.profile.default_sample_type = builder.string("open_sockets");
-        builder.profile.duration_nanos = nanos(snapshot.window.seconds);
+        builder.profile.duration_nanos = nanos(snapshot.window.seconds());
         let host = snapshot.host.hostname.as_deref().unwrap_or("unknown host");
-        let comment = format!("leaktrace on {}, until {}", clean(host), clean(&snapshot.window.end));
+        let comment = format!("leaktrace on {}, until {}", clean(host), snapshot.window.end);
         let comment = builder.string(&comment);
         builder.profile.comment.push(comment);
         builder
@@ -89,10 +92,11 @@ impl Builder {
             add(self.samples.entry((id, labels)).or_default(), values);
         }
         for site in &snapshot.callsites {
+            let sums = &site.sums;
             let known = listed.get(&site.id).copied().unwrap_or_default();
             let rest = |total: u64, known: i64| count(total).saturating_sub(known).max(0);
             let values =
-                [rest(site.open, known[0]), rest(site.flagged, known[1]), 0, rest(site.rx_queue_bytes, known[3])];
+                [rest(sums.open, known[0]), rest(sums.flagged, known[1]), 0, rest(sums.rx_queue_bytes, known[3])];
             if values != [0; 4] {
                 let labels = self.site_labels(site);
                 add(self.samples.entry((Some(site.id), labels)).or_default(), values);
@@ -107,18 +111,16 @@ impl Builder {
 
     fn socket_labels(&mut self, socket: &Socket) -> Vec<Label> {
         let holder = socket.holders.first();
-        let pid = socket.pid.or(holder.map(|holder| holder.pid));
-        let comm = socket.comm.as_deref().or(holder.map(|holder| holder.comm.as_str()));
-        let mut labels = self.labels(pid, comm);
-        for verdict in &socket.verdicts {
-            labels.push(self.label("verdict", verdict));
-        }
-        // The contract groups accepted sockets by address: a client's port says nothing.
-        let peer = match socket.direction.as_str() {
-            "accept" => socket.remote.rsplit_once(':').map_or(socket.remote.as_str(), |(address, _)| address),
-            _ => &socket.remote,
+        let (pid, comm) = match (&socket.opener, holder) {
+            (Some(opener), _) => (Some(opener.pid), Some(opener.comm.text())),
+            (None, Some(holder)) => (Some(holder.pid), Some(Cow::Borrowed(holder.comm.as_str()))),
+            (None, None) => (None, None),
         };
-        labels.push(self.label("peer", peer));
+        let mut labels = self.labels(pid, comm.as_deref());
+        for verdict in socket.observed.verdicts.iter() {
+            labels.push(self.label("verdict", Verdict::name(verdict)));
+        }
+        labels.push(self.label("peer", &peer(socket.observed.direction, socket.observed.remote)));
         labels
     }
 
@@ -145,7 +147,7 @@ impl Builder {
         Label { key, str, ..Label::default() }
     }
 
-    /// The locations of a stack, leaf first. Functions that the compiler put into their caller share its location.
+    /// The locations of a stack, leaf first. Inlined functions share the location of their caller.
     fn stack(&mut self, site: &Callsite) -> Vec<u64> {
         let missing = Frame { symbol: Some(stand_in(site).to_owned()), ..Frame::default() };
         let frames = if site.stack.is_empty() { std::slice::from_ref(&missing) } else { &site.stack };
@@ -177,7 +179,7 @@ impl Builder {
         self.profile.mapping.push(Mapping {
             id,
             filename,
-            // All true: there is nothing left for pprof to look up on the machine that opens the profile.
+            // All true, so that pprof looks up nothing on the machine that opens the profile.
             has_functions: true,
             has_filenames: true,
             has_line_numbers: true,
@@ -209,9 +211,20 @@ impl Builder {
     }
 }
 
+/// The label of a peer: address and port of a service, only the address of a client, whose port says nothing. IPv6 addresses are
+/// in brackets either way.
+fn peer(direction: Direction, remote: SocketAddr) -> String {
+    match (direction, remote) {
+        (Direction::Accept, SocketAddr::V4(client)) => client.ip().to_string(),
+        (Direction::Accept, SocketAddr::V6(client)) => format!("[{}]", client.ip()),
+        (Direction::Connect | Direction::Unknown, remote) => remote.to_string(),
+    }
+}
+
 fn socket_values(socket: &Socket) -> Values {
-    let flagged = i64::from(!socket.verdicts.is_empty());
-    [1, flagged, nanos(socket.age_s), count(socket.rx_queue_bytes)]
+    let observed = &socket.observed;
+    let flagged = i64::from(!observed.verdicts.is_empty());
+    [1, flagged, nanos(observed.age_s()), observed.rx_queue_bytes.into()]
 }
 
 fn add(sum: &mut Values, values: Values) {
@@ -224,11 +237,10 @@ fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// `as` saturates, and turns what is not a number into 0.
+/// Seconds as nanoseconds. `as` saturates, and makes NaN a 0.
 fn nanos(seconds: f64) -> i64 {
     (seconds.max(0.0) * 1e9) as i64
 }
 
 #[cfg(test)]
-#[path = "pprof_tests.rs"]
 mod tests;

@@ -1,18 +1,21 @@
 //! The flame graph as one SVG file: opens in every browser, zooms and searches where scripts may run.
 //!
-//! Own drawing, because the known crate for it is under a licence that this project does not take (CDDL).
+//! Drawn by leaktrace itself: the known crate for flame graphs has a licence that this project does not accept (CDDL).
 
-use super::flame::{Graph, ROW, SCRIPT, STYLE, WIDTH, escape};
-use super::{Format, clean};
-use crate::units::{format_count, format_duration};
-use leaktrace_model::snapshot::Snapshot;
+use crate::{
+    clean::clean,
+    flame::{Graph, ROW, SCRIPT, STYLE, WIDTH},
+    markup::escape,
+    writer::Format,
+};
+use leaktrace_model::{Snapshot, format_count, format_duration};
 use std::io::{self, Write};
 
 const MARGIN: f64 = 10.0;
 const HEAD: f64 = 56.0;
 
 /// `--format svg`
-pub(super) struct Svg;
+pub(crate) struct Svg;
 
 impl Format for Svg {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -26,7 +29,7 @@ impl Format for Svg {
              viewBox=\"0 0 {width:.0} {height:.0}\">"
         )?;
         writeln!(out, "<title>Open TCP sockets by the code that opened them</title>")?;
-        // No CDATA section closes inside: the style is ours and holds none.
+        // The style cannot end its CDATA section: it is our own and contains no `]]>`.
         writeln!(out, "<style><![CDATA[\n{STYLE}]]></style>")?;
         writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>")?;
         let host = clean(snapshot.host.hostname.as_deref().unwrap_or("unknown host"));
@@ -37,10 +40,10 @@ impl Format for Svg {
             12,
             &format!(
                 "{host}, {} until {}: {} open, {} flagged (warm colours). Click a frame to zoom, Ctrl+F to search.",
-                format_duration(snapshot.window.seconds),
-                clean(&snapshot.window.end),
-                format_count(snapshot.totals.open),
-                format_count(snapshot.totals.flagged)
+                format_duration(snapshot.window.seconds()),
+                snapshot.window.end,
+                format_count(snapshot.totals.sums.open),
+                format_count(snapshot.totals.sums.flagged)
             ),
         )?;
         writeln!(out, "<g id=\"flame\" transform=\"translate({MARGIN:.0} {HEAD:.0})\">")?;
@@ -55,7 +58,7 @@ impl Format for Svg {
     }
 }
 
-/// Ctrl+F asks for a word and marks the frames that contain it.
+/// Ctrl+F asks for text and marks the frames that contain it.
 const START: &str = "\
 const flame = leaktraceFlame(document.getElementById('flame'));
 document.addEventListener('keydown', event => {

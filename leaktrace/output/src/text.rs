@@ -1,21 +1,26 @@
 //! The text report: within 100 columns, worst first, made to be pasted into a ticket.
 //!
-//! Order and words only; the layout of columns is [`super::layout`]'s, the words for evidence are
-//! [`super::evidence`]'s.
+//! Order and words only; the layout of columns is [`crate::layout`]'s, the words for evidence are
+//! [`crate::evidence`]'s.
 
-mod parts;
+mod page;
 mod run;
+mod summary;
+mod tables;
 
-use super::layout::{Align, Table, wrap, wrap_words};
-use super::{Format, clean, evidence_line, frame_with_place, layout, short_name, stack};
-use crate::units::{Glyphs, format_counted, format_duration};
-use leaktrace_model::snapshot::{Callsite, Snapshot, Socket};
-use parts::{age, count, growth, lifetimes, opened_by, opener, verdict_words};
-pub(super) use parts::{callsite_table, filters, losses, stack_sample, totals_line};
+pub(crate) use page::COLUMNS;
+pub(crate) use summary::{filters, losses, stack_sample, totals_line};
+pub(crate) use tables::callsite_table;
+
+use crate::{callsite_name::short_name, clean::clean, evidence::evidence_line, layout, writer::Format};
+use leaktrace_model::{
+    Callsite, Direction, Lifetimes, Snapshot, Socket, Verdict, format_count, format_counted, format_duration,
+    format_rate,
+};
+use page::{GLYPHS, age, heading, more, paragraph, stack};
 use std::io::{self, Write};
-
-/// No line is wider.
-pub(super) const COLUMNS: usize = 100;
+use summary::{header, verdicts, within_filters};
+use tables::{groups, processes, verdict_words};
 
 /// How many rows each part lists before it says how many more there are.
 const CALLSITES: usize = 30;
@@ -24,53 +29,32 @@ const PROCESSES: usize = 20;
 const GROUPS: usize = 10;
 const SOCKETS: usize = 50;
 
-const GLYPHS: Glyphs = Glyphs::Unicode;
-
 /// `--format text`
-pub(super) struct Text;
+pub(crate) struct Text;
 
 impl Format for Text {
     fn write(&self, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
-        parts::header(snapshot, out)?;
+        header(snapshot, out)?;
         writeln!(out)?;
         paragraph(&totals_line(snapshot), 0, out)?;
         if let Some(run) = &snapshot.run {
             run::run(run, snapshot, out)?;
         }
-        if snapshot.totals.open == 0 && snapshot.callsites.is_empty() && snapshot.sockets.is_empty() {
-            writeln!(out, "\nNo TCP socket was open{}.", parts::within_filters(snapshot))?;
+        if snapshot.totals.sums.open == 0 && snapshot.callsites.is_empty() && snapshot.sockets.is_empty() {
+            writeln!(out, "\nNo TCP socket was open{}.", within_filters(snapshot))?;
             return Ok(());
         }
-        if snapshot.totals.flagged == 0 {
+        if snapshot.totals.sums.flagged == 0 {
             writeln!(out, "\nNothing is flagged: no socket met the condition of any verdict.")?;
         }
-        parts::verdicts(snapshot, out)?;
+        verdicts(snapshot, out)?;
         callsites(snapshot, out)?;
         details(snapshot, out)?;
-        parts::processes(snapshot, PROCESSES, out)?;
-        parts::groups("TOP PEERS", &snapshot.peers, GROUPS, out)?;
-        parts::groups("LISTENERS", &snapshot.listeners, GROUPS, out)?;
+        processes(snapshot, PROCESSES, out)?;
+        groups("TOP PEERS", &snapshot.peers, GROUPS, out)?;
+        groups("LISTENERS", &snapshot.listeners, GROUPS, out)?;
         sockets(snapshot, out)
     }
-}
-
-/// A heading on a line of its own, apart from what is above.
-fn heading(title: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{title}")
-}
-
-fn paragraph(text: &str, indent: usize, out: &mut dyn Write) -> io::Result<()> {
-    for line in wrap_words(text, COLUMNS - indent, GLYPHS) {
-        writeln!(out, "{:indent$}{line}", "")?;
-    }
-    Ok(())
-}
-
-fn more(total: usize, listed: usize, what: &str, out: &mut dyn Write) -> io::Result<()> {
-    if total > listed {
-        writeln!(out, "  and {} more; --format json lists them all", format_counted((total - listed) as u64, what))?;
-    }
-    Ok(())
 }
 
 fn callsites(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
@@ -85,7 +69,7 @@ fn callsites(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 /// Flagged and growing call sites with everything that is known about them.
 fn details(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let worth: Vec<&Callsite> =
-        snapshot.callsites.iter().filter(|site| site.flagged > 0 || site.growing == Some(true)).collect();
+        snapshot.callsites.iter().filter(|site| site.sums.flagged > 0 || site.is_growing()).collect();
     if worth.is_empty() {
         return Ok(());
     }
@@ -104,35 +88,25 @@ fn detail(number: usize, site: &Callsite, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "  {}", layout::fit(title.trim_end(), COLUMNS - 2, GLYPHS))?;
     let mut facts = vec![
         opened_by(site),
-        format!("{} open, {} flagged: {}", count(site.open), count(site.flagged), verdict_words(&site.verdicts)),
+        format!(
+            "{} open, {} flagged: {}",
+            format_count(site.sums.open),
+            format_count(site.sums.flagged),
+            verdict_words(&site.sums.verdicts)
+        ),
     ];
     facts.extend(growth(site));
-    facts.extend(site.oldest_s.map(|oldest| format!("oldest {}", age(oldest, site.oldest_exact))));
+    facts.extend(site.sums.oldest_s().map(|oldest| format!("oldest {}", age(oldest, site.sums.oldest_exact()))));
     paragraph(&facts.join("; "), 5, out)?;
-    if let Some(line) = lifetimes(site) {
-        paragraph(&line, 5, out)?;
+    if let Some(lived) = site.lifetimes.as_ref().filter(|lived| lived.count > 0) {
+        paragraph(&lifetimes(lived), 5, out)?;
     }
     if !site.peers.is_empty() {
         let peers: Vec<String> =
-            site.peers.iter().take(8).map(|peer| format!("{} ({})", clean(&peer.peer), count(peer.open))).collect();
+            site.peers.iter().take(8).map(|peer| format!("{} ({})", peer.peer, format_count(peer.open))).collect();
         paragraph(&format!("peers: {}", peers.join(", ")), 5, out)?;
     }
-    for line in wrap(&stack_parts(site), stack::arrow(GLYPHS), COLUMNS - 5, GLYPHS) {
-        writeln!(out, "     {line}")?;
-    }
-    Ok(())
-}
-
-/// The whole stack, leaf first, and what is wrong with it.
-fn stack_parts(site: &Callsite) -> Vec<String> {
-    let mut parts: Vec<String> = site.stack.iter().map(frame_with_place).collect();
-    let reason = site.stack_reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
-    match site.stack_quality {
-        leaktrace_model::snapshot::StackQuality::Complete => {}
-        leaktrace_model::snapshot::StackQuality::Truncated => parts.push(format!("[callers unknown{reason}]")),
-        leaktrace_model::snapshot::StackQuality::Missing => parts.push(format!("[no stack{reason}]")),
-    }
-    parts
+    stack(site, out)
 }
 
 /// Flagged sockets, and all the others when they were asked for.
@@ -140,7 +114,7 @@ fn sockets(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     if snapshot.sockets.is_empty() {
         return Ok(());
     }
-    let all_wanted = snapshot.sockets.iter().any(|socket| socket.verdicts.is_empty());
+    let all_wanted = snapshot.sockets.iter().any(|socket| socket.observed.verdicts.is_empty());
     let limit = if all_wanted { usize::MAX } else { SOCKETS };
     heading(if all_wanted { "SOCKETS, worst first" } else { "FLAGGED SOCKETS, worst first" }, out)?;
     for socket in snapshot.sockets.iter().take(limit) {
@@ -154,30 +128,64 @@ fn sockets(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn one_socket(socket: &Socket, out: &mut dyn Write) -> io::Result<()> {
-    let arrow = match socket.direction.as_str() {
-        "connect" => "→",
-        "accept" => "←",
-        _ => "↔",
+    let observed = &socket.observed;
+    let arrow = match observed.direction {
+        Direction::Connect => "→",
+        Direction::Accept => "←",
+        Direction::Unknown => "↔",
     };
-    let mut line = format!("  {} {arrow} {}  {}", clean(&socket.local), clean(&socket.remote), clean(&socket.state));
-    line.push_str(&format!("  {}  {}", age(socket.age_s, socket.age_exact), opener(socket)));
+    let line = format!(
+        "  {} {arrow} {}  {}  {}  {}",
+        observed.local,
+        observed.remote,
+        observed.state.name(),
+        age(observed.age_s(), observed.age_exact),
+        opener(socket)
+    );
     writeln!(out, "{}", layout::fit(line.trim_end(), COLUMNS, GLYPHS))?;
-    if socket.verdicts.is_empty() {
+    if observed.verdicts.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = socket.verdicts.iter().map(|name| clean(name).into_owned()).collect();
+    let names: Vec<&str> = observed.verdicts.iter().map(Verdict::name).collect();
     paragraph(&format!("{}: {}", names.join(", "), evidence_line(socket, GLYPHS)), 6, out)
 }
 
-/// The span a report covers, in words.
-fn span(snapshot: &Snapshot) -> String {
-    if snapshot.window.seconds > 0.0 {
-        format!("{} until {}", format_duration(snapshot.window.seconds), clean(&snapshot.window.end))
-    } else {
-        format!("one look at {}", clean(&snapshot.window.end))
+/// `connect by pid 12, 13`
+fn opened_by(site: &Callsite) -> String {
+    let how = match site.direction {
+        Direction::Unknown => "opened",
+        Direction::Connect | Direction::Accept => site.direction.name(),
+    };
+    let pids: Vec<String> = site.pids.iter().take(8).map(u32::to_string).collect();
+    let rest = site.pids.len().saturating_sub(pids.len());
+    let tail = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    if pids.is_empty() { how.to_owned() } else { format!("{how} by pid {}{tail}", pids.join(", ")) }
+}
+
+/// `growing by +12/min`; `None` when it does not grow.
+fn growth(site: &Callsite) -> Option<String> {
+    site.trend.filter(|trend| trend.growing).map(|trend| format!("growing by {}", format_rate(trend.per_min)))
+}
+
+/// How long closed sockets lived, to compare the open ones with.
+pub(crate) fn lifetimes(lived: &Lifetimes) -> String {
+    format!(
+        "{} closed within the window lived {} (median), {} (p90), {} (p99), {} (longest)",
+        format_count(lived.count),
+        format_duration(lived.p50),
+        format_duration(lived.p90),
+        format_duration(lived.p99),
+        format_duration(lived.max)
+    )
+}
+
+/// Who opened a socket: `opened by pid 12 (api)`.
+fn opener(socket: &Socket) -> String {
+    match &socket.opener {
+        Some(opener) => format!("opened by pid {} ({})", opener.pid, clean(&opener.comm.text())),
+        None => "opener unknown".to_owned(),
     }
 }
 
 #[cfg(test)]
-#[path = "text_tests.rs"]
 mod tests;

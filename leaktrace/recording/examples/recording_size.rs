@@ -1,13 +1,12 @@
-//! What a recording takes: `cargo run --release -p leaktrace-recording --example recording_size [-- SAMPLES [FILE]]`.
+//! What a recording takes: `cargo run --release -p leaktrace-recording --features synthetic --example recording_size [-- SAMPLES [FILE]]`.
 //!
 //! An hour (3600 samples) of a made-up host with 10,000 sockets, of which one in twenty moves each second. Prints figures,
 //! judges nothing; leaves the recording in FILE.
 
-use leaktrace_model::host::{HostFacts, Moment};
+use leaktrace_model::{HookKind, Host as HostFacts, Limits, Settings};
 use leaktrace_recording::{
-    Progress, Reader, Recorder,
+    Progress, Reader, Recorder, Start,
     synthetic::{Host, OwnNames, Scale},
-    wire::Start,
 };
 use std::{
     path::Path,
@@ -16,9 +15,9 @@ use std::{
 
 fn main() -> anyhow::Result<()> {
     let samples: u64 = std::env::args().nth(1).map_or(Ok(3600), |word| word.parse())?;
-    let (boot_ns, unix_ns) = Host::started();
-    let spans = [60, 10, 60, 1].map(Duration::from_secs);
-    let start = Start::new(&HostFacts::default(), "tracepoint", spans, Moment { boot_ns, unix_ns });
+    let [threshold, stall, idle, interval] = [60, 10, 60, 1].map(Duration::from_secs);
+    let settings = Settings { limits: Limits { threshold, stall, idle }, interval, ..Settings::default() };
+    let start = Start::new(&HostFacts::default(), HookKind::Tracepoint, &settings, &[], Host::started());
     let progress = Progress::default();
     let mut recorder = Recorder::new(Vec::new(), Path::new("memory"), &start, progress.clone())?;
     let mut host = Host::new(Scale::SERVER);
@@ -36,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(path) = std::env::args().nth(2) {
         std::fs::write(path, &bytes)?;
     }
-    let mut reader = Reader::new(&bytes[..], "memory")?;
+    let mut reader = Reader::new(&bytes[..], Path::new("memory"))?;
     let began = Instant::now();
     let mut read = 0;
     while reader.next_sample().is_some() {

@@ -1,25 +1,22 @@
-//! From what a recording tells to whole samples, and no more of it than is believed: memory stays within [`limits`].
+//! Builds whole samples from the items of a recording, and refuses more than [`limits`] allow.
 
 use super::{
-    belief,
-    frame::Damage,
+    block::Damage,
     head::Head,
     limits,
+    memory_use::{self, StacksInUse},
     names::{NamedPlace, PlaceKey},
     rows::{self, Now},
     table::{Growing, Step, Table},
-    weight::{self, Stacks},
-    wire::{Item, Kind, Place, Stack, quality_from_raw},
+    validate,
+    wire::{Item, Place, RowKind, Stack, quality_from_raw},
 };
 use leaktrace_model::{
-    host::ProcessFacts,
-    location::{Location, ModuleId, Role},
-    sample::{CallsiteStack, Holders, Sample},
-    snapshot::Degradation,
+    CallsiteStack, Degradation, Holders, Location, ModuleId, ProcessFacts, Role, Sample, StackReason,
 };
 use std::collections::HashMap;
 
-/// What is wrong with a recording that would take more than [`limits::REMEMBERED`].
+/// What is wrong with a recording that would take more memory than [`limits::MEMORY`].
 const TOO_MUCH: &str = "more processes, stacks and names than are believed (1 GiB)";
 
 /// One sample as it was recorded.
@@ -27,13 +24,13 @@ const TOO_MUCH: &str = "more processes, stacks and names than are believed (1 Gi
 pub struct Recorded {
     /// The sample.
     pub sample: Sample,
-    /// Names of places that came up with it.
+    /// Names of places that are new with it.
     pub names: Vec<NamedPlace>,
 }
 
-/// What the next sample is told in terms of.
+/// The state after a sample. The next sample is written as its differences from this.
 #[derive(Clone, Debug)]
-pub struct Before {
+pub(crate) struct Previous {
     sockets: Table<{ rows::SOCKET_CELLS }, 1>,
     dead: Table<{ rows::SOCKET_CELLS }, 1>,
     callsites: Table<{ rows::CALLSITE_CELLS }, 1>,
@@ -41,12 +38,12 @@ pub struct Before {
     processes: Table<{ rows::PROCESS_CELLS }, 1>,
     degraded: Vec<Degradation>,
     places: usize,
-    /// What places and their names have taken so far, in bytes.
-    named: usize,
-    stacks: Stacks,
+    /// Memory for all places so far and their names, in bytes.
+    names_memory: usize,
+    stacks: StacksInUse,
 }
 
-impl Default for Before {
+impl Default for Previous {
     fn default() -> Self {
         Self {
             sockets: Table::new(limits::SOCKETS),
@@ -56,89 +53,89 @@ impl Default for Before {
             processes: Table::new(limits::PROCESSES),
             degraded: Vec::new(),
             places: 0,
-            named: 0,
-            stacks: Stacks::default(),
+            names_memory: 0,
+            stacks: StacksInUse::default(),
         }
     }
 }
 
-impl Before {
-    /// How many rows it holds.
-    pub fn rows(&self) -> usize {
-        let Before { sockets, dead, callsites, holders, processes, .. } = self;
+impl Previous {
+    /// How many rows it has.
+    pub(crate) fn rows(&self) -> usize {
+        let Previous { sockets, dead, callsites, holders, processes, .. } = self;
         let sockets = sockets.rows().len() + dead.rows().len();
         sockets + callsites.rows().len() + holders.rows().len() + processes.rows().len()
     }
 }
 
-/// All that was told so far.
+/// Builds samples. Knows everything that the recording has said so far.
 #[derive(Debug, Default)]
-pub struct Told {
-    before: Before,
+pub(crate) struct Assembler {
+    previous: Previous,
     /// Every place so far, by number.
     places: Vec<(PlaceKey, Role)>,
-    /// What the names of each take, where it came first.
-    weights: HashMap<(PlaceKey, Role), usize>,
+    /// Memory for the names of each, as it came first.
+    names_of: HashMap<(PlaceKey, Role), usize>,
 }
 
-impl Told {
-    /// What the next sample is told in terms of.
-    pub fn before(&self) -> &Before {
-        &self.before
+impl Assembler {
+    /// The state after the last sample.
+    pub(crate) fn previous(&self) -> &Previous {
+        &self.previous
     }
 
-    /// Forgets what was told since.
-    pub fn go_back(&mut self, before: &Before) {
-        self.before = before.clone();
-        self.places.truncate(before.places);
+    /// Goes back to an earlier state.
+    pub(crate) fn go_back(&mut self, previous: &Previous) {
+        self.previous = previous.clone();
+        self.places.truncate(previous.places);
     }
 
-    /// Takes one thing that is told of a sample.
+    /// Adds one item to a sample.
     ///
     /// # Errors
-    /// When it cannot be, or is more than is believed.
-    pub fn take(&mut self, parts: &mut Parts, item: Item) -> Result<(), Damage> {
+    /// When the item is impossible, or is more than the limits allow.
+    pub(crate) fn add(&mut self, parts: &mut Parts, item: Item) -> Result<(), Damage> {
         match item {
-            Item::Row(kind, step) => return parts.rows.take(&self.before, kind, &step),
+            Item::Row(kind, step) => return parts.rows.apply(&self.previous, kind, &step),
             Item::Holders(descriptors) => parts.descriptors = Some(descriptors),
             Item::Process(process) => {
                 let facts = ProcessFacts::try_from(process)?;
-                parts.weight += weight::of_facts(&facts);
+                parts.memory += memory_use::of_facts(&facts);
                 parts.processes.push(facts);
             }
             Item::Place(place) => {
-                self.before.named += place.weight();
+                self.previous.names_memory += place.memory_use();
                 let is_long = place.name.as_ref().is_some_and(|name| name.len() > limits::NAME);
                 if is_long || place.frames.len() > limits::PLACE_FRAMES || self.places.len() >= limits::PLACES {
                     return Err(Damage::Nonsense("a place that no code has"));
                 }
-                let weight = place.weight();
+                let memory = place.memory_use();
                 let named = named(place);
                 self.places.push((named.key.clone(), named.role));
-                self.weights.entry((named.key.clone(), named.role)).or_insert(weight);
+                self.names_of.entry((named.key.clone(), named.role)).or_insert(memory);
                 parts.names.push(named);
             }
             Item::Stack(stack) => {
                 let (stack, names) = self.stack(stack)?;
-                let weight = weight::of_stack(&stack) + names;
-                parts.weight += weight;
-                parts.weights.push((stack.callsite, weight));
+                let memory = memory_use::of_stack(&stack) + names;
+                parts.memory += memory;
+                parts.stack_memory.push((stack.callsite, memory));
                 parts.stacks.push(stack);
             }
             Item::Degraded(pairs) => {
-                self.before.degraded =
-                    pairs.into_iter().map(|(feature, reason)| Degradation { feature, reason }).collect();
+                self.previous.degraded =
+                    pairs.into_iter().map(|(feature, reason)| Degradation::Recorded { feature, reason }).collect();
             }
             Item::Head(head) => parts.head = Some(head),
         }
-        // Names stay; of processes and stacks, which come and go, each sample may tell as much.
-        if self.before.named > limits::REMEMBERED || parts.weight > limits::REMEMBERED {
+        // Names stay for the whole recording. Processes and stacks come and go, so the limit is for each sample.
+        if self.previous.names_memory > limits::MEMORY || parts.memory > limits::MEMORY {
             return Err(Damage::Nonsense(TOO_MUCH));
         }
         Ok(())
     }
 
-    /// A stack, and what the names of its places take each time that it is shown.
+    /// A stack, and the memory that the names of its places take each time it is shown.
     fn stack(&self, stack: Stack) -> Result<(CallsiteStack, usize), Damage> {
         if stack.frames.len() > limits::FRAMES {
             return Err(Damage::Nonsense("a stack that is too deep"));
@@ -154,7 +151,7 @@ impl Told {
             if place.1 != Role::at_depth(depth) {
                 return Err(Damage::Nonsense("a place where no stack has it"));
             }
-            names += self.weights.get(place).copied().unwrap_or(0);
+            names += self.names_of.get(place).copied().unwrap_or(0);
             let (module, offset, name) = &place.0;
             locations.push(Location {
                 address: *address,
@@ -164,60 +161,60 @@ impl Told {
             });
         }
         let quality = quality_from_raw(stack.quality);
-        Ok((CallsiteStack { callsite: stack.callsite, locations, quality, reason: stack.reason }, names))
+        Ok((CallsiteStack { callsite: stack.callsite, locations, quality, reason: stack.reason.map(reason) }, names))
     }
 
-    /// The sample, once all of it is told.
+    /// The sample, after its last item.
     ///
     /// # Errors
-    /// When something is missing, or cannot be.
-    pub fn finish(&mut self, parts: Parts) -> Result<Recorded, Damage> {
+    /// When something is missing or impossible.
+    pub(crate) fn finish(&mut self, parts: Parts) -> Result<Recorded, Damage> {
         let head = parts.head.ok_or(Damage::Nonsense("a sample without its numbers"))?;
         let mut sample = head.sample();
-        let now = Now::of(&sample.limits);
-        let (rows, before) = (parts.rows, &mut self.before);
+        let now = Now::of(&sample.at, &sample.pass);
+        let (rows, previous) = (parts.rows, &mut self.previous);
         let has_dead = parts.descriptors.is_some() || rows.has_dead;
-        rows.sockets.finish(&mut before.sockets);
-        rows.callsites.finish(&mut before.callsites);
-        sample.sockets = before.sockets.rows().iter().map(|cells| rows::to_socket(cells, now)).collect();
+        rows.sockets.finish(&mut previous.sockets);
+        rows.callsites.finish(&mut previous.callsites);
+        sample.sockets = previous.sockets.rows().iter().map(|cells| rows::to_socket(cells, now)).collect();
         if has_dead {
-            rows.dead.finish(&mut before.dead);
-            sample.sockets.extend(before.dead.rows().iter().map(|cells| rows::to_socket(cells, now)));
+            rows.dead.finish(&mut previous.dead);
+            sample.sockets.extend(previous.dead.rows().iter().map(|cells| rows::to_socket(cells, now)));
             sample.sockets.sort_by_key(|row| row.sk);
         }
-        sample.callsites = before.callsites.rows().iter().map(|cells| rows::to_callsite(cells, now)).collect();
+        sample.callsites = previous.callsites.rows().iter().map(|cells| rows::to_callsite(cells, now)).collect();
         if let Some(descriptors) = parts.descriptors {
-            rows.holders.finish(&mut before.holders);
-            rows.processes.finish(&mut before.processes);
+            rows.holders.finish(&mut previous.holders);
+            rows.processes.finish(&mut previous.processes);
             sample.holders = Some(Holders {
-                rows: before.holders.rows().iter().map(rows::to_holder).collect(),
-                processes: before.processes.rows().iter().map(rows::to_process).collect(),
+                rows: previous.holders.rows().iter().map(rows::to_holder).collect(),
+                processes: previous.processes.rows().iter().map(rows::to_process).collect(),
                 descriptors,
             });
         }
         sample.processes = parts.processes;
         sample.stacks = parts.stacks;
-        if before.stacks.take(parts.weights, &sample.callsites) > limits::REMEMBERED {
+        if previous.stacks.update(parts.stack_memory, &sample.callsites) > limits::MEMORY {
             return Err(Damage::Nonsense(TOO_MUCH));
         }
-        sample.degraded = before.degraded.clone();
-        before.places = self.places.len();
-        belief::check(&sample)?;
+        sample.degraded = previous.degraded.clone();
+        previous.places = self.places.len();
+        validate::check(&sample)?;
         Ok(Recorded { sample, names: parts.names })
     }
 }
 
 /// A sample while it is read.
 #[derive(Debug, Default)]
-pub struct Parts {
+pub(crate) struct Parts {
     rows: Rows,
     descriptors: Option<u64>,
     processes: Vec<ProcessFacts>,
     stacks: Vec<CallsiteStack>,
-    /// What each of those takes with its names, by call site.
-    weights: Vec<(u32, usize)>,
-    /// What they and the processes take together.
-    weight: usize,
+    /// Memory for each of those with its names, by call site.
+    stack_memory: Vec<(u32, usize)>,
+    /// Memory for all of them and the processes.
+    memory: usize,
     names: Vec<NamedPlace>,
     head: Option<Head>,
 }
@@ -233,18 +230,24 @@ struct Rows {
 }
 
 impl Rows {
-    fn take(&mut self, before: &Before, kind: Kind, step: &Step) -> Result<(), Damage> {
+    fn apply(&mut self, previous: &Previous, kind: RowKind, step: &Step) -> Result<(), Damage> {
         match kind {
-            Kind::Socket => self.sockets.take(&before.sockets, step),
-            Kind::Dead => {
+            RowKind::Socket => self.sockets.apply(&previous.sockets, step),
+            RowKind::Dead => {
                 self.has_dead = true;
-                self.dead.take(&before.dead, step)
+                self.dead.apply(&previous.dead, step)
             }
-            Kind::Callsite => self.callsites.take(&before.callsites, step),
-            Kind::Holder => self.holders.take(&before.holders, step),
-            Kind::Process => self.processes.take(&before.processes, step),
+            RowKind::Callsite => self.callsites.apply(&previous.callsites, step),
+            RowKind::Holder => self.holders.apply(&previous.holders, step),
+            RowKind::Process => self.processes.apply(&previous.processes, step),
         }
     }
+}
+
+/// Version 1 has a reason as text only. The text also says whether the stack was left out on purpose.
+fn reason(text: String) -> StackReason {
+    let not_sampled = text.starts_with("not sampled");
+    StackReason::Recorded { text, not_sampled }
 }
 
 fn named(place: Place) -> NamedPlace {

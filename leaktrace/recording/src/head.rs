@@ -1,65 +1,85 @@
 //! The numbers of a sample, as they are written: times, thresholds, sums, losses, costs.
 //!
-//! Written in their order without names, as all of [`super::wire`].
+//! Fields are written in their order without names, like everything in `wire`. Where the model has no field for a number of
+//! version 1, it is written as 0 and ignored when it is read.
 
-use super::wire::nanoseconds;
-use leaktrace_common::{Losses, PassSettings, PassTotals};
-use leaktrace_model::sample::{Cost, Sample};
+use super::time::nanoseconds;
+use leaktrace_model::{
+    Cost, HostTotals, Limits, Lost, Moment, Pass, Sample, Shown, Sums, Ticks, Verdict, VerdictCounts, Verdicts,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The numbers of a sample that are no rows.
+/// The numbers of a sample that are not in rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub(crate) struct Head {
     boot_ns: u64,
     unix_ns: i64,
-    /// Fields of [`PassSettings`], in their order.
-    limits: [u64; 9],
-    /// Fields of [`PassTotals`], in their order, without the verdicts.
+    /// What the passes count as now (nanoseconds); unused, was the time before which a record must have begun to be swept; threshold (nanoseconds); stall
+    /// and idle (ticks); which sockets are shown one by one (bits of verdicts, then bits such as [`EMIT_ALL`]); number of the pass
+    /// and of the holders pass.
+    pass: [u64; 9],
+    /// Open, flagged, in an accept queue, unattributed, adopted, payload in receive queues, memory, orphans, memory of orphans; unused,
+    /// was the last socket that the pass showed.
     totals: [u64; 10],
-    verdicts: [u64; 10],
-    /// Fields of [`Losses`], in their order.
+    /// In the order of [`Verdict::ALL`].
+    verdicts: [u64; Verdict::COUNT],
+    /// Sockets without a record, stacks, stale records, stack copies.
     losses: [u64; 4],
-    damaged: u64,
+    /// Samples that were lost or damaged.
+    samples_lost: u64,
     tcp_memory_bytes: Option<u64>,
     /// Sampling pass, its processor time, holders pass, processor time of leaktrace (nanoseconds), resident memory,
     /// namespaces.
     cost: [u64; 6],
 }
 
+/// Bit: every open socket is shown one by one.
+const EMIT_ALL: u64 = 1;
+
+const _: () = assert!(Verdict::COUNT == 10);
+
+fn ticks(span: Duration) -> u64 {
+    Ticks::from_duration(span).0.into()
+}
+
 impl Head {
     /// The numbers of a sample.
-    pub fn of(sample: &Sample) -> Self {
-        let (limits, totals, losses, cost) = (&sample.limits, &sample.totals, &sample.losses, &sample.cost);
+    pub(crate) fn of(sample: &Sample) -> Self {
+        let Sample { at, pass, totals, lost, cost, .. } = sample;
+        let (emit_verdicts, emit) = match pass.shown {
+            Shown::With(verdicts) => (verdicts.0, 0),
+            Shown::All => (0, EMIT_ALL),
+        };
         Self {
-            boot_ns: sample.boot_ns,
-            unix_ns: sample.unix_ns,
-            limits: [
-                limits.now_ns,
-                limits.sweep_before_ns,
-                limits.threshold_ns,
-                limits.stall.into(),
-                limits.idle.into(),
-                limits.emit_verdicts.into(),
-                limits.emit.into(),
-                limits.pass.into(),
-                limits.held_pass.into(),
+            boot_ns: at.boot_ns,
+            unix_ns: at.unix_ns,
+            pass: [
+                pass.now_ns,
+                0,
+                nanoseconds(pass.limits.threshold),
+                ticks(pass.limits.stall),
+                ticks(pass.limits.idle),
+                emit_verdicts.into(),
+                emit,
+                pass.number.into(),
+                pass.held_pass.into(),
             ],
             totals: [
-                totals.open,
-                totals.flagged,
+                totals.sums.open,
+                totals.sums.flagged,
                 totals.in_accept_queue,
                 totals.unattributed,
                 totals.adopted,
-                totals.rx_queue_bytes,
-                totals.memory_bytes,
+                totals.sums.rx_queue_bytes,
+                totals.sums.memory_bytes,
                 totals.orphans,
                 totals.orphan_memory_bytes,
-                totals.shown,
+                0,
             ],
-            verdicts: totals.verdicts,
-            losses: [losses.sockets_unattributed, losses.stacks, losses.stale_records, losses.captures],
-            damaged: sample.damaged,
+            verdicts: *totals.sums.verdicts.as_array(),
+            losses: [lost.sockets_unattributed, lost.stacks, sample.stale_records, lost.captures],
+            samples_lost: lost.samples,
             tcp_memory_bytes: sample.tcp_memory_bytes,
             cost: [
                 nanoseconds(cost.sockets),
@@ -72,25 +92,19 @@ impl Head {
         }
     }
 
-    /// What the passes of the sample went by.
-    pub fn limits(&self) -> PassSettings {
-        let [now_ns, sweep_before_ns, threshold_ns, stall, idle, emit_verdicts, emit, pass, held_pass] = self.limits;
-        PassSettings {
-            now_ns,
-            sweep_before_ns,
-            threshold_ns,
-            stall: stall as u32,
-            idle: idle as u32,
-            emit_verdicts: emit_verdicts as u32,
-            emit: emit as u32,
-            pass: pass as u16,
+    fn pass(&self) -> Pass {
+        let [now_ns, _sweep_before, threshold, stall, idle, emit_verdicts, emit, number, held_pass] = self.pass;
+        let span = |ticks: u64| Ticks(ticks as u32).duration();
+        Pass {
+            number: number as u16,
             held_pass: held_pass as u16,
-            _pad: 0,
+            now_ns,
+            limits: Limits { threshold: Duration::from_nanos(threshold), stall: span(stall), idle: span(idle) },
+            shown: if emit & EMIT_ALL != 0 { Shown::All } else { Shown::With(Verdicts(emit_verdicts as u32)) },
         }
     }
 
-    /// A sample of these numbers, with nothing else in it.
-    pub fn sample(&self) -> Sample {
+    fn totals(&self) -> HostTotals {
         let [
             open,
             flagged,
@@ -101,39 +115,38 @@ impl Head {
             memory_bytes,
             orphans,
             orphan_memory_bytes,
-            shown,
+            _shown,
         ] = self.totals;
+        let verdicts = VerdictCounts::new(self.verdicts);
+        HostTotals {
+            sums: Sums { open, flagged, rx_queue_bytes, memory_bytes, oldest: None, verdicts },
+            in_accept_queue,
+            unattributed,
+            adopted,
+            orphans,
+            orphan_memory_bytes,
+        }
+    }
+
+    /// A sample of these numbers, without anything else.
+    pub(crate) fn sample(&self) -> Sample {
         let [sockets_unattributed, stacks, stale_records, captures] = self.losses;
         let [sockets, sockets_cpu, holders, cpu, rss_bytes, namespaces] = self.cost;
         Sample {
-            boot_ns: self.boot_ns,
-            unix_ns: self.unix_ns,
-            limits: self.limits(),
-            totals: PassTotals {
-                open,
-                flagged,
-                in_accept_queue,
-                unattributed,
-                adopted,
-                rx_queue_bytes,
-                memory_bytes,
-                orphans,
-                orphan_memory_bytes,
-                shown,
-                verdicts: self.verdicts,
-                ..PassTotals::default()
-            },
-            losses: Losses { sockets_unattributed, stacks, stale_records, captures },
-            damaged: self.damaged,
+            at: Moment { boot_ns: self.boot_ns, unix_ns: self.unix_ns },
+            pass: self.pass(),
+            totals: self.totals(),
+            lost: Lost { sockets_unattributed, stacks, samples: self.samples_lost, captures },
+            stale_records,
             tcp_memory_bytes: self.tcp_memory_bytes,
             cost: Cost {
                 sockets: Duration::from_nanos(sockets),
                 sockets_cpu: Duration::from_nanos(sockets_cpu),
+                walks: None,
                 holders: Duration::from_nanos(holders),
                 cpu: Duration::from_nanos(cpu),
                 rss_bytes,
                 namespaces: namespaces as u32,
-                ..Cost::default()
             },
             ..Sample::default()
         }

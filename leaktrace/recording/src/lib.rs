@@ -1,42 +1,49 @@
-//! Recordings: samples in a file, so that what one host has seen is looked at on any other, later, without root.
+//! Recordings: samples in a file. What one host saw can be inspected on any other host, later, without root.
 //!
-//! Knows samples and files; knows nothing of the kernel, of tracking or of the command line.
+//! Owns the format on disk: how samples are written ([`Recorder`]) and read ([`Reader`]), and what of a file is refused. Knows samples and
+//! files; must not know the kernel, tracking, reports or the command line.
 //!
 //! # Format, version 1
 //!
-//! A header of 16 bytes: [`frame::MAGIC`], the version and a CRC-32 of both, numbers little-endian. Then frames, each with
-//! its own checksum and compressed (DEFLATE) for itself ([`frame`]): first who recorded where and how ([`wire::Start`]),
-//! then one or more a sample ([`wire::Item`], in postcard's encoding), at last a mark that says that nothing is missing.
+//! A header of 16 bytes: magic bytes, the version and a CRC-32 of both, numbers little-endian. Then blocks (`block`), each with its own
+//! checksum and compressed (DEFLATE) by itself. The first block has who recorded, where and how ([`Start`]). Then each sample has one or
+//! more blocks with items (`wire`) in postcard's encoding. The last block is a mark: nothing is missing.
 //!
-//! What takes room are sockets, and most of them do nothing from one second to the next. So rows are put down as what
-//! stays the same while nothing happens (when a socket was opened, not how old it is: [`rows`]) and only what differs
-//! from the sample before is written ([`table`]). There are no frames to enter in the middle: a report covers a window from
-//! its beginning, so whoever goes back plays from there, or from what he remembers ([`read::Mark`]).
+//! Sockets need most of the room, and most of them do nothing from one second to the next. Two things follow. Rows are written as what stays
+//! the same while nothing happens (`rows`): when a socket was opened, not how old it is. And only differences from the sample before are
+//! written (`table`). So a reader starts at the beginning; it can only go back to a place that it has remembered ([`Mark`]).
 //!
-//! Names of functions are resolved where the files are, which is on the host that records, and written once a place.
+//! Functions are named on the host that records, because the files are there. The names of each place in code are written once.
 //!
-//! What is written is owned by this module ([`wire`], [`rows`]) and does not change when a structure of the program
-//! does. A version that writes something else counts [`frame::VERSION`] up, and goes on reading what was written before.
+//! The format does not change when the model does: `wire`, `head` and `rows` translate. A program that writes anything else uses a new
+//! version, and still reads every older one.
 
-pub mod assemble;
-pub mod belief;
-pub mod frame;
-pub mod head;
-pub mod limits;
-pub mod names;
-pub mod open;
-pub mod read;
-pub mod rows;
+#![warn(unreachable_pub)]
+
+mod assemble;
+mod block;
+mod head;
+mod limits;
+mod memory_use;
+mod names;
+mod open;
+mod read;
+mod rows;
+#[cfg(any(test, feature = "synthetic"))]
 pub mod synthetic;
-pub mod table;
-pub mod weight;
-pub mod wire;
-pub mod write;
+mod table;
+mod time;
+mod validate;
+mod wire;
+mod write;
 
-pub use names::RecordedNames;
+pub use assemble::Recorded;
+pub use block::{Damage, VERSION};
+pub use names::{NamedPlace, RecordedNames};
 pub use open::OpenError;
-pub use read::{Ending, Mark, Reader};
-pub use write::{Progress, Recorder, WriteError};
+pub use read::{Ending, FileReader, Mark, Reader};
+pub use wire::Start;
+pub use write::{Progress, Recorder, Sink, WriteError};
 
 #[cfg(test)]
-mod bad_input_tests;
+mod tests;

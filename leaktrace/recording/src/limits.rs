@@ -1,23 +1,23 @@
-//! How much a recording may hold: what the writer leaves out and the reader does not believe.
+//! How much a recording may hold. The writer leaves out what is beyond; the reader refuses it.
 
-/// Sockets that a sampling pass has seen.
-pub const SOCKETS: usize = 1 << 20;
-/// Sockets that only the holders pass has seen.
-pub const DEAD: usize = 1 << 17;
+/// Sockets that a sampling pass saw.
+pub(crate) const SOCKETS: usize = 1 << 20;
+/// Sockets that only the holders pass saw.
+pub(crate) const DEAD: usize = 1 << 17;
 /// Call sites.
-pub const CALLSITES: usize = 1 << 15;
+pub(crate) const CALLSITES: usize = 1 << 15;
 /// Descriptors.
-pub const HOLDERS: usize = 1 << 21;
+pub(crate) const HOLDERS: usize = 1 << 21;
 /// Processes that hold sockets.
-pub const PROCESSES: usize = 1 << 18;
+pub(crate) const PROCESSES: usize = 1 << 18;
 /// Frames of one stack.
-pub const FRAMES: usize = 1 << 10;
-/// Functions at one place, those that the compiler has put into others.
-pub const PLACE_FRAMES: usize = 1 << 8;
+pub(crate) const FRAMES: usize = 1 << 10;
+/// Functions at one place: more than one where the compiler inlined some.
+pub(crate) const PLACE_FRAMES: usize = 1 << 8;
 /// Length of the name of generated code, in bytes.
-pub const NAME: usize = 1 << 10;
+pub(crate) const NAME: usize = 1 << 10;
 /// Places in a whole recording.
-pub const PLACES: usize = 1 << 20;
-/// Memory in bytes, each: for the names of a whole recording, for the processes and stacks that one sample tells of, and for the
-/// stacks of the call sites in use with their names.
-pub const REMEMBERED: usize = 1 << 30;
+pub(crate) const PLACES: usize = 1 << 20;
+/// Memory in bytes. Applies to each of: the names of a whole recording; the processes and stacks of one sample; the stacks of the call
+/// sites in use, with their names.
+pub(crate) const MEMORY: usize = 1 << 30;

@@ -1,29 +1,25 @@
-//! The names that a recording carries, in place of the files that they came from.
+//! The names that a recording carries. They replace the files that the names came from.
 
-use leaktrace_model::{
-    location::{Location, Role},
-    resolve::Resolve,
-    snapshot::Frame,
-};
+use leaktrace_model::{Frame, Location, Resolve, Role};
 use std::collections::HashMap;
 
-/// What tells two places apart: module, offset, name of generated code.
-pub type PlaceKey = (Option<u32>, u64, Option<Box<str>>);
+/// What distinguishes places in code: module, offset, name of generated code.
+pub(crate) type PlaceKey = (Option<u32>, u64, Option<Box<str>>);
 
 /// The key of a location.
-pub fn place_key(location: &Location) -> PlaceKey {
+pub(crate) fn place_key(location: &Location) -> PlaceKey {
     (location.module.map(|module| module.0), location.offset, location.name.clone())
 }
 
-/// A place with its names, as a recording has it.
+/// A place in code with its names, as a recording has it. For [`RecordedNames::learn`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPlace {
-    /// Which.
-    pub key: PlaceKey,
+    /// Which place.
+    pub(crate) key: PlaceKey,
     /// Whether a thread was there or will return there.
-    pub role: Role,
-    /// Innermost first; addresses are those of stacks.
-    pub frames: Vec<Frame>,
+    pub(crate) role: Role,
+    /// Innermost first. Addresses are 0: each stack has its own.
+    pub(crate) frames: Vec<Frame>,
 }
 
 /// Names by place.
@@ -33,7 +29,7 @@ pub struct RecordedNames {
 }
 
 impl RecordedNames {
-    /// Learns the names of places. The first ones that a place had stay: by those the reader has weighed stacks.
+    /// Adds the names of places. If a place comes again, its first names stay: the reader has counted memory by those.
     pub fn learn(&mut self, places: impl IntoIterator<Item = NamedPlace>) {
         for place in places {
             self.frames.entry((place.key, place.role)).or_insert(place.frames);

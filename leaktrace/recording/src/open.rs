@@ -1,7 +1,7 @@
-//! The beginning of a recording: whether a file is one, and by whom.
+//! The beginning of a recording: whether a file is one, and who recorded it.
 
 use super::{
-    frame::{self, Damage, FrameKind, HEADER_BYTES, MAGIC, VERSION},
+    block::{self, BlockKind, Damage, HEADER_BYTES, MAGIC, VERSION},
     wire::Start,
 };
 use std::{
@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file that cannot be replayed. Paths are raw: whoever prints one makes it harmless.
+/// A file that cannot be replayed. Paths are raw: code that prints them must escape control characters.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The system does not give it.
+    /// The system does not let us read it.
     #[error("cannot read the recording {path}: {reason}")]
     Io {
         /// As given.
@@ -21,13 +21,13 @@ pub enum OpenError {
         /// What the system said.
         reason: io::Error,
     },
-    /// A folder, a pipe, a device.
+    /// It is a folder, a pipe or a device.
     #[error("cannot replay {path}: it is no regular file; name a file that `leaktrace record` wrote")]
     NoFile {
         /// As given.
         path: PathBuf,
     },
-    /// Something else.
+    /// It is some other file.
     #[error("{path} is no recording; name a file that `leaktrace record` wrote")]
     Foreign {
         /// As given.
@@ -40,10 +40,10 @@ pub enum OpenError {
     Newer {
         /// As given.
         path: PathBuf,
-        /// What it says.
+        /// The version in its header.
         version: u32,
     },
-    /// Not even its beginning is whole.
+    /// Its beginning is damaged.
     #[error("{path} is a recording, but nothing of it can be replayed: {damage}")]
     Damaged {
         /// As given.
@@ -54,7 +54,7 @@ pub enum OpenError {
 }
 
 /// Opens a file.
-pub(super) fn file(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn file(path: &Path) -> Result<File, OpenError> {
     let io = |reason| OpenError::Io { path: path.to_owned(), reason };
     // Opening a pipe would wait for a writer.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
@@ -63,12 +63,12 @@ pub(super) fn file(path: &Path) -> Result<File, OpenError> {
     File::open(path).map_err(io)
 }
 
-/// Reads what stands before the first sample, of what errors call `path`.
-pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Path) -> Result<Start, OpenError> {
+/// Reads all that comes before the first sample. Errors name the input by `path`.
+pub(crate) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Path) -> Result<Start, OpenError> {
     let path = || path.to_owned();
     let io = |reason| OpenError::Io { path: path(), reason };
     let mut header = [0; HEADER_BYTES];
-    let length = frame::fill(input, &mut header).map_err(io)?;
+    let length = block::fill(input, &mut header).map_err(io)?;
     if length < MAGIC.len() || header[..MAGIC.len()] != MAGIC {
         return Err(OpenError::Foreign { path: path() });
     }
@@ -87,8 +87,8 @@ pub(super) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Pat
     if version == 0 {
         return Err(damaged(Damage::Nonsense("a version that never was")));
     }
-    let first = frame::read(input, buffer).map_err(damaged)?.ok_or_else(|| damaged(Damage::Cut))?;
-    if first.kind != FrameKind::Start {
+    let first = block::read(input, buffer).map_err(damaged)?.ok_or_else(|| damaged(Damage::Cut))?;
+    if first.kind != BlockKind::Start {
         return Err(damaged(Damage::Nonsense("no beginning")));
     }
     postcard::from_bytes(&first.body).map_err(|_| damaged(Damage::Nonsense("a beginning that cannot be decoded")))

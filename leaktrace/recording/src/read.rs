@@ -1,10 +1,10 @@
 //! Reading a recording: samples until its end, or until it is cut off or damaged.
 //!
-//! Whatever the file says, nothing here panics, and memory stays within [`limits`](super::limits).
+//! The file may hold anything: nothing here panics, and memory stays within [`limits`](super::limits).
 
 use super::{
-    assemble::{Before, Parts, Recorded, Told},
-    frame::{self, Damage, FrameKind},
+    assemble::{Assembler, Parts, Previous, Recorded},
+    block::{self, BlockKind, Damage},
     open::{self, OpenError},
     wire::{Item, Start},
 };
@@ -17,25 +17,25 @@ use std::{
 /// How a recording ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// As the recorder meant it to.
+    /// With the mark that nothing is missing.
     Whole,
-    /// Behind a whole sample, but without the last mark: the recorder was killed, or is still at work.
+    /// After a whole sample, but without the mark: the recorder was killed, or is still running.
     Unfinished,
-    /// Something is wrong with what follows.
+    /// In the middle of a sample, or at something that cannot be read.
     Damaged(Damage),
 }
 
-/// A place of the recording that a reader can go back to.
+/// A position in the recording that a reader can go back to.
 #[derive(Clone, Debug)]
 pub struct Mark {
     at: u64,
-    before: Before,
+    previous: Previous,
 }
 
 impl Mark {
-    /// How many rows it holds.
+    /// How many rows are kept for it.
     pub fn rows(&self) -> usize {
-        self.before.rows()
+        self.previous.rows()
     }
 }
 
@@ -44,8 +44,8 @@ impl Mark {
 pub struct Reader<R> {
     input: R,
     start: Start,
-    told: Told,
-    pub(super) ending: Option<Ending>,
+    assembler: Assembler,
+    ending: Option<Ending>,
     buffer: Vec<u8>,
 }
 
@@ -63,22 +63,22 @@ impl FileReader {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from `input`, which errors call `path`.
+    /// Reads from `input`. Errors name it by `path`.
     ///
     /// # Errors
     /// See [`FileReader::open`].
-    pub fn new(mut input: R, path: impl AsRef<Path>) -> Result<Self, OpenError> {
+    pub fn new(mut input: R, path: &Path) -> Result<Self, OpenError> {
         let mut buffer = Vec::new();
-        let start = open::read_start(&mut input, &mut buffer, path.as_ref())?;
-        Ok(Self { input, start, told: Told::default(), ending: None, buffer })
+        let start = open::read_start(&mut input, &mut buffer, path)?;
+        Ok(Self { input, start, assembler: Assembler::default(), ending: None, buffer })
     }
 
-    /// Who recorded, where, how.
+    /// Who recorded, where and how.
     pub fn start(&self) -> &Start {
         &self.start
     }
 
-    /// How it ended; `None` while there may be more.
+    /// How it ended; `None` while there may be more samples.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
     }
@@ -105,50 +105,50 @@ impl<R: Read> Reader<R> {
         let mut parts = Parts::default();
         let mut is_first = true;
         loop {
-            let Some(frame) = frame::read(&mut self.input, &mut self.buffer)? else {
+            let Some(block) = block::read(&mut self.input, &mut self.buffer)? else {
                 return if is_first { Ok(Err(Ending::Unfinished)) } else { Err(Damage::Cut) };
             };
-            match frame.kind {
-                FrameKind::End if is_first => return Ok(Err(Ending::Whole)),
-                FrameKind::Start | FrameKind::End => return Err(Damage::Nonsense("a beginning or end amidst")),
-                FrameKind::Part | FrameKind::Sample => {}
+            match block.kind {
+                BlockKind::End if is_first => return Ok(Err(Ending::Whole)),
+                BlockKind::Start | BlockKind::End => return Err(Damage::Nonsense("a beginning or end amidst")),
+                BlockKind::Part | BlockKind::Sample => {}
             }
             is_first = false;
-            let mut rest = &frame.body[..];
+            let mut rest = &block.body[..];
             while !rest.is_empty() {
-                let (item, behind): (Item, _) = postcard::take_from_bytes(rest)
+                let (item, after): (Item, _) = postcard::take_from_bytes(rest)
                     .map_err(|_| Damage::Nonsense("a part of a sample that cannot be decoded"))?;
-                rest = behind;
-                self.told.take(&mut parts, item)?;
+                rest = after;
+                self.assembler.add(&mut parts, item)?;
             }
-            if frame.kind == FrameKind::Sample {
-                return self.told.finish(parts).map(Ok);
+            if block.kind == BlockKind::Sample {
+                return self.assembler.finish(parts).map(Ok);
             }
         }
     }
 }
 
 impl<R: Read + Seek> Reader<R> {
-    /// Where it is now, to come back to.
+    /// The current position, for [`Self::go_back`].
     ///
     /// # Errors
-    /// When the input has no such thing.
+    /// When the input has no position.
     pub fn mark(&mut self) -> io::Result<Mark> {
-        Ok(Mark { at: self.input.stream_position()?, before: self.told.before().clone() })
+        Ok(Mark { at: self.input.stream_position()?, previous: self.assembler.previous().clone() })
     }
 
-    /// Goes back to where it was. Names that were learned since come again.
+    /// Goes back to a position. Names that came after it come again.
     ///
     /// # Errors
     /// When the input cannot be read there.
     pub fn go_back(&mut self, mark: &Mark) -> io::Result<()> {
         self.input.seek(SeekFrom::Start(mark.at))?;
-        self.told.go_back(&mark.before);
+        self.assembler.go_back(&mark.previous);
         self.ending = None;
         Ok(())
     }
 
-    /// How many samples follow, as far as the file is whole. Reads no sample and stays where it is.
+    /// How many whole samples follow. Reads none of them, and does not change the position.
     ///
     /// # Errors
     /// When the input cannot be read.
@@ -157,9 +157,9 @@ impl<R: Read + Seek> Reader<R> {
         let end = self.input.seek(SeekFrom::End(0))?;
         self.input.seek(SeekFrom::Start(here))?;
         let mut count = 0;
-        while let Ok(Some(kind)) = frame::skip(&mut self.input) {
-            // A seek leads behind the end of a file that is cut off.
-            if kind == FrameKind::Sample && self.input.stream_position()? <= end {
+        while let Ok(Some(kind)) = block::skip(&mut self.input) {
+            // A seek may go beyond the end of a file that is cut off.
+            if kind == BlockKind::Sample && self.input.stream_position()? <= end {
                 count += 1;
             }
         }
@@ -167,3 +167,6 @@ impl<R: Read + Seek> Reader<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,27 @@
-//! A made-up host whose sockets come, talk, rest and go: samples for tests and for measuring what recordings take.
-//! Deterministic.
+//! A made-up host whose sockets open, send, rest and close: samples for tests, and to measure the size of recordings. Deterministic.
+//!
+//! Behind the feature `synthetic`. Must not need a kernel or files.
 
-use super::{Progress, Recorder, WriteError, wire::Start};
-use leaktrace_common::{
-    CallsiteCounters, CallsiteKey, HolderRow, PassSettings, PassSums, PassTotals, ProcessRow, SocketRow, Tally, Ticks,
-    Verdicts, emit, lifetime_bucket, row_flags, row_kind, span_from_ns, ticks_from_ns,
+use super::{
+    wire::Start,
+    write::{Progress, Recorder, WriteError},
 };
 use leaktrace_model::{
-    host::{HostFacts, Moment, Placement, ProcessFacts},
-    location::{Location, ModuleId},
-    resolve::Resolve,
-    sample::{CallsiteStack, Cost, Holders, Sample},
-    snapshot::{Frame, StackQuality},
+    CallsiteStack, Comm, Cost, Direction, Frame, HolderProcess, Holders, HookKind, HostTotals, LIFETIME_CLASSES,
+    Limits, Location, ModuleId, Moment, Observed, Pass, Placement, ProcessFacts, Resolve, Sample, Settings, Shown,
+    SiteCounters, SiteKey, SocketHolder, StackQuality, StackReason, Sums, TcpState, Ticks, Verdict, Verdicts,
 };
-use std::{path::Path, time::Duration};
-use zerocopy::FromZeros as _;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroU64},
+    path::Path,
+    time::Duration,
+};
 
-/// How much happens on it.
+/// A recording of version 1 with 70 samples. Every later version must read the same from it.
+pub const VERSION_1: &[u8] = include_bytes!("fixtures/version1.ltr");
+
+/// The size of the host, and how much happens on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Open sockets.
@@ -34,64 +39,63 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What fits a test.
+    /// Small enough for a test.
     pub const SMALL: Self = Self { sockets: 12, callsites: 4, processes: 3, moving: 3, replaced: 1, holders_every: 3 };
     /// A busy server: of 10,000 sockets one in twenty moves each second, and ten are replaced.
     pub const SERVER: Self =
         Self { sockets: 10_000, callsites: 200, processes: 60, moving: 500, replaced: 10, holders_every: 5 };
 }
 
-/// One socket of the host: moments, not spans.
+/// One socket of the host. Spans are kept as the moments when they began.
 #[derive(Clone, Copy, Debug)]
 struct Socket {
-    row: SocketRow,
+    observed: Observed,
     opened_ns: u64,
-    state_since: Ticks,
-    payload_since: Ticks,
-    unread_since: Ticks,
+    state_since: u32,
+    payload_since: u32,
+    unread_since: u32,
 }
 
 /// The host.
 #[derive(Debug)]
 pub struct Host {
     scale: Scale,
-    /// Threshold, stall and idle.
-    spans_s: [u64; 3],
+    limits: Limits,
     state: u64,
     now_ns: u64,
     samples: u32,
     next: u64,
     sockets: Vec<Socket>,
-    sites: Vec<CallsiteCounters>,
+    sites: Vec<SiteCounters>,
 }
 
-const START_NS: u64 = 3_600_000_000_000;
-const START_UNIX_NS: i64 = 1_700_000_000_000_000_000;
+/// When watching begins.
+const START: Moment = Moment { boot_ns: 3_600_000_000_000, unix_ns: 1_700_000_000_000_000_000 };
 const SECOND: u64 = 1_000_000_000;
+
+/// The thresholds of the host at first.
+const LIMITS: Limits =
+    Limits { threshold: Duration::from_secs(60), stall: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
 impl Host {
     /// A host at its first second.
     pub fn new(scale: Scale) -> Self {
         let sites = (1..=scale.callsites)
-            .map(|index| CallsiteCounters {
-                key: CallsiteKey {
+            .map(|index| SiteCounters {
+                key: SiteKey {
                     stack_hash: u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-                    tgid: 1000 + index % scale.processes,
-                    direction: 1 + index % 2,
+                    pid: 1000 + index % scale.processes,
+                    direction: if index % 2 == 0 { Direction::Connect } else { Direction::Accept },
                 },
-                first_ns: START_NS,
-                tallies: 0,
-                copy_wanted: 0,
                 comm: comm(index % scale.processes),
-                tally: Tally::new_zeroed(),
-                sums: PassSums::default(),
+                ..SiteCounters::default()
             })
             .collect();
         let mut host = Self {
             scale,
-            spans_s: [60, 10, 60],
+            limits: LIMITS,
             state: 1,
-            now_ns: START_NS,
+            now_ns: START.boot_ns,
             samples: 0,
             next: 1,
             sockets: Vec::new(),
@@ -104,14 +108,14 @@ impl Host {
         host
     }
 
-    /// Judges sockets by these from now on: threshold, stall and idle, in seconds.
-    pub fn judge_by(&mut self, spans_s: [u64; 3]) {
-        self.spans_s = spans_s;
+    /// Changes the thresholds of verdicts.
+    pub fn judge_by(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
-    /// Where watching begins, by `CLOCK_BOOTTIME` and since 1970.
-    pub const fn started() -> (u64, i64) {
-        (START_NS, START_UNIX_NS)
+    /// When watching begins.
+    pub const fn started() -> Moment {
+        START
     }
 
     /// A number below `limit`.
@@ -129,33 +133,30 @@ impl Host {
         let (cookie, spread) = (self.next, self.random(1 << 22));
         self.next += 1;
         let site = &mut self.sites[callsite as usize - 1];
-        site.tally.opened += 1;
-        let (direction, tgid) = (site.key.direction as u8, site.key.tgid);
-        let ticks = ticks_from_ns(self.now_ns);
-        let mut remote = [0; 16];
-        remote[..4].copy_from_slice(&[10, 0, (spread >> 8) as u8 & 3, spread as u8]);
-        let mut local = [0; 16];
-        local[..4].copy_from_slice(&[10, 1, 0, 7]);
+        site.opened += 1;
+        let SiteKey { pid, direction, .. } = site.key;
+        let ticks = ticks_at(self.now_ns);
+        let (local_port, remote_port) = match direction {
+            Direction::Connect => (32_768 + (cookie % 28_000) as u16, 5432),
+            _ => (443, 32_768 + (spread % 28_000) as u16),
+        };
+        let remote = Ipv4Addr::new(10, 0, (spread >> 8) as u8 & 3, spread as u8);
         Socket {
-            row: SocketRow {
-                kind: row_kind::SOCKET,
-                flags: row_flags::WAS_CONNECTED | row_flags::WAITERS_KNOWN | row_flags::WAITERS,
+            observed: Observed {
                 sk: 0xffff_8880_0000_0000 | spread << 12 | cookie << 6 & 0xfff,
-                cookie,
-                local,
-                remote,
-                netns: 4_026_531_840,
-                memory_bytes: 4352,
-                callsite,
-                tid: tgid + 3,
-                holder_tgid: tgid,
-                holder_fd: 5 + (cookie % 4096) as u32,
-                family: 2,
-                local_port: if direction == 1 { 32_768 + (cookie % 28_000) as u16 } else { 443 },
-                remote_port: if direction == 1 { 5432 } else { 32_768 + (spread % 28_000) as u16 },
-                state: 1,
+                cookie: NonZeroU64::new(cookie),
+                local: SocketAddr::from((Ipv4Addr::new(10, 1, 0, 7), local_port)),
+                remote: SocketAddr::from((remote, remote_port)),
+                netns: NonZeroU32::new(4_026_531_840),
+                state: TcpState::Established,
                 direction,
-                ..SocketRow::default()
+                callsite,
+                tid: NonZeroU32::new(pid + 3),
+                held_by: Some((pid, 5 + (cookie % 4096) as u32)),
+                memory_bytes: 4352,
+                waiters: Some(true),
+                was_connected: true,
+                ..Observed::default()
             },
             opened_ns: self.now_ns - self.random(SECOND),
             state_since: ticks,
@@ -164,7 +165,7 @@ impl Host {
         }
     }
 
-    /// Lets a second pass and looks.
+    /// Takes a sample, a second after the last one.
     pub fn sample(&mut self) -> Sample {
         let jitter = self.random(2_000_000);
         self.now_ns += SECOND + jitter;
@@ -173,45 +174,39 @@ impl Host {
         for _ in 0..self.scale.replaced {
             let index = self.random(self.sockets.len() as u64) as usize;
             let old = self.sockets[index];
-            let tally = &mut self.sites[old.row.callsite as usize - 1].tally;
+            let site = &mut self.sites[old.observed.callsite as usize - 1];
             let lifetime = self.now_ns - old.opened_ns;
-            tally.longest_ns = tally.longest_ns.max(lifetime);
-            tally.lifetimes[lifetime_bucket(lifetime)] += 1;
+            site.closed += 1;
+            site.longest_ns = site.longest_ns.max(lifetime);
+            site.lifetimes[lifetime_class(lifetime)] += 1;
             self.sockets[index] = self.open();
         }
         for _ in 0..self.scale.moving {
             self.move_one();
         }
-        let [threshold, stall, idle] = self.spans_s.map(|seconds| seconds * SECOND);
-        let limits = PassSettings {
-            now_ns: self.now_ns,
-            sweep_before_ns: self.now_ns - 5 * SECOND,
-            threshold_ns: threshold,
-            stall: span_from_ns(stall),
-            idle: span_from_ns(idle),
-            emit_verdicts: 0,
-            emit: emit::ALL,
-            pass: self.samples as u16,
+        let pass = Pass {
+            number: self.samples as u16,
             held_pass: (1 + self.samples / self.scale.holders_every) as u16,
-            _pad: 0,
+            now_ns: self.now_ns,
+            limits: in_whole_ticks(self.limits),
+            shown: Shown::All,
         };
-        let mut sockets: Vec<SocketRow> = self.sockets.iter().map(|socket| socket.at(&limits)).collect();
-        sockets.sort_by_key(|row| row.sk);
-        sockets.dedup_by_key(|row| row.sk);
-        let totals = self.sum(&sockets, &limits);
+        let mut sockets: Vec<Observed> = self.sockets.iter().map(|socket| socket.at(&pass)).collect();
+        sockets.sort_by_key(|socket| socket.sk);
+        sockets.dedup_by_key(|socket| socket.sk);
+        let totals = self.sum(&sockets, &pass);
         let with_holders = first || self.samples.is_multiple_of(self.scale.holders_every);
         let holders = with_holders.then(|| self.holders(&sockets));
         Sample {
-            boot_ns: self.now_ns,
-            unix_ns: START_UNIX_NS + (self.now_ns - START_NS).cast_signed(),
-            limits,
+            at: Moment { boot_ns: self.now_ns, unix_ns: START.unix_ns + (self.now_ns - START.boot_ns).cast_signed() },
+            pass,
             totals,
             callsites: (1..).zip(self.sites.iter().copied()).collect(),
             stacks: if first { (1..=self.scale.callsites).map(stack).collect() } else { Vec::new() },
             processes: if with_holders { (0..self.scale.processes).map(facts).collect() } else { Vec::new() },
             holders,
             sockets,
-            tcp_memory_bytes: Some(totals.memory_bytes + 4096 * self.random(8)),
+            tcp_memory_bytes: Some(totals.sums.memory_bytes + 4096 * self.random(8)),
             cost: Cost {
                 sockets: Duration::from_nanos(9_000_000 + self.random(1_000_000)),
                 sockets_cpu: Duration::from_nanos(8_000_000 + self.random(1_000_000)),
@@ -229,92 +224,107 @@ impl Host {
         let index = self.random(self.sockets.len() as u64) as usize;
         let (received, sent, waiting) = (self.random(4000), self.random(1500), self.random(20));
         let unread = self.random(1400) as u32;
-        let ticks = ticks_from_ns(self.now_ns);
+        let ticks = ticks_at(self.now_ns);
         let socket = &mut self.sockets[index];
-        socket.row.bytes_received += received;
-        socket.row.bytes_sent += sent;
-        socket.row.bytes_acked += sent;
-        socket.row.rx_queue_bytes = if waiting == 0 { unread } else { 0 };
-        socket.row.memory_bytes = 4352 + 768 * u32::from(waiting == 0);
+        socket.observed.bytes_received += received;
+        socket.observed.bytes_sent += sent;
+        socket.observed.bytes_acked += sent;
+        socket.observed.rx_queue_bytes = if waiting == 0 { unread } else { 0 };
+        socket.observed.memory_bytes = 4352 + 768 * u32::from(waiting == 0);
         socket.payload_since = ticks;
         socket.unread_since = ticks;
     }
 
-    fn sum(&mut self, rows: &[SocketRow], limits: &PassSettings) -> PassTotals {
-        let mut totals = PassTotals::default();
+    fn sum(&mut self, sockets: &[Observed], pass: &Pass) -> HostTotals {
+        let mut totals = HostTotals::default();
         for site in &mut self.sites {
-            site.sums = PassSums { pass: limits.pass.into(), oldest_ns: u64::MAX, ..PassSums::default() };
+            (site.pass, site.sums) = (pass.number.into(), Sums::default());
         }
-        for row in rows {
-            let sums = &mut self.sites[row.callsite as usize - 1].sums;
-            sums.open += 1;
-            sums.flagged += u32::from(row.verdicts != 0);
-            sums.oldest_ns = sums.oldest_ns.min(limits.now_ns - row.age_ns);
-            sums.rx_queue_bytes += u64::from(row.rx_queue_bytes);
-            sums.memory_bytes += u64::from(row.memory_bytes);
-            totals.open += 1;
-            totals.flagged += u64::from(row.verdicts != 0);
-            totals.rx_queue_bytes += u64::from(row.rx_queue_bytes);
-            totals.memory_bytes += u64::from(row.memory_bytes);
-            for (bit, (site, all)) in sums.verdicts.iter_mut().zip(&mut totals.verdicts).enumerate() {
-                *site += row.verdicts >> bit & 1;
-                *all += u64::from(row.verdicts >> bit & 1);
-            }
+        for socket in sockets {
+            self.sites[socket.callsite as usize - 1].sums.add(socket);
+            totals.sums.add(socket);
         }
+        totals.sums.oldest = None;
         totals
     }
 
-    fn holders(&self, rows: &[SocketRow]) -> Holders {
-        let held = |row: &SocketRow| HolderRow {
-            kind: row_kind::HOLDER,
-            tgid: row.holder_tgid,
-            sk: row.sk,
-            fd: row.holder_fd,
-            _pad: 0,
+    fn holders(&self, sockets: &[Observed]) -> Holders {
+        let held = |socket: &Observed| {
+            let (pid, fd) = socket.held_by?;
+            Some(SocketHolder { sk: socket.sk, pid, fd })
         };
+        let rows: Vec<SocketHolder> = sockets.iter().filter_map(held).collect();
         let process = |number: u32| {
-            let own = rows.iter().filter(|row| row.holder_tgid == 1000 + number);
-            let (sockets, memory) =
-                own.fold((0, 0), |(count, sum), row| (count + 1, sum + u64::from(row.memory_bytes)));
-            ProcessRow {
-                kind: row_kind::PROCESS,
-                tgid: 1000 + number,
+            let own = sockets.iter().filter(|socket| socket.held_by.is_some_and(|(pid, _)| pid == 1000 + number));
+            let (sockets, memory_bytes) =
+                own.fold((0, 0), |(count, sum), socket| (count + 1, sum + u64::from(socket.memory_bytes)));
+            HolderProcess {
+                pid: 1000 + number,
+                comm: comm(number),
                 fds: sockets + 20,
                 sockets,
-                memory_bytes: memory,
+                memory_bytes,
                 rx_queue_bytes: 0,
-                comm: comm(number),
             }
         };
-        let processes: Vec<ProcessRow> = (0..self.scale.processes).map(process).collect();
-        let descriptors = processes.iter().map(|row| u64::from(row.fds)).sum();
-        Holders { rows: rows.iter().map(held).collect(), processes, descriptors }
+        let processes: Vec<HolderProcess> = (0..self.scale.processes).map(process).collect();
+        let descriptors = processes.iter().map(|process| u64::from(process.fds)).sum();
+        Holders { rows, processes, descriptors }
     }
 }
 
 impl Socket {
-    /// What a pass writes of it.
-    fn at(&self, limits: &PassSettings) -> SocketRow {
-        let ticks = ticks_from_ns(limits.now_ns);
-        let is_waiting = self.row.rx_queue_bytes > 0;
-        let mut row = SocketRow {
-            age_ns: limits.now_ns.saturating_sub(self.opened_ns),
-            in_state: ticks.wrapping_sub(self.state_since),
-            idle: ticks.wrapping_sub(self.payload_since),
-            // The kernel side begins anew with every pass while nothing waits.
-            unread: if is_waiting { ticks.wrapping_sub(self.unread_since) } else { 0 },
-            ..self.row
+    /// The socket as a pass sees it.
+    fn at(&self, pass: &Pass) -> Observed {
+        let ticks = ticks_at(pass.now_ns);
+        let since = |moment: u32| Ticks(ticks.wrapping_sub(moment));
+        let socket = Observed {
+            age_ns: pass.now_ns.saturating_sub(self.opened_ns),
+            in_state: since(self.state_since),
+            idle: since(self.payload_since),
+            unread: (self.observed.rx_queue_bytes > 0).then(|| since(self.unread_since)),
+            ..self.observed
         };
-        row.verdicts = Verdicts::of(&row, limits).0;
-        row
+        Observed { verdicts: verdicts(&socket, &pass.limits), ..socket }
     }
 }
 
-fn comm(number: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let text = format!("service-{number}");
-    bytes[..text.len()].copy_from_slice(text.as_bytes());
-    bytes
+/// The verdicts of a socket. Only these are possible here: all sockets are connected, accepted and without keepalive, and their send queues
+/// are empty.
+fn verdicts(socket: &Observed, limits: &Limits) -> Verdicts {
+    let lasts = |span: Ticks, limit: Duration| span >= Ticks::from_duration(limit);
+    let is_unread = socket.unread.is_some_and(|span| lasts(span, limits.stall));
+    let has_read = socket.bytes_read() > 0;
+    let is_silent = socket.bytes_received == 0 && socket.rx_queue_bytes == 0;
+    let table = [
+        (Verdict::NeverRead, is_unread && !has_read),
+        (Verdict::ReadStalled, is_unread && has_read),
+        (Verdict::SilentPeer, is_silent && lasts(socket.in_state, limits.stall)),
+        (Verdict::IdleUnguarded, lasts(socket.idle, limits.idle)),
+        (Verdict::LongLived, u128::from(socket.age_ns) >= limits.threshold.as_nanos()),
+    ];
+    let mut verdicts = Verdicts::NONE;
+    table.into_iter().filter(|(_, holds)| *holds).for_each(|(verdict, _)| verdicts.insert(verdict));
+    verdicts
+}
+
+/// The thresholds as the passes of the kernel have them.
+fn in_whole_ticks(limits: Limits) -> Limits {
+    let [stall, idle] = [limits.stall, limits.idle].map(|span| Ticks::from_duration(span).duration());
+    Limits { stall, idle, ..limits }
+}
+
+fn ticks_at(ns: u64) -> u32 {
+    (ns >> Ticks::SHIFT) as u32
+}
+
+/// See [`SiteCounters::lifetimes`].
+fn lifetime_class(ns: u64) -> usize {
+    ((u64::BITS - ns.leading_zeros()).saturating_sub(10) as usize).min(LIFETIME_CLASSES - 1)
+}
+
+fn comm(number: u32) -> Comm {
+    Comm::new(&format!("service-{number}"))
 }
 
 fn facts(number: u32) -> ProcessFacts {
@@ -332,7 +342,7 @@ fn facts(number: u32) -> ProcessFacts {
     }
 }
 
-/// Twelve frames, of which the outer ones are those of many others; each in generated code, which has its name with it.
+/// A stack of twelve frames. The outer ones are the same in all stacks. All are in generated code, whose names are part of the location.
 fn stack(callsite: u32) -> CallsiteStack {
     let location = |depth: u32| {
         let function = if depth < 4 { callsite * 16 + depth } else { depth };
@@ -348,19 +358,20 @@ fn stack(callsite: u32) -> CallsiteStack {
         callsite,
         locations: (0..12).map(location).collect(),
         quality: if callsite.is_multiple_of(5) { StackQuality::Truncated } else { StackQuality::Complete },
-        reason: callsite.is_multiple_of(5).then(|| "a caller has no table".to_owned()),
+        reason: callsite
+            .is_multiple_of(5)
+            .then(|| StackReason::Recorded { text: "a caller has no table".to_owned(), not_sampled: false }),
     }
 }
 
-/// A recording of `samples` samples of the made-up host, in memory.
+/// Records that many samples of the made-up host in memory.
 ///
 /// # Errors
-/// None that a sink in memory has.
+/// None: writing to memory does not fail.
 pub fn recording(scale: Scale, samples: u32) -> Result<Vec<u8>, WriteError> {
-    let (boot_ns, unix_ns) = Host::started();
-    let host = HostFacts { hostname: Some("made-up".to_owned()), ..HostFacts::default() };
-    let spans = [60, 10, 60, 1].map(Duration::from_secs);
-    let start = Start::new(&host, "kprobe", spans, Moment { boot_ns, unix_ns });
+    let settings = Settings { limits: LIMITS, interval: Duration::from_secs(1), ..Settings::default() };
+    let host = leaktrace_model::Host { hostname: Some("made-up".to_owned()), ..Default::default() };
+    let start = Start::new(&host, HookKind::Kprobe, &settings, &[], START);
     let mut recorder = Recorder::new(Vec::new(), Path::new("memory"), &start, Progress::default())?;
     let mut host = Host::new(scale);
     for _ in 0..samples {
@@ -369,7 +380,7 @@ pub fn recording(scale: Scale, samples: u32) -> Result<Vec<u8>, WriteError> {
     recorder.finish()
 }
 
-/// The names that the made-up host's stacks have without any file: those that their locations carry.
+/// Names the stacks of the made-up host: their locations have the names.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnNames;
 

@@ -1,54 +1,58 @@
-//! Rows of one kind from sample to sample: only what differs is written.
+//! Rows of one kind, from sample to sample: only differences are written.
 //!
-//! Rows are arrays of numbers in the order of their key, the first cells. Knows nothing of what they mean.
+//! A row is an array of cells, which are numbers. Its first cells are its key, and rows are sorted by key. Knows nothing of what cells mean.
 
-use super::frame::Damage;
+use super::block::Damage;
 use serde::{Deserialize, Serialize};
 
-/// Cells of a row that differ from another row: which, and by how much (wrapping).
-pub type Cells = Vec<(u8, i64)>;
+/// Cells of a row that differ from another row: the cell's index, and by how much (wrapping).
+pub(crate) type Cells = Vec<(u8, i64)>;
 
-/// One step from the rows of the sample before to those of this one. Rows of before that no step mentions are gone.
+/// One step from the rows of the previous sample to those of this one. Previous rows after the last step are gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
-    /// So many rows stay as they were.
+pub(crate) enum Step {
+    /// This many rows stay as they were.
     Keep(u32),
-    /// So many are gone.
+    /// This many rows are gone.
     Drop(u32),
-    /// A row differs from what it was.
+    /// A row has changed; its differences from what it was.
     Change(Cells),
-    /// A row is new; what differs from the row above it.
+    /// A row is new; its differences from the row above it.
     New(Cells),
 }
 
 /// The rows of one kind, as the last sample had them. `N` cells, of which the first `K` are the key.
 #[derive(Clone, Debug)]
-pub struct Table<const N: usize, const K: usize> {
+pub(crate) struct Table<const N: usize, const K: usize> {
     rows: Vec<[u64; N]>,
     most: usize,
 }
 
 impl<const N: usize, const K: usize> Table<N, K> {
-    /// A table without rows that takes at most `most`.
-    pub fn new(most: usize) -> Self {
+    /// A table without rows. It holds at most `most`.
+    pub(crate) fn new(most: usize) -> Self {
         Self { rows: Vec::new(), most }
     }
 
-    /// How many rows it takes.
-    pub fn most(&self) -> usize {
+    /// How many rows it may hold.
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
     /// The rows.
-    pub fn rows(&self) -> &[[u64; N]] {
+    pub(crate) fn rows(&self) -> &[[u64; N]] {
         &self.rows
     }
 
-    /// Makes these the rows, in the order of their keys, and tells the steps there.
+    /// Replaces the rows by `now`, which is sorted by key, and passes the steps that lead there to `emit`.
     ///
     /// # Errors
-    /// Those of `tell`.
-    pub fn go_to<E>(&mut self, now: Vec<[u64; N]>, mut tell: impl FnMut(Step) -> Result<(), E>) -> Result<(), E> {
+    /// Those of `emit`.
+    pub(crate) fn go_to<E>(
+        &mut self,
+        now: Vec<[u64; N]>,
+        mut emit: impl FnMut(Step) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut before = self.rows.iter().peekable();
         let (mut kept, mut above) = (0, [0; N]);
         for row in &now {
@@ -63,20 +67,20 @@ impl<const N: usize, const K: usize> Table<N, K> {
                 continue;
             }
             if kept > 0 {
-                tell(Step::Keep(std::mem::take(&mut kept)))?;
+                emit(Step::Keep(std::mem::take(&mut kept)))?;
             }
             if gone > 0 {
-                tell(Step::Drop(gone))?;
+                emit(Step::Drop(gone))?;
             }
             match old {
                 Some(old) if old == row => kept = 1,
-                Some(old) => tell(Step::Change(difference(old, row)))?,
-                None => tell(Step::New(difference(&above, row)))?,
+                Some(old) => emit(Step::Change(difference(old, row)))?,
+                None => emit(Step::New(difference(&above, row)))?,
             }
             above = *row;
         }
         if kept > 0 {
-            tell(Step::Keep(kept))?;
+            emit(Step::Keep(kept))?;
         }
         self.rows = now;
         Ok(())
@@ -99,7 +103,7 @@ fn apply<const N: usize>(row: &[u64; N], cells: &Cells) -> Result<[u64; N], Dama
 
 /// The rows of a sample while its steps are read.
 #[derive(Debug)]
-pub struct Growing<const N: usize> {
+pub(crate) struct Growing<const N: usize> {
     rows: Vec<[u64; N]>,
     at: usize,
 }
@@ -111,11 +115,11 @@ impl<const N: usize> Default for Growing<N> {
 }
 
 impl<const N: usize> Growing<N> {
-    /// Takes one step from the rows of `before`.
+    /// Applies one step to the rows of `before`.
     ///
     /// # Errors
-    /// When the step leads nowhere.
-    pub fn take<const K: usize>(&mut self, before: &Table<N, K>, step: &Step) -> Result<(), Damage> {
+    /// When `before` has no such row, a row has no such cell, or there are too many rows.
+    pub(crate) fn apply<const K: usize>(&mut self, before: &Table<N, K>, step: &Step) -> Result<(), Damage> {
         const NOWHERE: Damage = Damage::Nonsense("a row that was not there");
         let rest = before.rows.get(self.at..).unwrap_or_default();
         match step {
@@ -143,7 +147,7 @@ impl<const N: usize> Growing<N> {
     }
 
     /// Makes them the rows of the table.
-    pub fn finish<const K: usize>(self, table: &mut Table<N, K>) {
+    pub(crate) fn finish<const K: usize>(self, table: &mut Table<N, K>) {
         table.rows = self.rows;
     }
 }
@@ -155,11 +159,11 @@ mod tests {
 
     fn steps(table: &mut Table<3, 1>, rows: Vec<[u64; 3]>) -> Vec<Step> {
         let mut steps = Vec::new();
-        let tell = |step| {
+        let emit = |step| {
             steps.push(step);
             Ok::<(), ()>(())
         };
-        table.go_to(rows, tell).unwrap();
+        table.go_to(rows, emit).unwrap();
         steps
     }
 
@@ -182,12 +186,12 @@ mod tests {
     fn steps_that_lead_nowhere_are_refused() {
         let table = Table::<3, 1>::new(2);
         for step in [Step::Keep(1), Step::Drop(1), Step::Change(vec![]), Step::New(vec![(3, 1)])] {
-            assert!(Growing::default().take(&table, &step).is_err(), "{step:?}");
+            assert!(Growing::default().apply(&table, &step).is_err(), "{step:?}");
         }
         let mut growing = Growing::default();
-        assert!(growing.take(&table, &Step::New(vec![])).is_ok());
-        assert!(growing.take(&table, &Step::New(vec![])).is_ok());
-        assert!(growing.take(&table, &Step::New(vec![])).is_err(), "a third row where two are the limit");
+        assert!(growing.apply(&table, &Step::New(vec![])).is_ok());
+        assert!(growing.apply(&table, &Step::New(vec![])).is_ok());
+        assert!(growing.apply(&table, &Step::New(vec![])).is_err(), "a third row where two are the limit");
     }
 
     fn some_rows() -> impl Strategy<Value = Vec<[u64; 3]>> {
@@ -205,7 +209,7 @@ mod tests {
             for rows in samples {
                 let mut growing = Growing::default();
                 for step in steps(&mut writes, rows.clone()) {
-                    growing.take(&reads, &step).unwrap();
+                    growing.apply(&reads, &step).unwrap();
                 }
                 growing.finish(&mut reads);
                 prop_assert_eq!(reads.rows(), &rows[..]);

@@ -1,45 +1,42 @@
-//! What frames hold, as it is written: owned by the format, so that no change elsewhere in the program changes what old
-//! recordings mean.
+//! The content of blocks, as it is written. These types belong to the format, so changes of the model do not change what old recordings
+//! mean.
 //!
-//! Fields are written in their order without names. None is ever added, removed or moved within a version.
+//! Fields are written in their order without names. None is added, removed or moved within a version.
 
-use super::{frame::Damage, head::Head, table::Step};
-use leaktrace_common::Direction;
+use super::{block::Damage, head::Head, table::Step, time::nanoseconds};
 use leaktrace_model::{
-    filter::Filter,
-    host::{HostFacts, Moment, Placement, ProcessFacts},
-    snapshot::{self, StackQuality},
+    self as model, Direction, Filter, HookKind, Host, Limits, Moment, Placement, ProcessFacts, Settings, StackQuality,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Longest path and the like that is believed, in bytes.
+/// Longest path or other text of a process, in bytes. The writer cuts longer ones, the reader refuses them.
 const LONGEST_TEXT: usize = 8 << 10;
 
-/// Who recorded, where, how: the content of the first frame.
+/// Who recorded, where and how: the content of the first block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// Version of the program that recorded.
-    pub version: String,
+    version: String,
     /// Name, kernel and boot id of the host.
-    pub host: [Option<String>; 3],
+    host: [Option<String>; 3],
     /// Kind of hooks.
-    pub hooks: String,
+    hooks: String,
     /// Threshold, stall, idle and interval, nanoseconds.
-    pub spans_ns: [u64; 4],
-    /// What was looked at.
-    pub filter: WireFilter,
+    spans_ns: [u64; 4],
+    /// Which sockets and processes were watched.
+    filter: WireFilter,
     /// What was left out on purpose.
-    pub ignore: Vec<WireFilter>,
+    ignore: Vec<WireFilter>,
     /// When watching began: `CLOCK_BOOTTIME`, nanoseconds.
-    pub started_boot_ns: u64,
+    started_boot_ns: u64,
     /// When watching began: nanoseconds since 1970.
-    pub started_unix_ns: i64,
+    started_unix_ns: i64,
 }
 
-/// See [`Filter`].
+/// See [`Filter`]. Directions are 0 unknown, 1 connect, 2 accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireFilter {
+struct WireFilter {
     pids: Vec<u32>,
     comms: Vec<String>,
     exes: Vec<String>,
@@ -52,29 +49,29 @@ pub struct WireFilter {
 
 /// One part of a sample. [`Item::Head`] is the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Item {
-    /// The sample has what a holders pass found; so many descriptors were looked at.
+pub(crate) enum Item {
+    /// The sample has the results of a holders pass, which read this many descriptors.
     Holders(u64),
     /// A step to its rows.
-    Row(Kind, Step),
+    Row(RowKind, Step),
     /// A process that is new or has changed.
     Process(Process),
-    /// The next place of the recording: they are numbered from 0 in the order of coming.
+    /// A place that is new. Places are numbered from 0, in their order in the recording.
     Place(Place),
     /// A stack that is new.
     Stack(Stack),
-    /// What works less well than it could, when that changes.
+    /// Everything that works less well than it could, as feature and reason. Written when it changes.
     Degraded(Vec<(String, String)>),
-    /// Everything else.
+    /// The numbers of the sample.
     Head(Head),
 }
 
-/// What a row is about.
+/// What a row describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    /// A socket that a sampling pass has seen.
+pub(crate) enum RowKind {
+    /// A socket that the sampling pass saw.
     Socket,
-    /// A socket that only the holders pass has seen.
+    /// A socket that only the holders pass saw.
     Dead,
     /// A call site.
     Callsite,
@@ -86,7 +83,7 @@ pub enum Kind {
 
 /// See [`ProcessFacts`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Process {
+pub(crate) struct Process {
     pid: u32,
     comm: String,
     exe: Option<String>,
@@ -96,24 +93,24 @@ pub struct Process {
     started: u64,
 }
 
-/// A place in code that stacks go through, and its names.
+/// A place in code, and its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// Number of the module.
-    pub module: Option<u32>,
+    pub(crate) module: Option<u32>,
     /// Offset in it.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Name of generated code.
-    pub name: Option<String>,
-    /// Whether the thread was there, rather than a call that will return there.
-    pub is_leaf: bool,
+    pub(crate) name: Option<String>,
+    /// Whether a thread was there. Otherwise a call will return there.
+    pub(crate) is_leaf: bool,
     /// Innermost first.
-    pub frames: Vec<Frame>,
+    pub(crate) frames: Vec<PlaceFrame>,
 }
 
-/// See [`snapshot::Frame`]; the address is the stack's.
+/// See [`model::Frame`]. The address is not written here: each stack has its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
+pub(crate) struct PlaceFrame {
     symbol: Option<String>,
     offset: Option<u64>,
     module: Option<String>,
@@ -122,17 +119,17 @@ pub struct Frame {
     inlined: bool,
 }
 
-/// See [`leaktrace_model::sample::CallsiteStack`].
+/// See [`model::CallsiteStack`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stack {
+pub(crate) struct Stack {
     /// Index of the call site.
-    pub callsite: u32,
+    pub(crate) callsite: u32,
     /// 0 complete, 1 truncated, 2 missing.
-    pub quality: u8,
+    pub(crate) quality: u8,
     /// Why it is not complete.
-    pub reason: Option<String>,
-    /// Leaf first: the address, and the number of the place; `None` for an address of which nothing is known.
-    pub frames: Vec<(u64, Option<u32>)>,
+    pub(crate) reason: Option<String>,
+    /// Leaf first: the address and the number of the place. `None` for an address of which nothing is known.
+    pub(crate) frames: Vec<(u64, Option<u32>)>,
 }
 
 fn text(text: &str) -> String {
@@ -144,11 +141,11 @@ fn optional(text: &Option<String>) -> Option<String> {
     text.as_deref().map(self::text)
 }
 
-fn believed(text: String) -> Result<String, Damage> {
+fn checked(text: String) -> Result<String, Damage> {
     if text.len() <= LONGEST_TEXT { Ok(text) } else { Err(Damage::Nonsense("a text that is too long")) }
 }
 
-fn all_believed<const N: usize>(texts: [Option<String>; N]) -> Result<[Option<String>; N], Damage> {
+fn all_checked<const N: usize>(texts: [Option<String>; N]) -> Result<[Option<String>; N], Damage> {
     if texts.iter().flatten().all(|text| text.len() <= LONGEST_TEXT) {
         Ok(texts)
     } else {
@@ -156,34 +153,44 @@ fn all_believed<const N: usize>(texts: [Option<String>; N]) -> Result<[Option<St
     }
 }
 
-/// As many as there are; more than five centuries are that.
-pub(super) fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl Start {
-    /// Says who records now, where, how. The spans are threshold, stall, idle and interval.
-    pub fn new(host: &HostFacts, hooks: &str, spans: [Duration; 4], started: Moment) -> Self {
+    /// Describes a recording by this program. `ignore` is what it leaves out on purpose.
+    pub fn new(host: &Host, hooks: HookKind, settings: &Settings, ignore: &[Filter], started: Moment) -> Self {
+        let Limits { threshold, stall, idle } = settings.limits;
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: [&host.hostname, &host.kernel, &host.boot_id].map(optional),
-            hooks: hooks.to_owned(),
-            spans_ns: spans.map(nanoseconds),
+            hooks: hooks.name().to_owned(),
+            spans_ns: [threshold, stall, idle, settings.interval].map(nanoseconds),
+            filter: (&settings.filter).into(),
+            ignore: ignore.iter().map(Into::into).collect(),
             started_boot_ns: started.boot_ns,
             started_unix_ns: started.unix_ns,
-            ..Self::default()
         }
     }
 
     /// The host.
-    pub fn host(&self) -> HostFacts {
+    pub fn host(&self) -> Host {
         let [hostname, kernel, boot_id] = self.host.clone();
-        HostFacts { hostname, kernel, boot_id }
+        Host { hostname, kernel, boot_id }
     }
 
-    /// Threshold, stall, idle and interval.
-    pub fn spans(&self) -> [Duration; 4] {
-        self.spans_ns.map(Duration::from_nanos)
+    /// The thresholds, the interval and the filter.
+    ///
+    /// # Errors
+    /// When the filter is not valid.
+    pub fn settings(&self) -> Result<Settings, Damage> {
+        let [threshold, stall, idle, interval] = self.spans_ns.map(Duration::from_nanos);
+        let limits = Limits { threshold, stall, idle };
+        Ok(Settings { limits, interval, stack_sample: None, filter: self.filter.clone().try_into()? })
+    }
+
+    /// What was left out on purpose.
+    ///
+    /// # Errors
+    /// When a filter is not valid.
+    pub fn ignore(&self) -> Result<Vec<Filter>, Damage> {
+        self.ignore.iter().cloned().map(Filter::try_from).collect()
     }
 
     /// When watching began.
@@ -243,11 +250,11 @@ impl TryFrom<Process> for ProcessFacts {
     type Error = Damage;
 
     fn try_from(wire: Process) -> Result<Self, Damage> {
-        let [cgroup, container, pod, unit] = all_believed(wire.placement)?;
-        let [exe] = all_believed([wire.exe])?;
+        let [cgroup, container, pod, unit] = all_checked(wire.placement)?;
+        let [exe] = all_checked([wire.exe])?;
         Ok(Self {
             pid: wire.pid,
-            comm: believed(wire.comm)?,
+            comm: checked(wire.comm)?,
             exe,
             placement: Placement { cgroup, container, pod, unit },
             descriptor_limit: wire.descriptor_limit,
@@ -256,32 +263,33 @@ impl TryFrom<Process> for ProcessFacts {
     }
 }
 
-impl From<snapshot::Frame> for Frame {
-    fn from(frame: snapshot::Frame) -> Self {
-        let snapshot::Frame { address: _, symbol, offset, module, file, line, inlined } = frame;
+impl From<model::Frame> for PlaceFrame {
+    fn from(frame: model::Frame) -> Self {
+        let model::Frame { address: _, symbol, offset, module, file, line, inlined } = frame;
         Self { symbol, offset, module, file, line, inlined }
     }
 }
 
-impl From<Frame> for snapshot::Frame {
-    fn from(frame: Frame) -> Self {
-        let Frame { symbol, offset, module, file, line, inlined } = frame;
+impl From<PlaceFrame> for model::Frame {
+    fn from(frame: PlaceFrame) -> Self {
+        let PlaceFrame { symbol, offset, module, file, line, inlined } = frame;
         Self { address: 0, symbol, offset, module, file, line, inlined }
     }
 }
 
 impl Place {
-    /// Memory that its texts take, in bytes.
-    pub fn weight(&self) -> usize {
+    /// Memory that it takes, in bytes.
+    pub(crate) fn memory_use(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let frame =
-            |frame: &Frame| size_of::<Frame>() + length(&frame.symbol) + length(&frame.module) + length(&frame.file);
+        let frame = |frame: &PlaceFrame| {
+            size_of::<PlaceFrame>() + length(&frame.symbol) + length(&frame.module) + length(&frame.file)
+        };
         size_of::<Self>() + length(&self.name) + self.frames.iter().map(frame).sum::<usize>()
     }
 }
 
 /// How much of a stack is known, as a number.
-pub const fn quality_raw(quality: StackQuality) -> u8 {
+pub(crate) const fn quality_raw(quality: StackQuality) -> u8 {
     match quality {
         StackQuality::Complete => 0,
         StackQuality::Truncated => 1,
@@ -289,8 +297,8 @@ pub const fn quality_raw(quality: StackQuality) -> u8 {
     }
 }
 
-/// The same back; an unknown number says nothing.
-pub const fn quality_from_raw(raw: u8) -> StackQuality {
+/// The same in the other direction. An unknown number means that nothing is known.
+pub(crate) const fn quality_from_raw(raw: u8) -> StackQuality {
     match raw {
         0 => StackQuality::Complete,
         1 => StackQuality::Truncated,

@@ -1,24 +1,19 @@
-//! Writing a recording: each sample whole, and on disk before the next one is taken.
+//! Writing a recording. Each sample is written as a whole before the next one is taken.
 //!
-//! What cannot be written stops the recording; what was written before stays and can be replayed.
+//! An error ends the recording. What was written before stays and can be replayed.
 
 use super::{
-    frame::{self, Damage, FrameKind, MOST_UNPACKED},
+    block::{self, BlockKind, Damage, MOST_UNPACKED},
     head::Head,
     limits,
-    names::place_key,
+    names::{PlaceKey, place_key},
     rows::{self, Now},
     table::{Step, Table},
-    wire::{Item, Kind, Place, Process, Stack, Start, quality_raw},
+    wire::{Item, Place, Process, RowKind, Stack, Start, quality_raw},
 };
 use bytes::{BufMut, BytesMut};
-use leaktrace_common::row_flags;
 use leaktrace_model::{
-    host::ProcessFacts,
-    location::{Location, Role},
-    resolve::Resolve,
-    sample::{CallsiteStack, Sample},
-    snapshot::Degradation,
+    CallsiteStack, Degradation, Frame, Location, Observed, ProcessFacts, Resolve, Role, Sample, SeenBy,
 };
 use std::{
     collections::{HashMap, hash_map::DefaultHasher},
@@ -32,43 +27,43 @@ use std::{
     },
 };
 
-/// A frame is closed when it holds this much.
+/// A block is closed when it holds this many bytes.
 const FULL: usize = 256 << 10;
 
-/// Longest list of names of one place; more would be a compiler's bad joke.
+/// Most memory for the names of one place. No real code has more.
 const LONGEST_PLACE: usize = MOST_UNPACKED / 4;
 
-/// Processes of which is remembered what was written of them.
+/// Most processes for which we remember what was written.
 const MOST_REMEMBERED: usize = 65_536;
 
-/// A recording that could not be written. Paths are raw: whoever prints one makes it harmless.
+/// A recording that could not be written. Paths are raw: code that prints them must escape control characters.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// No room is left.
+    /// The disk is full.
     #[error("{path}: no space is left")]
     Full {
         /// As given.
         path: PathBuf,
-        /// How many are in it.
+        /// How many samples the file has.
         samples: u64,
     },
-    /// The system refuses.
+    /// A system call failed.
     #[error("cannot write the recording {path}: {reason}")]
     Refused {
         /// As given.
         path: PathBuf,
-        /// How many are in it.
+        /// How many samples the file has.
         samples: u64,
-        /// What the system said.
+        /// The error of the system.
         reason: io::Error,
     },
-    /// This program is wrong.
+    /// A bug of this program.
     #[error("a sample cannot be put into a recording: {0}; please report this")]
     Internal(String),
 }
 
 impl WriteError {
-    /// How many samples the file holds all the same; `None` where the file is not to blame.
+    /// How many samples the file has in spite of the error. `None` when the file is not the cause.
     pub fn samples(&self) -> Option<u64> {
         match self {
             Self::Full { samples, .. } | Self::Refused { samples, .. } => Some(*samples),
@@ -77,7 +72,7 @@ impl WriteError {
     }
 }
 
-/// How far a recording is, to look at from elsewhere.
+/// How much has been recorded. A handle: clones share the counts, and other threads may read them.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Counts>);
 
@@ -99,21 +94,21 @@ impl Progress {
     }
 }
 
-/// Where a recording goes.
+/// Where a recording is written to.
 pub trait Sink: Write + Send {
-    /// Takes back what is behind `length`, after a write that failed.
+    /// Removes everything after `length`, when a write has failed.
     fn cut(&mut self, length: u64);
 
     /// Waits until everything is on disk.
     ///
     /// # Errors
-    /// When it cannot be put there.
+    /// When that fails.
     fn settle(&mut self) -> io::Result<()>;
 }
 
 impl Sink for File {
     fn cut(&mut self, length: u64) {
-        // What is left behind is read as cut off, which is as good.
+        // If this fails, the reader takes the rest as cut off, which does no harm.
         let _ = self.set_len(length);
         let _ = self.seek(io::SeekFrom::End(0));
     }
@@ -143,15 +138,15 @@ pub struct Recorder<S = File> {
     callsites: Table<{ rows::CALLSITE_CELLS }, 1>,
     holders: Table<{ rows::HOLDER_CELLS }, 2>,
     processes: Table<{ rows::PROCESS_CELLS }, 1>,
-    /// What was last written of each process, as a hash.
-    told: HashMap<u32, u64>,
+    /// Hash of what was last written of each process.
+    written: HashMap<u32, u64>,
     places: Places,
     degraded: Vec<Degradation>,
     out: BytesMut,
 }
 
 impl Recorder<File> {
-    /// Begins a recording in a file; what was in it is gone.
+    /// Begins a recording in a file, and removes what was in it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -174,7 +169,7 @@ fn internal(error: &dyn std::fmt::Display) -> WriteError {
 }
 
 impl<S: Sink> Recorder<S> {
-    /// Begins a recording in a sink; `path` is what errors call it.
+    /// Begins a recording in a sink. Errors name it by `path`.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -188,94 +183,91 @@ impl<S: Sink> Recorder<S> {
             callsites: Table::new(limits::CALLSITES),
             holders: Table::new(limits::HOLDERS),
             processes: Table::new(limits::PROCESSES),
-            told: HashMap::new(),
+            written: HashMap::new(),
             places: Places::default(),
             degraded: Vec::new(),
             out: BytesMut::new(),
         };
-        recorder.out.put_slice(&frame::header());
+        recorder.out.put_slice(&block::header());
         let start = postcard::to_stdvec(start).map_err(|error| internal(&error))?;
-        frame::append(&mut recorder.out, FrameKind::Start, &start).map_err(|error| internal(&error))?;
+        block::append(&mut recorder.out, BlockKind::Start, &start).map_err(|error| internal(&error))?;
         recorder.flush()?;
         Ok(recorder)
     }
 
-    /// Writes a sample. `names` names its frames: this host has the files, the one that replays may not.
+    /// Writes a sample. `names` gives the names of its frames now, as the host that replays may not have the files.
     ///
     /// # Errors
     /// When it cannot be written; what was written before stays.
     pub fn write(&mut self, sample: &Sample, names: &mut dyn Resolve) -> Result<(), WriteError> {
         let mut items = Items { out: &mut self.out, body: BytesMut::new() };
         for facts in &sample.processes {
-            if is_news(&mut self.told, facts) {
+            if has_changed(&mut self.written, facts) {
                 items.put(&Item::Process(facts.into()))?;
             }
         }
         for stack in &sample.stacks {
             put_stack(&mut items, &mut self.places, stack, names)?;
         }
-        let now = Now::of(&sample.limits);
+        let now = Now::of(&sample.at, &sample.pass);
         let (dead, live): (Vec<_>, Vec<_>) =
-            sample.sockets.iter().partition(|row| row.flags & row_flags::FROM_HOLDER != 0);
+            sample.sockets.iter().partition(|socket| socket.seen_by == SeenBy::Holders);
         let mut left_out = 0;
-        let mut of_sockets = |rows: Vec<&leaktrace_common::SocketRow>, most: usize| {
-            let mut cells: Vec<_> = rows.into_iter().map(|row| rows::of_socket(row, now)).collect();
+        let mut of_sockets = |sockets: Vec<&Observed>, most: usize| {
+            let mut cells: Vec<_> = sockets.into_iter().map(|socket| rows::of_socket(socket, now)).collect();
             left_out += cells.len().saturating_sub(most);
             sort_up_to(&mut cells, most, 1);
             cells
         };
         let live = of_sockets(live, self.sockets.most());
-        put_rows(&mut items, Kind::Socket, &mut self.sockets, live)?;
+        put_rows(&mut items, RowKind::Socket, &mut self.sockets, live)?;
         if sample.holders.is_some() || !dead.is_empty() {
             let dead = of_sockets(dead, self.dead.most());
-            put_rows(&mut items, Kind::Dead, &mut self.dead, dead)?;
+            put_rows(&mut items, RowKind::Dead, &mut self.dead, dead)?;
         }
         let mut callsites: Vec<_> =
             sample.callsites.iter().map(|(index, site)| rows::of_callsite(*index, site, now)).collect();
         sort_up_to(&mut callsites, self.callsites.most(), 1);
-        put_rows(&mut items, Kind::Callsite, &mut self.callsites, callsites)?;
+        put_rows(&mut items, RowKind::Callsite, &mut self.callsites, callsites)?;
         if let Some(holders) = &sample.holders {
             items.put(&Item::Holders(holders.descriptors))?;
             let mut cells: Vec<_> = holders.rows.iter().map(rows::of_holder).collect();
             left_out += cells.len().saturating_sub(self.holders.most());
             sort_up_to(&mut cells, self.holders.most(), 2);
-            put_rows(&mut items, Kind::Holder, &mut self.holders, cells)?;
+            put_rows(&mut items, RowKind::Holder, &mut self.holders, cells)?;
             let mut cells: Vec<_> = holders.processes.iter().map(rows::of_process).collect();
             left_out += cells.len().saturating_sub(self.processes.most());
             sort_up_to(&mut cells, self.processes.most(), 1);
-            put_rows(&mut items, Kind::Process, &mut self.processes, cells)?;
+            put_rows(&mut items, RowKind::Process, &mut self.processes, cells)?;
         }
         let mut degraded = sample.degraded.clone();
         if left_out > 0 {
-            degraded.push(Degradation {
-                feature: "recording".to_owned(),
-                reason: format!("{left_out} rows were left out of the recording: it takes a million sockets a sample"),
-            });
+            degraded.push(Degradation::RowsNotRecorded { rows: left_out });
         }
         if degraded != self.degraded {
-            let pairs = degraded.iter().map(|one| (one.feature.clone(), one.reason.clone()));
-            items.put(&Item::Degraded(pairs.collect()))?;
+            let words = degraded.iter().map(|one| (one.feature().into_owned(), one.reason().into_owned()));
+            items.put(&Item::Degraded(words.collect()))?;
             self.degraded = degraded;
         }
         items.put(&Item::Head(Head::of(sample)))?;
-        items.close(FrameKind::Sample)?;
+        items.close(BlockKind::Sample)?;
         self.flush()?;
         self.progress.0.samples.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Says that nothing is missing, and waits until everything is on disk.
+    /// Writes the mark that nothing is missing, and waits until everything is on disk.
     ///
     /// # Errors
-    /// When it cannot be put there.
+    /// When that fails.
     pub fn finish(mut self) -> Result<S, WriteError> {
-        frame::append(&mut self.out, FrameKind::End, &[]).map_err(|error| internal(&error))?;
+        block::append(&mut self.out, BlockKind::End, &[]).map_err(|error| internal(&error))?;
         self.flush()?;
         self.sink.settle().map_err(|source| refused(&self.path, self.progress.samples(), source))?;
         Ok(self.sink)
     }
 
-    /// Writes what has gathered, all or nothing.
+    /// Writes all of `out`, or nothing.
     fn flush(&mut self) -> Result<(), WriteError> {
         let before = self.progress.bytes();
         if let Err(source) = self.sink.write_all(&self.out).and_then(|()| self.sink.flush()) {
@@ -288,15 +280,15 @@ impl<S: Sink> Recorder<S> {
     }
 }
 
-/// Places that have been written.
+/// The places that have been written.
 #[derive(Default)]
 struct Places {
-    numbers: HashMap<(super::names::PlaceKey, Role), u32>,
-    /// Memory that they and their names take on replay, in bytes.
-    weight: usize,
+    numbers: HashMap<(PlaceKey, Role), u32>,
+    /// Memory that they and their names take in a replay, in bytes.
+    memory: usize,
 }
 
-/// Items on their way into frames.
+/// Collects items and puts them into blocks.
 struct Items<'a> {
     out: &'a mut BytesMut,
     body: BytesMut,
@@ -305,20 +297,20 @@ struct Items<'a> {
 impl Items<'_> {
     fn put(&mut self, item: &Item) -> Result<(), WriteError> {
         if self.body.len() > FULL {
-            self.close(FrameKind::Part)?;
+            self.close(BlockKind::Part)?;
         }
         postcard::to_io(item, (&mut self.body).writer()).map_err(|error| internal(&error))?;
         Ok(())
     }
 
-    fn close(&mut self, kind: FrameKind) -> Result<(), WriteError> {
-        frame::append(self.out, kind, &self.body).map_err(|error: Damage| internal(&error))?;
+    fn close(&mut self, kind: BlockKind) -> Result<(), WriteError> {
+        block::append(self.out, kind, &self.body).map_err(|error: Damage| internal(&error))?;
         self.body.clear();
         Ok(())
     }
 }
 
-/// Brings rows into the order of their keys and leaves out those beyond the limit.
+/// Sorts rows by their key, the first `keys` cells, and drops those beyond the limit.
 fn sort_up_to<const N: usize>(rows: &mut Vec<[u64; N]>, most: usize, keys: usize) {
     rows.sort_by(|one, other| one[..keys].cmp(&other[..keys]));
     rows.truncate(most);
@@ -326,22 +318,22 @@ fn sort_up_to<const N: usize>(rows: &mut Vec<[u64; N]>, most: usize, keys: usize
 
 fn put_rows<const N: usize, const K: usize>(
     items: &mut Items<'_>,
-    kind: Kind,
+    kind: RowKind,
     table: &mut Table<N, K>,
     rows: Vec<[u64; N]>,
 ) -> Result<(), WriteError> {
     table.go_to(rows, |step: Step| items.put(&Item::Row(kind, step)))
 }
 
-/// Whether something is said of a process that was not written before.
-fn is_news(told: &mut HashMap<u32, u64>, facts: &ProcessFacts) -> bool {
+/// Whether a process is new or differs from what was last written of it.
+fn has_changed(written: &mut HashMap<u32, u64>, facts: &ProcessFacts) -> bool {
     let mut hasher = DefaultHasher::new();
     Process::from(facts).hash(&mut hasher);
     let hash = hasher.finish();
-    if told.len() >= MOST_REMEMBERED {
-        told.clear();
+    if written.len() >= MOST_REMEMBERED {
+        written.clear();
     }
-    told.insert(facts.pid, hash) != Some(hash)
+    written.insert(facts.pid, hash) != Some(hash)
 }
 
 fn put_stack(
@@ -360,13 +352,13 @@ fn put_stack(
             None if places.numbers.len() >= limits::PLACES => None,
             None => {
                 let place = place(location, role, named);
-                let weight = places.weight + place.weight();
-                if weight > limits::REMEMBERED {
+                let memory = places.memory + place.memory_use();
+                if memory > limits::MEMORY {
                     None
                 } else {
                     let number = places.numbers.len() as u32;
                     places.numbers.insert((place_key(location), role), number);
-                    places.weight = weight;
+                    places.memory = memory;
                     items.put(&Item::Place(place))?;
                     Some(number)
                 }
@@ -374,7 +366,7 @@ fn put_stack(
         };
         frames.push((location.address, number));
     }
-    let reason = stack.reason.clone();
+    let reason = stack.reason.as_ref().map(ToString::to_string);
     items.put(&Item::Stack(Stack { callsite: stack.callsite, quality: quality_raw(stack.quality), reason, frames }))
 }
 
@@ -382,7 +374,7 @@ fn has_long_name(location: &Location) -> bool {
     location.name.as_ref().is_some_and(|name| name.len() > limits::NAME)
 }
 
-fn place(location: &Location, role: Role, frames: Vec<leaktrace_model::snapshot::Frame>) -> Place {
+fn place(location: &Location, role: Role, frames: Vec<Frame>) -> Place {
     let mut place = Place {
         module: location.module.map(|module| module.0),
         offset: location.offset,
@@ -390,7 +382,7 @@ fn place(location: &Location, role: Role, frames: Vec<leaktrace_model::snapshot:
         is_leaf: role == Role::Leaf,
         frames: frames.into_iter().take(limits::PLACE_FRAMES).map(Into::into).collect(),
     };
-    if place.weight() > LONGEST_PLACE {
+    if place.memory_use() > LONGEST_PLACE {
         place.frames.clear();
     }
     place
@@ -399,10 +391,9 @@ fn place(location: &Location, role: Role, frames: Vec<leaktrace_model::snapshot:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_model::snapshot::Frame;
 
     #[test]
-    fn no_place_is_written_that_is_not_believed() {
+    fn no_place_is_written_that_the_reader_refuses() {
         let place = place(&Location::unmapped(7), Role::Leaf, vec![Frame::default(); 2 * limits::PLACE_FRAMES]);
         assert_eq!(place.frames.len(), limits::PLACE_FRAMES);
     }

@@ -3,7 +3,7 @@
 use super::{WatchArgs, parse_fail_on};
 use crate::config::WatchConfig;
 use clap::Args;
-use leaktrace_common::Verdicts;
+use leaktrace_model::Verdicts;
 
 /// Arguments of `kill`.
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! Arguments of `record`.
 
 use super::{WatchArgs, report_formats};
+use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
-use leaktrace_output::{ReportFormat, units::parse_duration};
+use leaktrace_output::ReportFormat;
 use std::{path::PathBuf, time::Duration};
 
 /// Arguments of `record`.

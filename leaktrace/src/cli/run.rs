@@ -1,10 +1,11 @@
 //! Arguments of `run`.
 
 use super::{WatchArgs, parse_fail_on, report_formats};
+use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
-use leaktrace_common::{Severity, Verdicts};
-use leaktrace_output::{ReportFormat, units::parse_duration};
+use leaktrace_model::{Severity, Verdicts};
+use leaktrace_output::ReportFormat;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Arguments of `run`.
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
-    use leaktrace_common::Verdict;
+    use leaktrace_model::Verdict;
 
     fn config(words: &[&str]) -> Result<RunConfig, String> {
         let line = ["leaktrace", "run"].iter().chain(words);

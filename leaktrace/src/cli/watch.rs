@@ -1,19 +1,14 @@
 //! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
 
+use crate::cli::quantities::{parse_duration, parse_size};
 use crate::config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig};
 use anyhow::{Context, bail};
 use clap::{
     Args, ValueHint,
     builder::{BoolishValueParser, NonEmptyStringValueParser, PossibleValue},
 };
-use leaktrace_common::Direction;
-use leaktrace_kernel::{HookChoice, StackSample, Stacks};
-use leaktrace_model::{
-    filter::{Filter, Network},
-    hooks::HookKind,
-    placing::Unwind,
-};
-use leaktrace_output::units::{parse_duration, parse_size};
+use leaktrace_kernel::{HookChoice, Stacks};
+use leaktrace_model::{Direction, Filter, HookKind, Limits, Network, StackSample, Unwind};
 use leaktrace_symbols::DEFAULT_CACHE_BYTES;
 use std::{
     num::NonZeroU32,
@@ -205,9 +200,11 @@ impl TryFrom<WatchArgs> for WatchConfig {
             args.stack_sample_above.or(file.stack_sample_above),
         )?;
         Ok(Self {
-            threshold: span(args.threshold, &file.threshold, "threshold", 60)?,
-            stall: span(args.stall, &file.stall, "stall", 10)?,
-            idle: span(args.idle, &file.idle, "idle", 60)?,
+            limits: Limits {
+                threshold: span(args.threshold, &file.threshold, "threshold", 60)?,
+                stall: span(args.stall, &file.stall, "stall", 10)?,
+                idle: span(args.idle, &file.idle, "idle", 60)?,
+            },
             interval,
             cpu_budget: args.cpu_budget.or(in_file).unwrap_or_default(),
             filter: Filter {

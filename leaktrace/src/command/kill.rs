@@ -4,18 +4,14 @@ use super::Outcome;
 use crate::{
     cli::{Act, KillConfig},
     config::WatchConfig,
-    watch::{Picture, Session},
+    watch::{Detail, Session},
 };
-use leaktrace_common::{TcpState, Verdict, Verdicts};
 use leaktrace_kernel::destroy::destroy;
-use leaktrace_model::{snapshot::Socket, target::Target};
-use leaktrace_output::{
-    Destination, clean,
-    units::{format_counted, format_duration},
-    write_whole,
-};
+use leaktrace_model::{Observed, Socket, SocketId, TcpState, Verdict, Verdicts, format_counted, format_duration};
+use leaktrace_output::{Destination, clean, write_whole};
 use std::{
     io::Write as _,
+    num::NonZeroU64,
     time::{Duration, Instant},
 };
 
@@ -29,7 +25,7 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
         say(&format!("watching for {}, the time that such a verdict takes", format_duration(span.as_secs_f64())));
         watch(&mut session, span)?;
     }
-    session.look(Picture::All, true)?;
+    session.look(Detail::All, true)?;
     let sockets = session.snapshot().sockets;
     drop(session);
     let chosen = choose(sockets, config.verdicts);
@@ -52,9 +48,9 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
 /// How long sockets must be watched until every one of these verdicts could hold; `None` where one look does.
 fn time_needed(verdicts: Verdicts, watch: &WatchConfig) -> Option<Duration> {
     let span = |verdict| match verdict {
-        Verdict::LongLived => watch.threshold,
-        Verdict::IdleUnguarded => watch.idle,
-        _ => watch.stall,
+        Verdict::LongLived => watch.limits.threshold,
+        Verdict::IdleUnguarded => watch.limits.idle,
+        _ => watch.limits.stall,
     };
     // The first look begins the count, and one more interval lets a look fall behind its end.
     verdicts.iter().map(span).max().map(|longest| longest + watch.interval)
@@ -64,7 +60,7 @@ fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
     let end = Instant::now() + span;
     let mut next = Instant::now();
     while Instant::now() < end {
-        session.look(Picture::Suspects, false)?;
+        session.look(Detail::Suspects, false)?;
         next += session.interval();
         while let wait = next.min(end).saturating_duration_since(Instant::now())
             && !wait.is_zero()
@@ -75,7 +71,7 @@ fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
+fn list(chosen: &[(Socket, SocketId)]) -> anyhow::Result<Outcome> {
     write_whole(&Destination::from_option(None), |out| {
         chosen.iter().try_for_each(|(socket, _)| writeln!(out, "{}", describe(socket)))
     })?;
@@ -83,9 +79,9 @@ fn list(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn close(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
-    let targets: Vec<Target> = chosen.iter().map(|(_, target)| *target).collect();
-    let outcomes = destroy(&targets);
+fn close(chosen: &[(Socket, SocketId)]) -> anyhow::Result<Outcome> {
+    let ids: Vec<SocketId> = chosen.iter().map(|(_, id)| *id).collect();
+    let outcomes = destroy(&ids);
     write_whole(&Destination::from_option(None), |out| {
         let mut pairs = chosen.iter().zip(&outcomes);
         pairs.try_for_each(|((socket, _), outcome)| writeln!(out, "{}: {outcome}", describe(socket)))
@@ -95,33 +91,21 @@ fn close(chosen: &[(Socket, Target)]) -> anyhow::Result<Outcome> {
 }
 
 /// What can and may be closed, in the order of the snapshot: worst first.
-fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, Target)> {
+fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, SocketId)> {
     let is_meant = |socket: &Socket| {
+        let Observed { state, verdicts: has, .. } = socket.observed;
         // Listeners are not connections; the last two have no connection left to close.
         let is_connection =
-            ![TcpState::Listen, TcpState::TimeWait, TcpState::Closed].iter().any(|state| socket.state == state.name());
-        let has = socket.verdict_set();
-        is_connection && (verdicts.is_empty() || has.iter().any(|verdict| verdicts.contains(verdict)))
+            !matches!(state, TcpState::Listen | TcpState::TimeWait | TcpState::Closed | TcpState::BoundInactive);
+        is_connection && (verdicts.is_empty() || !has.and(verdicts).is_empty())
     };
-    sockets.into_iter().filter(is_meant).filter_map(paired).collect()
-}
-
-fn paired(socket: Socket) -> Option<(Socket, Target)> {
-    let target = target(&socket)?;
-    Some((socket, target))
-}
-
-fn target(socket: &Socket) -> Option<Target> {
-    Some(Target {
-        cookie: socket.cookie?,
-        netns: socket.netns,
-        local: socket.local.parse().ok()?,
-        remote: socket.remote.parse().ok()?,
-    })
+    let identified = |socket: Socket| socket.observed.id().map(|id| (socket, id));
+    sockets.into_iter().filter(is_meant).filter_map(identified).collect()
 }
 
 /// One line: ends, state, who holds it, verdicts, and the cookie as `ss -e` prints it.
 fn describe(socket: &Socket) -> String {
+    let Observed { local, remote, state, verdicts, cookie, .. } = socket.observed;
     let holder = match socket.holders.as_slice() {
         [] => "no holder".to_owned(),
         [first, others @ ..] => {
@@ -129,9 +113,10 @@ fn describe(socket: &Socket) -> String {
             format!("{}[{}] fd {}{more}", clean(&first.comm), first.pid, first.fd)
         }
     };
-    let verdicts = if socket.verdicts.is_empty() { "-".to_owned() } else { socket.verdicts.join(",") };
-    let cookie = socket.cookie.unwrap_or_default();
-    format!("{} -> {}  {}  {holder}  {verdicts}  sk:{cookie:x}", socket.local, socket.remote, socket.state)
+    let names: Vec<&str> = verdicts.iter().map(Verdict::name).collect();
+    let verdicts = if names.is_empty() { "-".to_owned() } else { names.join(",") };
+    let cookie = cookie.map_or(0, NonZeroU64::get);
+    format!("{local} -> {remote}  {}  {holder}  {verdicts}  sk:{cookie:x}", state.name())
 }
 
 fn say(words: &str) {
@@ -142,30 +127,36 @@ fn say(words: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_model::snapshot::Holder;
+    use leaktrace_model::Holder;
 
-    fn socket(state: TcpState, verdicts: &[&str]) -> Socket {
-        Socket {
-            cookie: Some(0x1a2b),
-            local: "10.0.0.1:80".to_owned(),
-            remote: "[2001:db8::1]:4000".to_owned(),
-            state: state.name().to_owned(),
-            holders: vec![Holder { pid: 7, comm: "a\x1b[2J".to_owned(), fd: 3 }, Holder::default()],
-            verdicts: verdicts.iter().map(|name| (*name).to_owned()).collect(),
-            ..Socket::default()
-        }
+    fn socket(state: TcpState, verdict: Verdict) -> Socket {
+        let mut verdicts = Verdicts::NONE;
+        verdicts.insert(verdict);
+        let end = |text: &str| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        let observed = Observed {
+            cookie: NonZeroU64::new(0x1a2b),
+            local: end("10.0.0.1:80"),
+            remote: end("[2001:db8::1]:4000"),
+            state,
+            verdicts,
+            ..Observed::default()
+        };
+        let holders = vec![Holder { pid: 7, comm: "a\x1b[2J".to_owned(), fd: 3 }, Holder::default()];
+        Socket { observed, holders, ..Socket::default() }
     }
 
     #[test]
     fn only_connections_with_the_verdict_are_chosen() {
         let mut leaks = Verdicts::NONE;
-        leaks.insert(leaktrace_common::Verdict::CloseWait);
+        leaks.insert(Verdict::CloseWait);
         let sockets = || {
+            let mut unknown = socket(TcpState::CloseWait, Verdict::CloseWait);
+            unknown.observed.cookie = None;
             vec![
-                socket(TcpState::CloseWait, &["close-wait"]),
-                socket(TcpState::Established, &["long-lived"]),
-                socket(TcpState::Closed, &["close-wait"]),
-                Socket { cookie: None, ..socket(TcpState::CloseWait, &["close-wait"]) },
+                socket(TcpState::CloseWait, Verdict::CloseWait),
+                socket(TcpState::Established, Verdict::LongLived),
+                socket(TcpState::Closed, Verdict::CloseWait),
+                unknown,
             ]
         };
         assert_eq!(choose(sockets(), leaks).len(), 1);
@@ -175,7 +166,7 @@ mod tests {
     #[test]
     fn a_line_names_all_and_moves_no_cursor() {
         assert_eq!(
-            describe(&socket(TcpState::CloseWait, &["close-wait"])),
+            describe(&socket(TcpState::CloseWait, Verdict::CloseWait)),
             "10.0.0.1:80 -> [2001:db8::1]:4000  CLOSE_WAIT  a\\x1b[2J[7] fd 3 and 1 more  close-wait  sk:1a2b"
         );
     }

@@ -2,8 +2,7 @@
 //!
 //! Commands run on threads of their own, so that neither the sampler nor a view ever waits for one.
 
-use leaktrace_common::{Severity, Verdicts};
-use leaktrace_model::snapshot::{Callsite, Host, Snapshot, Socket, Tool};
+use leaktrace_model::{Callsite, Host, Moment, Severity, Snapshot, Socket, Tool, Verdicts};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,12 +28,12 @@ const PARTING: Duration = Duration::from_secs(10);
 
 /// What a command reads: one call site with leaked sockets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Finding {
+struct Alert {
     schema_version: u32,
     tool: Tool,
     host: Host,
     /// When it was found, RFC 3339.
-    time: String,
+    time: Moment,
     /// `None` for sockets whose opening nobody saw.
     callsite: Option<Callsite>,
     /// Its sockets with a verdict of severity leak, the oldest first.
@@ -103,22 +102,22 @@ impl Drop for OnLeak {
 }
 
 /// What is to be told now, at most `room` findings, each noted as told.
-fn due(told: &mut HashMap<Option<u64>, Instant>, snapshot: &Snapshot, now: Instant, room: usize) -> Vec<Finding> {
+fn due(told: &mut HashMap<Option<u64>, Instant>, snapshot: &Snapshot, now: Instant, room: usize) -> Vec<Alert> {
     told.retain(|_, at| now.saturating_duration_since(*at) < REST);
     let leak = Verdicts::at_least(Severity::Leak);
     let mut leaked: BTreeMap<Option<u64>, Vec<&Socket>> = BTreeMap::new();
-    for socket in snapshot.sockets.iter().filter(|socket| !socket.verdict_set().and(leak).is_empty()) {
+    for socket in snapshot.sockets.iter().filter(|socket| !socket.observed.verdicts.and(leak).is_empty()) {
         if !told.contains_key(&socket.callsite) {
             leaked.entry(socket.callsite).or_default().push(socket);
         }
     }
     let findings = leaked.into_iter().take(room).map(|(id, sockets)| {
         told.insert(id, now);
-        Finding {
+        Alert {
             schema_version: snapshot.schema_version,
-            tool: snapshot.tool.clone(),
+            tool: snapshot.tool,
             host: snapshot.host.clone(),
-            time: snapshot.window.end.clone(),
+            time: snapshot.window.end,
             callsite: snapshot.callsites.iter().find(|site| Some(site.id) == id).cloned(),
             sockets: sockets.into_iter().take(MOST_SOCKETS).cloned().collect(),
         }
@@ -127,7 +126,7 @@ fn due(told: &mut HashMap<Option<u64>, Instant>, snapshot: &Snapshot, now: Insta
 }
 
 /// Runs the command to its end.
-fn tell(command: &str, words: Words, finding: &Finding) -> io::Result<()> {
+fn tell(command: &str, words: Words, alert: &Alert) -> io::Result<()> {
     let output = || match words {
         Words::Stderr => io::stderr().as_fd().try_clone_to_owned().map(Stdio::from),
         Words::Nowhere => Ok(Stdio::null()),
@@ -142,7 +141,7 @@ fn tell(command: &str, words: Words, finding: &Finding) -> io::Result<()> {
         .process_group(0)
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        let mut text = serde_json::to_vec(finding)?;
+        let mut text = serde_json::to_vec(alert)?;
         text.push(b'\n');
         match stdin.write_all(&text) {
             // It need not read what it is told.
@@ -157,7 +156,7 @@ fn tell(command: &str, words: Words, finding: &Finding) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_model::fixtures;
+    use leaktrace_model::{Verdict, fixtures};
 
     #[test]
     fn a_call_site_is_told_of_once_an_hour() {
@@ -175,7 +174,9 @@ mod tests {
         let (mut told, start) = (HashMap::new(), Instant::now());
         assert_eq!(due(&mut told, &snapshot, start, 0), Vec::new());
         assert!(!due(&mut told, &snapshot, start, 8).is_empty());
-        snapshot.sockets.iter_mut().for_each(|socket| socket.verdicts = vec!["connecting".to_owned()]);
+        let mut connecting = Verdicts::NONE;
+        connecting.insert(Verdict::Connecting);
+        snapshot.sockets.iter_mut().for_each(|socket| socket.observed.verdicts = connecting);
         assert_eq!(due(&mut HashMap::new(), &snapshot, start, 8), Vec::new());
     }
 

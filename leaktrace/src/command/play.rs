@@ -4,13 +4,13 @@
 
 use super::{
     Outcome,
-    live::{carry_out, limits_of, notice, options},
+    effects::{carry_out, notice, options},
 };
 use crate::{
     config::{ReplayConfig, WatchConfig},
     watch::{Replay, Travel},
 };
-use leaktrace_model::limits::Limits;
+use leaktrace_model::Limits;
 use leaktrace_tui::{self as tui, Effect, Flow, NoticeKind, ReplayState};
 use std::{
     sync::{
@@ -41,12 +41,12 @@ pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Re
     Replay::open(&recording, &filter, Travel::Onward)?;
     let (tell, updates) = channel(WAITING);
     let (order, orders) = mpsc::channel();
-    let teller = tell.clone();
+    let handle = tell.clone();
     let player = thread::Builder::new().name("player".to_owned()).spawn(move || {
         match Replay::open(&recording, &filter, Travel::AnyWay) {
-            Ok(replay) => Player::new(replay, teller).run(&orders),
+            Ok(replay) => Player::new(replay, handle).run(&orders),
             Err(error) => {
-                let _ = teller.blocking_send(notice(NoticeKind::Failed, error.to_string()));
+                let _ = handle.blocking_send(notice(NoticeKind::Failed, error.to_string()));
             }
         }
     })?;
@@ -77,7 +77,7 @@ impl Order {
             Effect::ReplaySeek { index, flow } => Self::Seek { index: *index, flow: *flow },
             Effect::SetFlow(flow) => Self::SetFlow(*flow),
             Effect::ReplaySpeed(speed) => Self::SetSpeed(*speed),
-            Effect::SetThresholds(limits) => Self::SetLimits(limits_of(*limits)),
+            Effect::SetThresholds(limits) => Self::SetLimits(*limits),
             Effect::Quit => Self::Quit,
             _ => return None,
         })
@@ -194,7 +194,7 @@ impl Player {
             speed: self.speed,
             flow: self.flow,
         };
-        let trouble = self.replay.trouble().map(|trouble| notice(NoticeKind::Failed, trouble));
+        let trouble = self.replay.trouble().map(|trouble| notice(NoticeKind::Failed, trouble.reason().into_owned()));
         let snapshot = (self.replay.taken() > 0).then(|| tui::Update::Snapshot(Arc::new(self.replay.snapshot())));
         for update in [Some(tui::Update::Replay(state)), snapshot, trouble].into_iter().flatten() {
             if self.tell.blocking_send(update).is_err() {
@@ -208,7 +208,7 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_model::filter::Filter;
+    use leaktrace_model::Filter;
     use leaktrace_recording::synthetic::{Scale, recording};
     use std::path::Path;
     use tokio::sync::mpsc::Receiver as Updates;

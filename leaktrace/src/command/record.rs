@@ -3,14 +3,10 @@
 use super::{Outcome, asked_to_end};
 use crate::{
     cli::RecordConfig,
-    watch::{Control, Picture, RecordTo, Update, Watch},
+    watch::{Control, Detail, RecordTo, Update, Watch},
 };
-use leaktrace_model::{hooks::HookKind, snapshot::Snapshot};
-use leaktrace_output::{
-    Destination, check_output, clean,
-    units::{format_counted, format_duration, format_size},
-    write_report,
-};
+use leaktrace_model::{HookKind, Snapshot, format_counted, format_duration, format_size};
+use leaktrace_output::{Destination, check_output, clean, write_report};
 use leaktrace_recording::Progress;
 use std::{
     io::{self, IsTerminal, Write},
@@ -33,7 +29,7 @@ pub async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
     let progress = Progress::default();
     let mut snapshot = watch(&config, &progress).await?;
     if let Some(destination) = &report {
-        snapshot.sockets.retain(|socket| !socket.verdicts.is_empty());
+        snapshot.sockets.retain(|socket| !socket.observed.verdicts.is_empty());
         write_report(&snapshot, config.format, destination)?;
     }
     Ok(Outcome::Done)
@@ -53,12 +49,12 @@ async fn watch(config: &RecordConfig, progress: &Progress) -> anyhow::Result<Sna
         tokio::select! {
             () = &mut end, if !finishing => {
                 finishing = true;
-                watch.tell(Control::Finish(Picture::Flagged));
+                watch.tell(Control::Finish(Detail::Flagged));
             }
             asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
-                watch.tell(Control::Finish(Picture::Flagged));
+                watch.tell(Control::Finish(Detail::Flagged));
             }
             _ = ticks.tick() => line.tell(progress),
             update = watch.updates_mut().recv() => match update {

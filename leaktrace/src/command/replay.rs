@@ -3,14 +3,13 @@
 use super::{
     Outcome, asked_to_end,
     print::{Reader, print},
-    report::found,
 };
 use crate::{
     cli::ReportConfig,
     config::{ReplayConfig, WatchConfig},
     watch::{Replay, Travel},
 };
-use leaktrace_model::snapshot::{Degradation, Snapshot};
+use leaktrace_model::{Degradation, Snapshot};
 use leaktrace_output::{Format, PlainTable, clean};
 use std::{
     io::{self, IsTerminal, Write},
@@ -28,7 +27,7 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
     while replay.next_ns().is_some_and(|at| at <= end || replay.taken() == 0) {
         replay.step();
         progress.tell(replay.taken());
-        if !config.until.is_empty() && found(&replay.snapshot(), config.until) {
+        if !config.until.is_empty() && replay.snapshot().has_any(config.until) {
             break;
         }
         tokio::select! {
@@ -48,9 +47,7 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
     warn(&replay);
     let mut snapshot = replay.snapshot();
     if config.all && !replay.shows_all() {
-        let reason =
-            "the recording has only flagged sockets one by one, as many were open: --all cannot list the others";
-        snapshot.health.degraded.push(Degradation { feature: "sockets".to_owned(), reason: reason.to_owned() });
+        snapshot.health.degraded.push(Degradation::AllNotRecorded);
         snapshot.health.degraded.sort();
     }
     Ok(snapshot)
@@ -94,7 +91,7 @@ pub(super) fn leave_out(on_leak: Option<&str>) {
 fn warn(replay: &Replay) {
     if let Some(trouble) = replay.trouble() {
         // A closed stderr is nobody's loss.
-        let _ = writeln!(io::stderr(), "leaktrace: {trouble}");
+        let _ = writeln!(io::stderr(), "leaktrace: {}", trouble.reason());
     }
 }
 

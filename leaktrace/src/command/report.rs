@@ -3,11 +3,10 @@
 use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
     cli::ReportConfig,
-    watch::{Control, Each, Picture, Update, Watch},
+    watch::{Control, Detail, Each, Update, Watch},
 };
-use leaktrace_common::{Verdict, Verdicts};
-use leaktrace_model::{hooks::HookKind, snapshot::Snapshot};
-use leaktrace_output::{Destination, check_output, units::format_duration, write_report};
+use leaktrace_model::{HookKind, Snapshot, Verdict, format_duration};
+use leaktrace_output::{Destination, check_output, write_report};
 use std::{io::Write as _, time::Duration};
 use tokio::time::Instant;
 
@@ -27,9 +26,9 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
         }
         None => watch(&config).await.map(|(snapshot, watch)| (snapshot, Some(watch)))?,
     };
-    let found = found(&snapshot, config.fail_on);
+    let found = snapshot.has_any(config.fail_on);
     if !config.all {
-        snapshot.sockets.retain(|socket| !socket.verdicts.is_empty());
+        snapshot.sockets.retain(|socket| !socket.observed.verdicts.is_empty());
     }
     write_report(&snapshot, config.format, &destination)?;
     Ok(if found { Outcome::Found } else { Outcome::Done })
@@ -39,13 +38,13 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
 async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
     // Looks are shown only where somebody waits for what they show.
     let each = match config.on_leak.is_some() || !config.until.is_empty() {
-        true if config.until.contains(Verdict::LongLived) => Each::Show(Picture::Flagged),
-        true => Each::Show(Picture::Suspects),
+        true if config.until.contains(Verdict::LongLived) => Each::Show(Detail::Flagged),
+        true => Each::Show(Detail::Suspects),
         false => Each::Remember,
     };
     let mut on_leak = config.on_leak.clone().map(OnLeak::to_stderr);
     let mut watch = Watch::start(config.watch.clone(), each);
-    let picture = if config.all { Picture::All } else { Picture::Flagged };
+    let detail = if config.all { Detail::All } else { Detail::Flagged };
     let mut asked = std::pin::pin!(asked_to_end());
     // The watch begins when the hooks are attached, not when the program starts.
     let mut end = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
@@ -54,12 +53,12 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
         tokio::select! {
             () = &mut end, if !finishing => {
                 finishing = true;
-                watch.tell(Control::Finish(picture));
+                watch.tell(Control::Finish(detail));
             }
             asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
-                watch.tell(Control::Finish(picture));
+                watch.tell(Control::Finish(detail));
             }
             update = watch.updates_mut().recv() => match update {
                 Some(Update::Last(snapshot)) => {
@@ -77,9 +76,9 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
                     if let Some(on_leak) = &mut on_leak {
                         on_leak.look(&snapshot);
                     }
-                    if !finishing && found(&snapshot, config.until) {
+                    if !finishing && snapshot.has_any(config.until) {
                         finishing = true;
-                        watch.tell(Control::Finish(picture));
+                        watch.tell(Control::Finish(detail));
                     }
                 }
                 Some(Update::Adopting { .. }) => {}
@@ -97,11 +96,4 @@ fn announce(hooks: HookKind, duration: Duration) {
     let span = format_duration(duration.as_secs_f64());
     // A closed stderr is nobody's loss.
     let _ = writeln!(std::io::stderr(), "leaktrace: watching with {} hooks for {span}; ^C ends it early", hooks.name());
-}
-
-/// Whether a verdict of the list holds for any socket. Counts of call sites decide, as not every socket may be listed.
-pub(super) fn found(snapshot: &Snapshot, fail_on: Verdicts) -> bool {
-    let by_callsite = snapshot.callsites.iter().flat_map(|site| site.verdicts.keys());
-    let by_socket = snapshot.sockets.iter().flat_map(|socket| &socket.verdicts);
-    by_callsite.chain(by_socket).filter_map(|name| Verdict::from_name(name)).any(|verdict| fail_on.contains(verdict))
 }

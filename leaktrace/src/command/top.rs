@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::TopConfig,
-    watch::{Each, Picture, Update, Watch},
+    watch::{Detail, Each, Update, Watch},
 };
 use leaktrace_output::{Format, PlainTable};
 
@@ -23,7 +23,7 @@ pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
     }
     let on_leak = config.on_leak.map(OnLeak::to_stderr);
     // Tables are of call sites, which the kernel side sums up: a million sockets that are merely long-lived need no row each.
-    let mut watch = Watch::start(config.watch, Each::Show(Picture::Suspects));
+    let mut watch = Watch::start(config.watch, Each::Show(Detail::Suspects));
     tokio::select! {
         asked = asked_to_end() => {
             asked?;

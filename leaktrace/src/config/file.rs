@@ -1,6 +1,6 @@
 //! The config file: the same settings as the options, and the ignore list. TOML.
 
-use leaktrace_model::filter::{Filter, Network};
+use leaktrace_model::{Filter, Network};
 use serde::Deserialize;
 use std::{
     fs, io,

@@ -1,8 +1,8 @@
 //! The single checks.
 
-use super::{Finding, Standing};
+use super::check::{Check, Standing};
 use leaktrace_kernel::{
-    HoldersPass, HookChoice, RowChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
+    HoldersPass, HookChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
     btf::VMLINUX,
     facts::KernelFacts,
     host::{KernelRelease, Lockdown},
@@ -10,7 +10,7 @@ use leaktrace_kernel::{
     pid_namespace,
     privilege::{self, Capability},
 };
-use leaktrace_model::{hooks::HookKind, location::Modules, placing::Unwind};
+use leaktrace_model::{HookKind, Limits, Modules, Shown, Unwind};
 use leaktrace_symbols::{Images, Placer};
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
@@ -18,9 +18,9 @@ use std::{num::NonZeroU32, path::Path, time::Duration};
 const TRIAL_SOCKETS: u32 = 4096;
 
 /// All checks, in order.
-pub fn all() -> Vec<Finding> {
+pub fn all() -> Vec<Check> {
     let mut findings = vec![kernel(), btf()];
-    let capabilities: Vec<Finding> = Capability::ALL.iter().map(|capability| self::capability(*capability)).collect();
+    let capabilities: Vec<Check> = Capability::ALL.iter().map(|capability| self::capability(*capability)).collect();
     findings.extend(capabilities);
     findings.push(lockdown());
     findings.push(memlock());
@@ -32,24 +32,24 @@ pub fn all() -> Vec<Finding> {
     findings
 }
 
-fn kernel() -> Finding {
+fn kernel() -> Check {
     let release = KernelRelease::running();
     if release.version == (0, 0) || release.version >= (5, 9) {
-        return Finding::yes("kernel", release.text);
+        return Check::yes("kernel", release.text);
     }
-    Finding::no("kernel", Standing::Fatal, format!("{} is older than 5.9", release.text), "boot a newer kernel")
+    Check::no("kernel", Standing::Fatal, format!("{} is older than 5.9", release.text), "boot a newer kernel")
 }
 
-fn btf() -> Finding {
+fn btf() -> Check {
     match KernelFacts::of_running_kernel() {
-        Ok(facts) if facts.has_iterators => Finding::yes("kernel types", format!("all fields found in {VMLINUX}")),
-        Ok(_) => Finding::no(
+        Ok(facts) if facts.has_iterators => Check::yes("kernel types", format!("all fields found in {VMLINUX}")),
+        Ok(_) => Check::no(
             "kernel types",
             Standing::Fatal,
             "this kernel has no BPF iterators over TCP sockets",
             "boot a kernel from 5.9 on",
         ),
-        Err(error) => Finding::no(
+        Err(error) => Check::no(
             "kernel types",
             Standing::Fatal,
             error.to_string(),
@@ -58,15 +58,15 @@ fn btf() -> Finding {
     }
 }
 
-fn capability(capability: Capability) -> Finding {
+fn capability(capability: Capability) -> Check {
     if privilege::has(capability) {
-        return Finding::yes(capability.name(), capability.purpose());
+        return Check::yes(capability.name(), capability.purpose());
     }
     if capability.is_needed() && !privilege::missing().contains(&capability) {
-        return Finding::yes(capability.name(), format!("not there; {} does as well", Capability::SysAdmin.name()));
+        return Check::yes(capability.name(), format!("not there; {} does as well", Capability::SysAdmin.name()));
     }
     let standing = if capability.is_needed() { Standing::Fatal } else { Standing::No };
-    Finding::no(
+    Check::no(
         capability.name(),
         standing,
         format!("missing; it is for {}", capability.purpose()),
@@ -74,30 +74,30 @@ fn capability(capability: Capability) -> Finding {
     )
 }
 
-fn lockdown() -> Finding {
+fn lockdown() -> Check {
     match Lockdown::running() {
-        Lockdown::Confidentiality => Finding::no(
+        Lockdown::Confidentiality => Check::no(
             "lockdown",
             Standing::Fatal,
             "confidentiality: BPF programs may not read kernel memory",
             "boot with lockdown=integrity or without lockdown",
         ),
-        Lockdown::Integrity => Finding::yes("lockdown", "integrity, which is not in the way"),
-        Lockdown::None => Finding::yes("lockdown", "none, or the kernel does not show it"),
+        Lockdown::Integrity => Check::yes("lockdown", "integrity, which is not in the way"),
+        Lockdown::None => Check::yes("lockdown", "none, or the kernel does not show it"),
     }
 }
 
-fn memlock() -> Finding {
+fn memlock() -> Check {
     let counts = {
         let version = KernelRelease::running().version;
         version != (0, 0) && version < (5, 11)
     };
     let limit = privilege::memlock_limit();
     match limit {
-        _ if !counts => Finding::yes("memlock", "does not count for BPF on this kernel"),
-        None => Finding::yes("memlock", "unlimited"),
-        Some(_) if privilege::has(Capability::SysResource) => Finding::yes("memlock", "will be raised as needed"),
-        Some(bytes) => Finding::no(
+        _ if !counts => Check::yes("memlock", "does not count for BPF on this kernel"),
+        None => Check::yes("memlock", "unlimited"),
+        Some(_) if privilege::has(Capability::SysResource) => Check::yes("memlock", "will be raised as needed"),
+        Some(bytes) => Check::no(
             "memlock",
             Standing::No,
             format!("limited to {bytes} bytes, which kernels before 5.11 count maps against"),
@@ -106,11 +106,11 @@ fn memlock() -> Finding {
     }
 }
 
-fn pid_namespace() -> Finding {
+fn pid_namespace() -> Check {
     if !pid_namespace::is_own() {
-        return Finding::yes("PID namespace", "the host's, as the kernel numbers processes");
+        return Check::yes("PID namespace", "the host's, as the kernel numbers processes");
     }
-    Finding::no(
+    Check::no(
         "PID namespace",
         Standing::Fatal,
         "another than the host's: the kernel's numbers of processes mean others here",
@@ -118,24 +118,24 @@ fn pid_namespace() -> Finding {
     )
 }
 
-fn hooks() -> Vec<Finding> {
+fn hooks() -> Vec<Check> {
     let mut findings = Vec::new();
     let mut works = None;
     for (kind, name) in HookKind::ALL.into_iter().zip(["fentry hooks", "kprobe hooks", "tracepoint hooks"]) {
         match trial(kind) {
             Ok(passes) => {
-                findings.push(Finding::yes(name, "attached and detached"));
+                findings.push(Check::yes(name, "attached and detached"));
                 works.get_or_insert(passes);
             }
-            Err(error) => findings.push(Finding::no(name, Standing::No, error.to_string(), "another kind is used")),
+            Err(error) => findings.push(Check::no(name, Standing::No, error.to_string(), "another kind is used")),
         }
     }
     match works {
-        Some(detail) => findings.push(Finding::yes("passes", detail)),
+        Some(detail) => findings.push(Check::yes("passes", detail)),
         None => {
             for finding in &mut findings {
                 finding.standing = Standing::Fatal;
-                finding.way_out = Some("boot a distribution kernel: it has at least one kind".to_owned());
+                finding.hint = Some("boot a distribution kernel: it has at least one kind".to_owned());
             }
         }
     }
@@ -157,10 +157,8 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
     let mut tracer = Tracer::start(&options, Box::new(placer))?;
     let minute = Duration::from_secs(60);
     let request = SampleRequest {
-        threshold: minute,
-        stall: minute,
-        idle: minute,
-        rows: RowChoice::With(leaktrace_common::Verdicts::NONE),
+        limits: Limits { threshold: minute, stall: minute, idle: minute },
+        shown: Shown::default(),
         walk: Walk::Now,
         holders: HoldersPass::Run,
     };
@@ -170,17 +168,17 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
     let lists = if tracer.goes_by_lists() { "; records by lists, for want of iterators over maps" } else { "" };
     Ok(format!(
         "{} open sockets sampled in {:.1?}, holders among {descriptors} descriptors found in {:.1?}{lists}",
-        sample.totals.open, sample.cost.sockets, sample.cost.holders
+        sample.totals.sums.open, sample.cost.sockets, sample.cost.holders
     ))
 }
 
-fn namespaces() -> Finding {
+fn namespaces() -> Check {
     let seen = Namespaces::find().count();
     if privilege::has(Capability::SysAdmin) && privilege::has(Capability::SysPtrace) {
-        return Finding::yes("network namespaces", format!("{seen} seen, all can be entered"));
+        return Check::yes("network namespaces", format!("{seen} seen, all can be entered"));
     }
     let own = Path::new("/proc/self/ns/net");
-    Finding::no(
+    Check::no(
         "network namespaces",
         Standing::No,
         format!("{seen} seen, only {} can be sampled", own.display()),

@@ -1,6 +1,6 @@
 //! Telling how far the first look is, while it is under way.
 
-use super::Update;
+use super::message::Update;
 use leaktrace_kernel::{Adoption, host};
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -12,7 +12,7 @@ use std::{
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Does `work`, and meanwhile tells of the adoption, if there is one.
-pub fn told<T>(adoption: Option<Adoption>, tell: &(dyn Fn(Update) + Sync), work: impl FnOnce() -> T) -> T {
+pub fn report_progress<T>(adoption: Option<Adoption>, tell: &(dyn Fn(Update) + Sync), work: impl FnOnce() -> T) -> T {
     match adoption {
         Some(adoption) => while_counting(|| adoption.sockets(), host::tcp_sockets(), tell, work),
         None => work(),
@@ -27,7 +27,7 @@ fn while_counting<T>(
 ) -> T {
     let (end, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        let teller = move || {
+        let handle = move || {
             let mut told = false;
             while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let done = count();
@@ -41,7 +41,7 @@ fn while_counting<T>(
             }
         };
         // Without a thread to spare nothing is told, and the work is done all the same.
-        let _ = thread::Builder::new().name("adoption".to_owned()).spawn_scoped(scope, teller);
+        let _ = thread::Builder::new().name("adoption".to_owned()).spawn_scoped(scope, handle);
         let outcome = work();
         drop(end);
         outcome

@@ -1,11 +1,6 @@
 //! Giving the frames of a snapshot their names.
 
-use leaktrace_model::{
-    location::Location,
-    resolve::Resolve,
-    sample::Sample,
-    snapshot::{Frame, Snapshot},
-};
+use leaktrace_model::{Frame, Location, Resolve, Sample, Snapshot};
 use leaktrace_track::Tracker;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -2,8 +2,7 @@
 //! in, an interval comes out.
 
 use crate::config::CpuBudget;
-use leaktrace_model::{sample::Walks, snapshot::Degradation};
-use leaktrace_output::units::format_duration;
+use leaktrace_model::{Degradation, Walks};
 use std::{collections::VecDeque, time::Duration};
 
 /// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.
@@ -67,16 +66,11 @@ impl Pace {
 
     /// What to tell people about it, if samples are further apart than they asked for.
     pub fn degradation(&self) -> Option<Degradation> {
-        (self.planned > self.asked).then(|| Degradation {
-            feature: "interval".to_owned(),
-            reason: format!(
-                "samples are {} apart in place of {}, because each takes {} of processor time and leaktrace may take {} % \
-                 of a core: a higher --cpu-budget brings them closer, a longer --interval says that this is fine",
-                format_duration(self.planned.as_secs_f64()),
-                format_duration(self.asked.as_secs_f64()),
-                format_duration(self.usual_cost().as_secs_f64()),
-                self.budget.percent()
-            ),
+        (self.planned > self.asked).then(|| Degradation::SamplesApart {
+            planned: self.planned,
+            asked: self.asked,
+            cost: self.usual_cost(),
+            budget_percent: self.budget.percent().to_string(),
         })
     }
 
@@ -117,7 +111,7 @@ mod tests {
     fn samples_beyond_it_are_put_apart_in_whole_intervals_and_it_is_said_why() {
         let pace = pace("1", &[0, 114]);
         assert_eq!(pace.interval(), 12 * SECOND);
-        let reason = pace.degradation().unwrap().reason;
+        let reason = pace.degradation().unwrap().reason().into_owned();
         assert!(reason.starts_with("samples are 12s apart in place of 1s, because each takes 114ms"), "{reason}");
     }
 

@@ -1,27 +1,21 @@
 //! What is recorded is what is replayed.
 
-use super::{Picture, RecordTo, Replay, Session, Source, Travel, WatchError};
+use super::{
+    RecordTo, Replay, Session, Travel,
+    message::{Detail, WatchError},
+    session::Source,
+};
 use crate::{
     cli::{Cli, Command},
     config::{ReplayConfig, WatchConfig},
 };
 use clap::Parser;
 use leaktrace_kernel::{SampleRequest, StartError};
-use leaktrace_model::{
-    filter::Filter,
-    hooks::HookKind,
-    limits::Limits,
-    location::{Module, ModuleKind, Modules},
-    sample::Sample,
-    snapshot::{Snapshot, Tool},
-};
+use leaktrace_model::{Filter, HookKind, Hooks, Limits, Module, ModuleKind, Modules, Sample, Snapshot, Tool};
 use leaktrace_output::ReportFormat;
 use leaktrace_recording::{
-    Ending, Progress, Reader, Recorder,
-    frame::VERSION,
-    synthetic::{Host, Scale, recording},
-    wire::Start,
-    write::Sink,
+    Progress, WriteError,
+    synthetic::{Host, Scale, VERSION_1},
 };
 use leaktrace_symbols::{Images, Symbolizer};
 use std::{
@@ -42,8 +36,7 @@ struct MadeUp(Host);
 
 impl Source for MadeUp {
     fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
-        let SampleRequest { threshold, stall, idle, .. } = request;
-        self.0.judge_by([threshold, stall, idle].map(Duration::as_secs));
+        self.0.judge_by(request.limits);
         Ok(self.0.sample())
     }
 
@@ -72,11 +65,11 @@ fn watched(folder: &Path, words: &[&str], samples: u32) -> (Vec<Snapshot>, PathB
     let source = Box::new(MadeUp(Host::new(Scale::SMALL)));
     let mut session = Session::over(source, HookKind::Kprobe, names(), config(words));
     session.record(RecordTo { path: path.clone(), progress: Progress::default() }).unwrap();
-    let look = |_| {
-        session.look(Picture::Flagged, false).unwrap();
+    let take = |_| {
+        session.look(Detail::Flagged, false).unwrap();
         session.snapshot()
     };
-    let snapshots = (0..samples).map(look).collect();
+    let snapshots = (0..samples).map(take).collect();
     session.finish_recording().unwrap();
     (snapshots, path)
 }
@@ -87,8 +80,8 @@ fn replay(path: &Path, filter: &Filter, travel: Travel) -> Replay {
 }
 
 fn as_live(mut snapshot: Snapshot) -> String {
-    assert_eq!(snapshot.health.hooks, "replay");
-    snapshot.health.hooks = "kprobe".to_owned();
+    assert_eq!(snapshot.health.hooks, Hooks::Replay);
+    snapshot.health.hooks = Hooks::Live(HookKind::Kprobe);
     json(&snapshot)
 }
 
@@ -111,27 +104,9 @@ fn every_sample_replays_to_the_report_that_was_given_live_byte_for_byte() {
             assert_same(&as_live(replay.snapshot()), &json(snapshot), &format!("{words:?}, sample {number}"));
         }
         assert!(!replay.step() && replay.trouble().is_none());
-        let has_flagged = live.iter().any(|snapshot| snapshot.totals.flagged > 0);
+        let has_flagged = live.iter().any(|snapshot| snapshot.totals.sums.flagged > 0);
         assert_eq!(has_flagged, !words.contains(&"--pid"), "{words:?}");
     }
-}
-
-#[test]
-fn what_is_written_comes_back_sample_by_sample() {
-    let bytes = recording(Scale::SMALL, 40).unwrap();
-    let mut reader = Reader::new(&bytes[..], "memory").unwrap();
-    let mut host = Host::new(Scale::SMALL);
-    let (mut told, mut count) = (Vec::new(), 0);
-    while let Some(recorded) = reader.next_sample() {
-        let mut sample = host.sample();
-        // What is known of a process is written once.
-        sample.processes.retain(|facts| !told.contains(facts));
-        told.extend(sample.processes.iter().cloned());
-        assert_eq!(format!("{:?}", recorded.sample), format!("{sample:?}"));
-        count += 1;
-    }
-    assert_eq!(count, 40);
-    assert!(matches!(reader.ending(), Some(Ending::Whole)));
 }
 
 #[test]
@@ -163,7 +138,7 @@ fn other_thresholds_judge_as_they_would_have_live() {
     let (threshold, stall, idle) = (Duration::from_secs(5), Duration::from_secs(2), Duration::from_secs(5));
     replay.set_limits(Limits { threshold, stall, idle });
     replay.go_to(90);
-    assert!(replay.snapshot().totals.flagged > snapshot.totals.flagged);
+    assert!(replay.snapshot().totals.sums.flagged > snapshot.totals.sums.flagged);
 }
 
 #[test]
@@ -176,66 +151,18 @@ fn a_filter_that_is_given_on_replay_replaces_that_of_the_recording() {
     while replay.step() {}
     let snapshot = replay.snapshot();
     assert_eq!((&snapshot.sockets, &snapshot.totals), (&live[19].sockets, &live[19].totals));
-    assert!(snapshot.totals.open > 0 && snapshot.totals.open < 12);
+    assert!(snapshot.totals.sums.open > 0 && snapshot.totals.sums.open < 12);
 }
 
 #[test]
-fn a_recorder_without_room_keeps_what_it_has() {
-    struct Disk(Vec<u8>, usize);
-    impl std::io::Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            let room = self.1 - self.0.len();
-            if room == 0 {
-                return Err(std::io::ErrorKind::StorageFull.into());
-            }
-            self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            Ok(bytes.len().min(room))
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    impl Sink for &mut Disk {
-        fn cut(&mut self, length: u64) {
-            self.0.truncate(length as usize);
-        }
-
-        fn settle(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let room = recording(Scale::SMALL, 20).unwrap().len();
-    let mut disk = Disk(Vec::new(), room);
-    let mut recorder = Recorder::new(&mut disk, Path::new("disk"), &Start::default(), Progress::default()).unwrap();
-    let (mut host, mut names, mut written) = (Host::new(Scale::SMALL), names(), 0);
-    let error = loop {
-        match recorder.write(&host.sample(), &mut names) {
-            Ok(()) => written += 1,
-            Err(error) => break WatchError::from(error).to_string(),
-        }
+fn a_recording_that_ends_early_is_reported_with_what_it_has() {
+    let words = |samples| {
+        let path = Path::new("di\x1bsk").to_owned();
+        WatchError::from(WriteError::Full { path, samples }).to_string()
     };
-    assert_eq!(
-        error,
-        format!("disk: no space is left; the recording ends after {written} samples, which can be replayed")
-    );
-    drop(recorder);
-    let mut reader = Reader::new(&disk.0[..], "disk").unwrap();
-    let read = std::iter::from_fn(|| reader.next_sample()).count();
-    assert_eq!(read, written);
-    assert!(matches!(reader.ending(), Some(Ending::Unfinished)));
+    assert!(words(7).ends_with(": no space is left; the recording ends after 7 samples, which can be replayed"));
+    assert!(words(0).ends_with(": no space is left; nothing was recorded: choose another place with -o"));
 }
-
-#[test]
-fn an_idle_socket_takes_no_room() {
-    let still = Scale { moving: 0, replaced: 0, holders_every: 1000, ..Scale::SMALL };
-    let many = Scale { sockets: 2000, ..still };
-    let each = |scale| recording(scale, 130).unwrap().len() - recording(scale, 125).unwrap().len();
-    assert!(each(many) < each(still) + 200, "{} bytes for 2000, {} for 12", each(many), each(still));
-}
-
-/// The recording of version 1 that is kept: a later version must read it as this one does.
-const VERSION_1: &[u8] = include_bytes!("fixtures/version1.ltr");
 
 #[test]
 fn a_recording_of_version_1_still_replays() {
@@ -250,13 +177,4 @@ fn a_recording_of_version_1_still_replays() {
     insta::with_settings!({ snapshot_path => "fixtures", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("version1", shown);
     });
-}
-
-/// Writes the fixture: `cargo test -p leaktrace write_the_fixture -- --ignored`. Only for a new version of the format.
-#[test]
-#[ignore = "writes into the source tree"]
-fn write_the_fixture() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/watch/fixtures/version{VERSION}.ltr"));
-    assert!(!path.exists(), "{} is there already: what was written once stays as it is", path.display());
-    std::fs::write(path, recording(Scale::SMALL, 70).unwrap()).unwrap();
 }

@@ -3,21 +3,14 @@
 //! Has no clock: whoever replays says when to step. What it gives for a window is, byte for byte, what the live watch gave
 //! for it; only `health.hooks` says `replay`. What leaktrace itself took is what the recorder took.
 
-use super::Namer;
+use super::namer::Namer;
 use crate::config::ReplayConfig;
-use leaktrace_common::{PassSettings, Verdict, Verdicts, emit, row_flags, span_from_ns};
-use leaktrace_model::{
-    filter::Filter,
-    limits::Limits,
-    sample::Sample,
-    snapshot::{Degradation, Settings, Snapshot},
-};
-use leaktrace_output::{clean, units::format_duration};
-use leaktrace_recording::{
-    Ending, Mark, OpenError, RecordedNames, assemble::Recorded, frame::Damage, read::FileReader, wire::Start,
-};
+use leaktrace_kernel::judge;
+use leaktrace_model::{Degradation, Filter, Hooks, Limits, Sample, SeenBy, Settings, Shown, Snapshot, VerdictCounts};
+use leaktrace_output::clean;
+use leaktrace_recording::{Damage, Ending, FileReader, Mark, OpenError, Recorded, RecordedNames, Start};
 use leaktrace_track::{Tracker, TrackerOptions};
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 /// Places that are remembered to go back to; each holds all that was known there.
 const MOST_REMEMBERED: usize = 8;
@@ -51,7 +44,6 @@ pub struct Replay {
     tracker: Tracker,
     namer: Namer<RecordedNames>,
     recorded: Limits,
-    interval: Duration,
     asked: Limits,
     has_filter: bool,
     /// A sample that has been read and not been taken in.
@@ -84,17 +76,16 @@ impl Replay {
         let damaged = |damage| OpenError::Damaged { path: config.path.clone(), damage };
         let io = |reason| OpenError::Io { path: config.path.clone(), reason };
         let start = reader.start().clone();
-        let [threshold, stall, idle, interval] = start.spans();
-        let recorded = Limits { threshold, stall, idle };
+        let mut options = tracker_options(&start, filter).map_err(damaged)?;
+        let recorded = options.settings.limits;
         let asked = Limits {
-            threshold: config.threshold.unwrap_or(threshold),
-            stall: config.stall.unwrap_or(stall),
-            idle: config.idle.unwrap_or(idle),
+            threshold: config.threshold.unwrap_or(recorded.threshold),
+            stall: config.stall.unwrap_or(recorded.stall),
+            idle: config.idle.unwrap_or(recorded.idle),
         };
-        let options = tracker_options(start, filter).map_err(damaged)?;
-        let has_filter = !options.filter.is_empty() || options.ignore.iter().any(Filter::needs_sockets);
-        let mut tracker = Tracker::new(options);
-        tracker.set_settings(settings(asked, interval));
+        options.settings.limits = asked;
+        let has_filter = !options.settings.filter.is_empty() || options.ignore.iter().any(Filter::needs_sockets);
+        let tracker = Tracker::new(options);
         let (count, spacing) = match travel {
             Travel::Onward => (None, None),
             Travel::AnyWay => (Some(reader.count().map_err(io)?), Some(1)),
@@ -110,7 +101,6 @@ impl Replay {
             tracker,
             namer: Namer::new(RecordedNames::default()),
             recorded,
-            interval,
             asked,
             has_filter,
             pending: None,
@@ -140,7 +130,7 @@ impl Replay {
 
     /// When the watch began, by the same clock.
     pub fn started_ns(&self) -> u64 {
-        self.reader.start().started_boot_ns
+        self.reader.start().started().boot_ns
     }
 
     /// Whether the last sample has every socket one by one.
@@ -156,7 +146,7 @@ impl Replay {
                 self.count = self.count.map(|_| self.taken);
             }
         }
-        self.pending.as_ref().map(|recorded| recorded.sample.boot_ns)
+        self.pending.as_ref().map(|recorded| recorded.sample.at.boot_ns)
     }
 
     /// Takes in the next sample. False at the end.
@@ -195,7 +185,7 @@ impl Replay {
         self.remembered.truncate(1);
         self.spacing = self.spacing.map(|_| 1);
         if let Some(first) = self.remembered.first_mut() {
-            first.tracker.set_settings(settings(limits, self.interval));
+            first.tracker.set_limits(limits);
             let first = first.clone();
             self.restore(first);
         }
@@ -210,63 +200,42 @@ impl Replay {
     /// What is known now, with names.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.namer.snapshot(&self.tracker);
-        if let Some(reason) = self.trouble() {
-            snapshot.health.degraded.push(Degradation { feature: "recording".to_owned(), reason });
+        if let Some(trouble) = self.trouble() {
+            snapshot.health.degraded.push(trouble);
             snapshot.health.degraded.sort();
         }
         snapshot
     }
 
     /// What is wrong with the end of the recording, once it is reached.
-    pub fn trouble(&self) -> Option<String> {
-        let taken = leaktrace_output::units::format_counted(self.taken, "sample");
+    pub fn trouble(&self) -> Option<Degradation> {
+        let samples = self.taken;
         match self.reader.ending()? {
             _ if self.pending.is_some() => None,
             Ending::Whole => None,
-            Ending::Unfinished => Some(format!(
-                "the recording has no end: it was cut off, or is still being written; it was replayed up to there, {taken}"
-            )),
-            Ending::Damaged(damage) => {
-                Some(format!("the recording is damaged: {damage}; it was replayed up to there, {taken}"))
-            }
+            Ending::Unfinished => Some(Degradation::RecordingUnfinished { samples }),
+            Ending::Damaged(damage) => Some(Degradation::RecordingDamaged { damage: damage.to_string(), samples }),
         }
     }
 
     /// Finds verdicts by other thresholds than those of the recording, where every socket is there to be judged.
     fn judge(&mut self, sample: &mut Sample) {
-        self.shows_all = sample.limits.emit & emit::ALL != 0;
-        let mut missing = |feature: &str, what: &str| {
-            let reason = format!("the recording has only flagged sockets one by one, as many were open: {what}");
-            sample.degraded.push(Degradation { feature: feature.to_owned(), reason });
-        };
+        self.shows_all = sample.pass.shown == Shown::All;
         if self.has_filter && !self.shows_all {
-            missing("filters", "what matches is at least this");
+            sample.degraded.push(Degradation::FiltersIncomplete);
         }
         if self.asked == self.recorded {
             return;
         }
         if !self.shows_all {
-            let Limits { threshold, stall, idle } = self.recorded;
-            let [threshold, stall, idle] = [threshold, stall, idle].map(|span| format_duration(span.as_secs_f64()));
-            missing(
-                "thresholds",
-                &format!(
-                    "verdicts are by those of the recording, --threshold {threshold} --stall {stall} --idle {idle}"
-                ),
-            );
-            self.tracker.set_settings(settings(self.recorded, self.interval));
+            sample.degraded.push(Degradation::ThresholdsRecorded { limits: self.recorded });
+            self.tracker.set_limits(self.recorded);
             return;
         }
-        self.tracker.set_settings(settings(self.asked, self.interval));
-        let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        sample.limits = PassSettings {
-            threshold_ns: nanoseconds(self.asked.threshold),
-            stall: span_from_ns(nanoseconds(self.asked.stall)),
-            idle: span_from_ns(nanoseconds(self.asked.idle)),
-            ..sample.limits
-        };
-        for row in &mut sample.sockets {
-            row.verdicts = Verdicts::of(row, &sample.limits).0;
+        self.tracker.set_limits(self.asked);
+        sample.pass.limits = self.asked;
+        for socket in &mut sample.sockets {
+            socket.verdicts = judge(socket, &self.asked);
         }
         count_again(sample);
     }
@@ -291,40 +260,27 @@ impl Replay {
 
 /// Sums up verdicts by call site as a pass does, whose own sums are by other thresholds.
 fn count_again(sample: &mut Sample) {
-    let mut counted: HashMap<u32, (u32, [u32; Verdict::COUNT])> = HashMap::new();
-    // Passes over sockets do not come upon those that TCP has finished with.
-    for row in sample.sockets.iter().filter(|row| row.flags & row_flags::FROM_HOLDER == 0) {
-        let (flagged, verdicts) = counted.entry(row.callsite).or_default();
-        *flagged += u32::from(row.verdicts != 0);
-        for verdict in Verdicts(row.verdicts).iter() {
-            verdicts[verdict as usize] += 1;
-        }
+    let mut counted: HashMap<u32, (u64, VerdictCounts)> = HashMap::new();
+    // Passes over sockets do not see those that TCP has finished with.
+    for socket in sample.sockets.iter().filter(|socket| socket.seen_by == SeenBy::Sampling) {
+        let (flagged, verdicts) = counted.entry(socket.callsite).or_default();
+        *flagged += u64::from(!socket.verdicts.is_empty());
+        verdicts.add(socket.verdicts);
     }
     for (index, site) in &mut sample.callsites {
         (site.sums.flagged, site.sums.verdicts) = counted.remove(index).unwrap_or_default();
     }
 }
 
-fn settings(limits: Limits, interval: Duration) -> Settings {
-    Settings {
-        threshold_s: limits.threshold.as_secs_f64(),
-        stall_s: limits.stall.as_secs_f64(),
-        idle_s: limits.idle.as_secs_f64(),
-        interval_s: interval.as_secs_f64(),
-        ..Settings::default()
-    }
-}
-
-fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Damage> {
-    let (host, started) = (start.host(), start.started());
-    let recorded = Filter::try_from(start.filter)?;
+fn tracker_options(start: &Start, filter: &Filter) -> Result<TrackerOptions, Damage> {
+    let recorded = start.settings()?;
+    let filter = if filter.is_empty() { recorded.filter } else { filter.clone() };
     Ok(TrackerOptions {
-        host,
-        hooks: "replay".to_owned(),
-        settings: Settings::default(),
-        filter: if filter.is_empty() { recorded } else { filter.clone() },
-        ignore: start.ignore.into_iter().map(Filter::try_from).collect::<Result<_, _>>()?,
-        started: Some(started),
+        host: start.host(),
+        hooks: Hooks::Replay,
+        settings: Settings { filter, stack_sample: None, ..recorded },
+        ignore: start.ignore()?,
+        started: Some(start.started()),
         // A recording is of a whole host.
         tree: None,
     })
@@ -333,7 +289,9 @@ fn tracker_options(start: Start, filter: &Filter) -> Result<TrackerOptions, Dama
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leaktrace_model::Verdict;
     use leaktrace_recording::synthetic::{Host, Scale, recording};
+    use std::time::Duration;
 
     /// A replay of a recording of the made-up host, which judged by 60 s, 10 s and 60 s.
     fn replay(folder: &std::path::Path, [threshold, stall, idle]: [u64; 3]) -> Replay {
@@ -350,14 +308,15 @@ mod tests {
         let spans = [8, 2, 5];
         let mut replay = replay(folder.path(), spans);
         let (mut host, mut live) = (Host::new(Scale::SMALL), Host::new(Scale::SMALL));
-        live.judge_by(spans);
+        let [threshold, stall, idle] = spans.map(Duration::from_secs);
+        live.judge_by(Limits { threshold, stall, idle });
         let mut long_lived = 0;
         for number in 0..40 {
             let (mut sample, right) = (host.sample(), live.sample());
             replay.judge(&mut sample);
             assert_eq!(sample.callsites, right.callsites, "sample {number}");
-            let aged = |site: &leaktrace_common::CallsiteCounters| site.sums.verdicts[Verdict::LongLived as usize];
-            long_lived += sample.callsites.iter().map(|(_, site)| aged(site)).sum::<u32>();
+            long_lived +=
+                sample.callsites.iter().map(|(_, site)| site.sums.verdicts.get(Verdict::LongLived)).sum::<u64>();
         }
         assert!(long_lived > 0);
     }
@@ -369,6 +328,6 @@ mod tests {
         let mut replay = replay(folder.path(), [60, YEARS, YEARS]);
         let mut sample = Host::new(Scale::SMALL).sample();
         replay.judge(&mut sample);
-        assert_eq!((sample.limits.stall, sample.limits.idle), (u32::MAX, u32::MAX));
+        assert!(sample.sockets.iter().all(|socket| !socket.verdicts.contains(Verdict::IdleUnguarded)));
     }
 }

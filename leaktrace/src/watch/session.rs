@@ -1,53 +1,22 @@
 //! One watch from start to end: a source of samples, the tracker, and names for what is shown.
 
-use super::{Namer, pace::Pace};
+use super::{
+    message::{Detail, WatchError},
+    namer::Namer,
+    pace::Pace,
+};
 use crate::config::WatchConfig;
-use leaktrace_common::{Severity, Verdicts};
-use leaktrace_kernel::{
-    Adoption, HoldersPass, RowChoice, SampleRequest, StartError, Tracer, TracerOptions, Walk, host,
-};
+use leaktrace_kernel::{Adoption, HoldersPass, SampleRequest, StartError, Tracer, TracerOptions, Walk, host};
 use leaktrace_model::{
-    filter::Filter,
-    hooks::HookKind,
-    host::Moment,
-    limits::Limits,
-    location::Modules,
-    sample::Sample,
-    snapshot::{Degradation, Snapshot},
+    Degradation, Filter, HookKind, Hooks, Limits, Modules, Moment, Sample, Severity, Shown, Snapshot, Verdicts,
 };
-use leaktrace_output::{clean, units::format_counted};
-use leaktrace_recording::{Progress, Recorder, WriteError, wire::Start};
+use leaktrace_recording::{Progress, Recorder, Start, WriteError};
 use leaktrace_symbols::{Images, Placer, Symbolizer};
 use leaktrace_track::{Tracker, TrackerOptions, Tree};
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-
-/// Why a watch could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// The kernel.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The recording that was asked for.
-    #[error("{}{}", clean(&.0.to_string()), .0.samples().map(kept).unwrap_or_default())]
-    Record(WriteError),
-}
-
-impl From<WriteError> for WatchError {
-    fn from(error: WriteError) -> Self {
-        Self::Record(error)
-    }
-}
-
-/// What there is of a recording that could not be written on.
-fn kept(samples: u64) -> String {
-    match samples {
-        0 => "; nothing was recorded: choose another place with -o".to_owned(),
-        _ => format!("; the recording ends after {}, which can be replayed", format_counted(samples, "sample")),
-    }
-}
 
 /// A recording that is asked for.
 #[derive(Clone, Debug)]
@@ -111,19 +80,6 @@ impl Source for Tracer {
     }
 }
 
-/// How much of a host a look shows one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Picture {
-    /// Sockets that are suspect or worse.
-    Suspects,
-    /// Sockets with any verdict; on a host with many, those that are suspect or worse.
-    Bearable,
-    /// Sockets with any verdict.
-    Flagged,
-    /// Every socket.
-    All,
-}
-
 /// A host with at most this many open sockets is shown whole, so that peers can be counted: a few megabytes and milliseconds.
 const FEW_SOCKETS: u64 = 20_000;
 
@@ -179,9 +135,8 @@ impl Session {
         let started = host::now();
         let tracker = Tracker::new(TrackerOptions {
             host: host::read_host(),
-            hooks: hooks.name().to_owned(),
+            hooks: Hooks::Live(hooks),
             settings: config.settings(),
-            filter: config.filter.clone(),
             ignore: config.ignore.clone(),
             started: Some(started),
             tree: config.tree.map(|_| Tree::default()),
@@ -199,12 +154,7 @@ impl Session {
     /// When it cannot be written.
     pub fn record(&mut self, to: RecordTo) -> Result<(), WriteError> {
         let config = &self.config;
-        let spans = [config.threshold, config.stall, config.idle, config.interval];
-        let start = Start {
-            filter: (&config.filter).into(),
-            ignore: config.ignore.iter().map(Into::into).collect(),
-            ..Start::new(&host::read_host(), self.hooks.name(), spans, self.started)
-        };
+        let start = Start::new(&host::read_host(), self.hooks, &config.settings(), &config.ignore, self.started);
         self.recorder = Some(Recorder::create(&to.path, &start, to.progress)?);
         Ok(())
     }
@@ -229,10 +179,8 @@ impl Session {
 
     /// Judges by these thresholds from now on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.config.threshold = limits.threshold;
-        self.config.stall = limits.stall;
-        self.config.idle = limits.idle;
-        self.tracker.set_settings(self.config.settings());
+        self.config.limits = limits;
+        self.tracker.set_limits(limits);
     }
 
     /// See [`Source::adoption`].
@@ -257,25 +205,23 @@ impl Session {
     ///
     /// # Errors
     /// When sampling, or recording if that was asked for, is no longer possible.
-    pub fn look(&mut self, picture: Picture, is_last: bool) -> Result<(), WatchError> {
+    pub fn look(&mut self, detail: Detail, is_last: bool) -> Result<(), WatchError> {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
         // What the last look saw may be long ago, or nothing yet.
         let open = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets());
-        let rows = rows_of(picture, &self.config, open);
-        let left_out = (picture == Picture::Bearable).then(|| left_out(rows)).flatten();
+        let shown = shown_of(detail, &self.config, open);
+        let left_out = (detail == Detail::Bearable).then(|| left_out(shown)).flatten();
         let mut sample = self.source.sample(&SampleRequest {
-            threshold: self.config.threshold,
-            stall: self.config.stall,
-            idle: self.config.idle,
-            rows,
+            limits: self.config.limits,
+            shown,
             walk: if is_last { Walk::Now } else { Walk::WhenDue },
             holders,
         })?;
         if holders == HoldersPass::Run {
             // A verdict that a holders pass must find needs two of them within its time.
             let (least, most) = HOLDERS_REST;
-            let least = least.min(self.config.stall / 2);
+            let least = least.min(self.config.limits.stall / 2);
             self.next_holders = now + self.config.cpu_budget.interval_for(sample.cost.holders).clamp(least, most);
         }
         // Holders passes have a beat of their own.
@@ -316,34 +262,28 @@ impl Session {
 }
 
 /// Which sockets a look shows one by one on a host with so many open ones.
-fn rows_of(picture: Picture, config: &WatchConfig, open: u64) -> RowChoice {
-    match picture {
-        Picture::All => RowChoice::All,
+fn shown_of(detail: Detail, config: &WatchConfig, open: u64) -> Shown {
+    match detail {
+        Detail::All => Shown::All,
         // What a filter leaves, or an entry of the ignore list that asks for a port or peer, is counted by the rows.
-        _ if !config.filter.is_empty() || config.ignore.iter().any(Filter::needs_sockets) => RowChoice::All,
+        _ if !config.filter.is_empty() || config.ignore.iter().any(Filter::needs_sockets) => Shown::All,
         // The kernel side shows those of the tree only.
-        _ if config.tree.is_some() => RowChoice::All,
-        _ if open <= FEW_SOCKETS => RowChoice::All,
-        Picture::Bearable if open > MANY_SOCKETS => worrying(),
-        Picture::Flagged | Picture::Bearable => RowChoice::With(Verdicts::at_least(Severity::Info)),
-        Picture::Suspects => worrying(),
+        _ if config.tree.is_some() => Shown::All,
+        _ if open <= FEW_SOCKETS => Shown::All,
+        Detail::Bearable if open > MANY_SOCKETS => worrying(),
+        Detail::Flagged | Detail::Bearable => Shown::With(Verdicts::at_least(Severity::Info)),
+        Detail::Suspects => worrying(),
     }
 }
 
 /// Sockets that are suspect or worse.
-fn worrying() -> RowChoice {
-    RowChoice::With(Verdicts::at_least(Severity::Suspect))
+fn worrying() -> Shown {
+    Shown::With(Verdicts::at_least(Severity::Suspect))
 }
 
 /// Says that sockets which are merely long-lived are not shown, if that is so.
-fn left_out(rows: RowChoice) -> Option<Degradation> {
-    (rows == worrying()).then(|| Degradation {
-        feature: "sockets".to_owned(),
-        reason: format!(
-            "more than {MANY_SOCKETS} are open: those that are merely long-lived are counted by call site, but neither by peer nor \
-             listed; `leaktrace report` does both"
-        ),
-    })
+fn left_out(shown: Shown) -> Option<Degradation> {
+    (shown == worrying()).then_some(Degradation::LongLivedNotListed { above: MANY_SOCKETS })
 }
 
 #[cfg(test)]
@@ -361,20 +301,20 @@ mod tests {
 
     #[test]
     fn a_view_of_a_host_with_many_sockets_lists_what_is_worth_a_worry() {
-        let rows = |picture, open| rows_of(picture, &config(), open);
-        let flagged = RowChoice::With(Verdicts::at_least(Severity::Info));
-        assert_eq!(rows(Picture::Bearable, FEW_SOCKETS), RowChoice::All);
-        assert_eq!(rows(Picture::Bearable, MANY_SOCKETS), flagged);
-        assert_eq!(rows(Picture::Bearable, MANY_SOCKETS + 1), worrying());
-        assert_eq!(rows(Picture::Flagged, 1_000_000), flagged);
-        assert_eq!([flagged, RowChoice::All, worrying()].map(|rows| left_out(rows).is_some()), [false, false, true]);
+        let rows = |detail, open| shown_of(detail, &config(), open);
+        let flagged = Shown::With(Verdicts::at_least(Severity::Info));
+        assert_eq!(rows(Detail::Bearable, FEW_SOCKETS), Shown::All);
+        assert_eq!(rows(Detail::Bearable, MANY_SOCKETS), flagged);
+        assert_eq!(rows(Detail::Bearable, MANY_SOCKETS + 1), worrying());
+        assert_eq!(rows(Detail::Flagged, 1_000_000), flagged);
+        assert_eq!([flagged, Shown::All, worrying()].map(|rows| left_out(rows).is_some()), [false, false, true]);
     }
 
     #[test]
     fn a_large_host_is_shown_whole_where_rows_must_be_counted() {
-        let ignoring = |ignore| rows_of(Picture::Flagged, &WatchConfig { ignore: vec![ignore], ..config() }, 100_000);
+        let ignoring = |ignore| shown_of(Detail::Flagged, &WatchConfig { ignore: vec![ignore], ..config() }, 100_000);
         let comms = vec!["postgres".to_owned()];
-        assert_eq!(ignoring(Filter { comms: comms.clone(), ports: vec![5432], ..Filter::default() }), RowChoice::All);
-        assert_ne!(ignoring(Filter { comms, ..Filter::default() }), RowChoice::All);
+        assert_eq!(ignoring(Filter { comms: comms.clone(), ports: vec![5432], ..Filter::default() }), Shown::All);
+        assert_ne!(ignoring(Filter { comms, ..Filter::default() }), Shown::All);
     }
 }

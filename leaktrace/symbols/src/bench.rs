@@ -4,7 +4,7 @@ use super::image::{Image, ImageError};
 use super::process::{Locator, ProcessMaps};
 use super::symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};
 use super::{open, unwind::Table};
-use leaktrace_model::location::{Location, Module, ModuleKind, Role};
+use leaktrace_model::{Location, Module, ModuleKind, Role};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;

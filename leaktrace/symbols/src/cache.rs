@@ -2,7 +2,7 @@
 //!
 //! Cheaper than a list by age, and as good: what was used lately survives.
 
-use leaktrace_model::{location::ModuleId, snapshot::Frame};
+use leaktrace_model::{Frame, ModuleId};
 use std::collections::HashMap;
 use std::sync::Arc;
 

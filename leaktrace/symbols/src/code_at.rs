@@ -2,7 +2,7 @@
 
 use super::process::{Locator, ProcessMaps};
 use super::unwind::{LONGEST_CALL, LOOK_AHEAD, is_after_call, starts_thread};
-use leaktrace_model::location::{ModuleKind, Role};
+use leaktrace_model::{ModuleKind, Role};
 
 /// How far the code at a program's entry point reaches that calls nothing but the C library's start.
 const ENTRY_BYTES: u64 = 64;

@@ -3,7 +3,7 @@
 //! Reads headers only, never symbols. Every size in the file is checked before it is believed.
 
 use super::bytes::Bytes;
-use leaktrace_model::location::BuildId;
+use leaktrace_model::BuildId;
 use object::elf;
 use thiserror::Error;
 

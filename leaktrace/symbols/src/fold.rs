@@ -3,7 +3,7 @@
 //!
 //! Judged by name, file and module alone, so that a report from another machine folds the same way.
 
-use leaktrace_model::snapshot::Frame;
+use leaktrace_model::Frame;
 
 /// What a frame says about who opened a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

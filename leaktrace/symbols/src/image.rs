@@ -6,7 +6,7 @@ use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
 use super::gopclntab::GoTable;
 use super::{open, packed};
-use leaktrace_model::location::{BuildId, Content, Module, ModuleKind};
+use leaktrace_model::{BuildId, Content, Module, ModuleKind};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;

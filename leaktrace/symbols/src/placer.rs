@@ -6,12 +6,7 @@ use super::{
     stacks::{PlacedStack, Stacks},
     trust::Trust,
 };
-use leaktrace_model::{
-    location::Modules,
-    placing::{NewSite, Place, Unwind},
-    sample::CallsiteStack,
-    snapshot::StackQuality,
-};
+use leaktrace_model::{CallsiteStack, Modules, NewSite, Place, StackQuality, StackReason, Unwind};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -37,14 +32,14 @@ pub struct Placer {
 }
 
 impl Place for Placer {
-    fn place_all(&mut self, tgid: u32, sites: Vec<NewSite>) -> Vec<CallsiteStack> {
-        let mut maps = match ProcessMaps::read(tgid) {
+    fn place_all(&mut self, pid: u32, sites: &[NewSite<'_>]) -> Vec<CallsiteStack> {
+        let mut maps = match ProcessMaps::read(pid) {
             Ok(maps) if !maps.is_empty() => Some(maps),
-            _ => self.recent.remove(&tgid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps),
+            _ => self.recent.remove(&pid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps),
         };
         let placed = sites.iter().map(|site| self.place(site, maps.as_mut())).collect();
         if let Some(maps) = maps {
-            self.remember(tgid, maps);
+            self.remember(pid, maps);
         }
         placed
     }
@@ -81,11 +76,10 @@ impl Placer {
         self.recent.insert(pid, (Instant::now(), maps));
     }
 
-    fn place(&mut self, site: &NewSite, maps: Option<&mut ProcessMaps>) -> CallsiteStack {
-        let NewSite { callsite, ref entry, ref copy } = *site;
+    fn place(&mut self, site: &NewSite<'_>, maps: Option<&mut ProcessMaps>) -> CallsiteStack {
+        let NewSite { callsite, ref chain, ref copy } = *site;
         let Some(maps) = maps else {
-            let len = (entry.len as usize).min(entry.frames.len());
-            return located(callsite, Stacks::place_without_process(&entry.frames[..len]));
+            return located(callsite, Stacks::place_without_process(chain.frames));
         };
         let trust = self.trust_of(maps);
         let by_table = match self.unwind {
@@ -93,10 +87,10 @@ impl Placer {
             Unwind::Dwarf => true,
             Unwind::Auto => trust != Trust::Everywhere,
         };
-        let mut placed = self.stacks.place_entry(maps, entry);
-        match copy.as_deref().filter(|_| by_table) {
+        let mut placed = self.stacks.place_chain(maps, chain);
+        match copy.as_ref().filter(|_| by_table) {
             Some(copy) => {
-                let walked = self.stacks.place_capture(maps, copy);
+                let walked = self.stacks.place_copy(maps, copy);
                 let complete = walked.quality == StackQuality::Complete;
                 if complete || trust == Trust::Nowhere || walked.locations.len() > placed.locations.len() {
                     placed = walked;
@@ -104,12 +98,7 @@ impl Placer {
             }
             None if trust == Trust::Nowhere && placed.quality != StackQuality::Missing => {
                 placed.quality = StackQuality::Truncated;
-                let reason = if by_table {
-                    "this code keeps no frame pointers, and no copy of its stack could be taken"
-                } else {
-                    "this code keeps no frame pointers: callers may be missing"
-                };
-                placed.reason = Some(reason.to_owned());
+                placed.reason = Some(if by_table { StackReason::NoCopy } else { StackReason::NoFramePointers });
             }
             None => {}
         }

@@ -7,7 +7,7 @@ use super::image::{Identity, Image, Images};
 use super::maps::{Backing, MAX_TEXT, Mapping, Mappings};
 use super::open;
 use super::perf_map::PerfMaps;
-use leaktrace_model::location::{Location, Module, ModuleId, ModuleKind, Modules, Role};
+use leaktrace_model::{Location, Module, ModuleId, ModuleKind, Modules, Role};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};

@@ -6,22 +6,17 @@ use super::image::Images;
 use super::process::{Locator, ProcessMaps};
 use super::trust::{Trust, TrustCache};
 use super::unwind::{Ended, LeafFrame, Unwinder, Walk, Why};
-use leaktrace_common::{StackCapture, StackEntry, capture};
-use leaktrace_model::{
-    location::{Location, Modules},
-    snapshot::StackQuality,
-};
-use serde::{Deserialize, Serialize};
+use leaktrace_model::{ChainEnd, FrameChain, Location, Modules, StackCopy, StackQuality, StackReason};
 
 /// A stack that can be named without its process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlacedStack {
     /// Leaf first.
     pub locations: Vec<Location>,
     /// Complete only when the walk reached the start of the thread.
     pub quality: StackQuality,
     /// Why it is not complete.
-    pub reason: Option<String>,
+    pub reason: Option<StackReason>,
 }
 
 /// Places stacks of live processes.
@@ -59,27 +54,24 @@ impl Stacks {
     }
 
     /// Places a stack that the kernel side walked by frame pointers.
-    pub fn place_entry(&mut self, maps: &mut ProcessMaps, entry: &StackEntry) -> PlacedStack {
-        let len = usize::try_from(entry.len).unwrap_or(usize::MAX).min(entry.frames.len());
-        let Some((&leaf, callers)) = entry.frames[..len].split_first() else {
-            return missing(match entry.ended {
-                capture::NO_USER => {
-                    "the socket was opened by a kernel thread, such as an io_uring worker, which has no user stack"
-                }
-                _ => "the user stack could not be read",
+    pub fn place_chain(&mut self, maps: &mut ProcessMaps, chain: &FrameChain<'_>) -> PlacedStack {
+        let Some((&leaf, callers)) = chain.frames.split_first() else {
+            return missing(match chain.ended {
+                ChainEnd::NoUserStack => StackReason::KernelThread,
+                _ => StackReason::Unreadable,
             });
         };
         let mut addresses = vec![leaf];
         let mut lost_caller = false;
         match self.unwinder.leaf_frame(&mut self.locator, maps, leaf) {
-            LeafFrame::None if self.unwinder.check_return(&mut self.locator, maps, entry.leaf_return).is_ok() => {
-                addresses.push(entry.leaf_return);
+            LeafFrame::None if self.unwinder.check_return(&mut self.locator, maps, chain.leaf_return).is_ok() => {
+                addresses.push(chain.leaf_return);
             }
             LeafFrame::None | LeafFrame::WithoutPointer => lost_caller = true,
             LeafFrame::WithPointer => {}
         }
-        let mut ended = match entry.ended {
-            capture::TOO_DEEP => Ended::Truncated(Why::TooDeep),
+        let mut ended = match chain.ended {
+            ChainEnd::TooDeep => Ended::Truncated(Why::TooDeep),
             _ => Ended::Truncated(Why::ChainBroken),
         };
         for &address in callers {
@@ -100,8 +92,8 @@ impl Stacks {
     }
 
     /// Walks and places a stack of which the kernel side took registers and a copy.
-    pub fn place_capture(&mut self, maps: &mut ProcessMaps, capture: &StackCapture) -> PlacedStack {
-        let walk = self.unwinder.walk_capture(&mut self.locator, maps, capture);
+    pub fn place_copy(&mut self, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> PlacedStack {
+        let walk = self.unwinder.walk_copy(&mut self.locator, maps, copy);
         self.place(maps, &walk)
     }
 
@@ -110,7 +102,7 @@ impl Stacks {
         match walk.ended {
             Ended::AtStart => PlacedStack { locations, quality: StackQuality::Complete, reason: None },
             Ended::Truncated(why) => {
-                PlacedStack { locations, quality: StackQuality::Truncated, reason: Some(why.to_string()) }
+                PlacedStack { locations, quality: StackQuality::Truncated, reason: Some(StackReason::Walk(why)) }
             }
         }
     }
@@ -118,18 +110,18 @@ impl Stacks {
     /// What is left to say of a stack whose process is gone: addresses.
     pub fn place_without_process(addresses: &[u64]) -> PlacedStack {
         if addresses.is_empty() {
-            return missing("the user stack could not be read");
+            return missing(StackReason::Unreadable);
         }
         PlacedStack {
             locations: addresses.iter().map(|address| Location::unmapped(*address)).collect(),
             quality: StackQuality::Truncated,
-            reason: Some("the process had exited before its mappings could be read".to_owned()),
+            reason: Some(StackReason::Exited),
         }
     }
 }
 
-fn missing(reason: &str) -> PlacedStack {
-    PlacedStack { locations: Vec::new(), quality: StackQuality::Missing, reason: Some(reason.to_owned()) }
+fn missing(reason: StackReason) -> PlacedStack {
+    PlacedStack { locations: Vec::new(), quality: StackQuality::Missing, reason: Some(reason) }
 }
 
 #[cfg(test)]

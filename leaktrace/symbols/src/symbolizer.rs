@@ -14,11 +14,7 @@ use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
 use super::perf_map;
 use blazesym::symbolize::{CodeInfo, Sym};
-use leaktrace_model::{
-    location::{Content, Location, Module, ModuleId, ModuleKind, Modules, Role},
-    resolve::Resolve,
-    snapshot::Frame,
-};
+use leaktrace_model::{Content, Frame, Location, Module, ModuleId, ModuleKind, Modules, Resolve, Role};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,7 @@
 
 use super::is_after_call;
 use super::{Locator, image, open};
-use leaktrace_common::{MAX_FRAMES, MessageKind, STACK_COPY_BYTES, StackCapture, StackEntry, capture};
-use leaktrace_model::location::{Location, Module, ModuleKind};
+use leaktrace_model::{ChainEnd, FrameChain, Location, Module, ModuleKind, StackCopy};
 use leaktrace_skip::{Lack, skip};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
@@ -157,8 +156,39 @@ pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     Some(addresses)
 }
 
+/// How much of a stack the hooks copy, in bytes.
+const STACK_COPY_BYTES: usize = 24576;
+
 /// Registers and stack of a thread, as the hook captures them.
-pub fn take(tid: u32) -> StackCapture {
+pub struct Taken {
+    registers: [u64; 3],
+    bytes: Vec<u8>,
+}
+
+impl Taken {
+    /// As a tracer hands it over.
+    pub fn copy(&self) -> StackCopy<'_> {
+        let [ip, sp, bp] = self.registers;
+        StackCopy { ip, sp, bp, bytes: &self.bytes }
+    }
+}
+
+/// What the kernel side's walk by frame pointers gives.
+pub struct Walked {
+    frames: Vec<u64>,
+    ended: ChainEnd,
+    leaf_return: u64,
+}
+
+impl Walked {
+    /// As a tracer hands it over.
+    pub fn chain(&self) -> FrameChain<'_> {
+        FrameChain { frames: &self.frames, ended: self.ended, leaf_return: self.leaf_return }
+    }
+}
+
+/// Takes registers and stack of a thread.
+pub fn take(tid: u32) -> Taken {
     let thread = i32::try_from(tid).unwrap();
     // SAFETY: user_regs_struct is plain integers, for which zero is valid.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
@@ -175,55 +205,43 @@ pub fn take(tid: u32) -> StackCapture {
     let waited = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
     assert_eq!(waited, thread);
     call(libc::PTRACE_GETREGS, (&raw mut registers).cast());
-    let mut captured = StackCapture {
-        kind: MessageKind::StackCapture.raw(),
-        callsite: 0,
-        tgid: tid,
-        ip: registers.rip,
-        sp: registers.rsp,
-        bp: registers.rbp,
-        lr: 0,
-        len: 0,
-        bytes: [0; STACK_COPY_BYTES],
-    };
+    let mut bytes = vec![0; STACK_COPY_BYTES];
     let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
     let mut len = 0;
     while len < STACK_COPY_BYTES {
-        match memory.read_at(&mut captured.bytes[len..], registers.rsp + len as u64) {
+        match memory.read_at(&mut bytes[len..], registers.rsp + len as u64) {
             Ok(count) if count > 0 => len += count,
             _ => break,
         }
     }
-    captured.len = u32::try_from(len).unwrap();
+    bytes.truncate(len);
     call(libc::PTRACE_DETACH, std::ptr::null_mut());
-    captured
+    Taken { registers: [registers.rip, registers.rsp, registers.rbp], bytes }
 }
 
 /// What the kernel side's walk by frame pointers gives for a thread.
-pub fn frame_pointer_walk(tid: u32) -> StackEntry {
-    let captured = take(tid);
-    let len = usize::try_from(captured.len).unwrap();
+pub fn frame_pointer_walk(tid: u32) -> Walked {
+    let taken = take(tid);
+    let copy = taken.copy();
     let word = |address: u64| {
-        let at = usize::try_from(address.checked_sub(captured.sp)?).ok()?;
-        captured.bytes[..len].get(at..)?.first_chunk().map(|raw| u64::from_le_bytes(*raw))
+        let at = usize::try_from(address.checked_sub(copy.sp)?).ok()?;
+        copy.bytes.get(at..)?.first_chunk().map(|raw| u64::from_le_bytes(*raw))
     };
-    let mut entry = StackEntry { len: 1, ended: capture::BROKEN, leaf_return: 0, frames: [0; MAX_FRAMES] };
-    entry.frames[0] = captured.ip;
+    let mut walked = Walked { frames: vec![copy.ip], ended: ChainEnd::Broken, leaf_return: 0 };
     let memory = std::fs::File::open(format!("/proc/{tid}/mem")).unwrap();
-    if let Some(top) = word(captured.sp) {
+    if let Some(top) = word(copy.sp) {
         let mut before = [0; 7];
         let read = top.checked_sub(7).is_some_and(|from| memory.read_exact_at(&mut before, from).is_ok());
-        entry.leaf_return = if read && is_after_call(&before) { top } else { 0 };
+        walked.leaf_return = if read && is_after_call(&before) { top } else { 0 };
     }
-    let mut bp = captured.bp;
+    let mut bp = copy.bp;
     while let (Some(next), Some(caller)) = (word(bp), word(bp.wrapping_add(8))) {
-        entry.frames[usize::try_from(entry.len).unwrap()] = caller;
-        entry.len += 1;
+        walked.frames.push(caller);
         if next <= bp {
-            entry.ended = if next == 0 { capture::AT_START } else { capture::BROKEN };
+            walked.ended = if next == 0 { ChainEnd::AtStart } else { ChainEnd::Broken };
             break;
         }
         bp = next;
     }
-    entry
+    walked
 }

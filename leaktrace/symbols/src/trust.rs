@@ -9,7 +9,7 @@ use super::maps::Backing;
 use super::process::{Locator, ProcessMaps};
 use super::unwind::{Table, Unwinder};
 use gimli::{CfaRule, X86_64};
-use leaktrace_model::location::Content;
+use leaktrace_model::Content;
 use std::collections::HashMap;
 
 /// Functions of one file that are looked at.

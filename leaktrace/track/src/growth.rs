@@ -59,6 +59,8 @@ mod rates;
 #[cfg(test)]
 mod synthetic;
 
+use leaktrace_model::Trend;
+
 /// Stretches that the window is cut into.
 const STRETCHES: usize = 10;
 
@@ -75,7 +77,7 @@ const OLD_STEPS: f32 = 50.0;
 const FEWEST_POINTS: usize = STRETCHES + 2;
 
 /// The shorter of the two windows, in seconds.
-pub const RECENT: f64 = 600.0;
+pub(crate) const RECENT: f64 = 600.0;
 
 /// Standard deviations by which the trend must exceed chance: one-sided 0.1 %.
 const SURE: f64 = 3.09;
@@ -91,7 +93,7 @@ const LATER_SHARE: f64 = 0.2;
 
 /// Sockets that belong together, over time.
 #[derive(Clone, Debug, Default)]
-pub struct Growth {
+pub(crate) struct Growth {
     open: Series,
     /// Those above the threshold; it begins when one can be.
     aged: Series,
@@ -101,7 +103,7 @@ pub struct Growth {
 
 /// What one look finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Look {
+pub(crate) struct Look {
     /// When, by any clock that only goes forward.
     pub seconds: f64,
     /// Sockets that are open.
@@ -114,7 +116,7 @@ pub struct Look {
 
 impl Growth {
     /// Adds a look.
-    pub fn push(&mut self, look: Look) {
+    pub(crate) fn push(&mut self, look: Look) {
         if look.threshold_s != self.threshold_s {
             self.aged = Series::default();
             self.threshold_s = look.threshold_s;
@@ -128,12 +130,12 @@ impl Growth {
     }
 
     /// How many looks there are, up to as many as are kept.
-    pub fn looks(&self) -> usize {
+    pub(crate) fn looks(&self) -> usize {
         self.open.points.len()
     }
 
     /// The trend; `None` while there are too few looks to tell.
-    pub fn trend(&self) -> Option<Trend> {
+    pub(crate) fn trend(&self) -> Option<Trend> {
         let tells = self.aged.seconds() >= self.threshold_s;
         let aged = if tells { self.aged.trend() } else { None };
         let open = self.open.trend()?;
@@ -144,25 +146,16 @@ impl Growth {
 
 /// Counts over time.
 #[derive(Clone, Debug, Default)]
-pub struct Series {
+pub(crate) struct Series {
     /// When the first look was.
     start: f64,
     /// Seconds since then, and how many.
     points: Vec<(f32, u32)>,
 }
 
-/// What a trend says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trend {
-    /// Whether the floor rises beyond chance.
-    pub growing: bool,
-    /// How fast, sockets a minute.
-    pub per_min: f64,
-}
-
 impl Series {
     /// Adds a look at `seconds` of any clock that only goes forward.
-    pub fn push(&mut self, seconds: f64, count: u64) {
+    pub(crate) fn push(&mut self, seconds: f64, count: u64) {
         if self.points.is_empty() {
             self.start = seconds;
         }
@@ -205,7 +198,7 @@ impl Series {
     }
 
     /// The counts, oldest first.
-    pub fn points(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+    pub(crate) fn points(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         self.points.iter().map(|(seconds, count)| (self.start + f64::from(*seconds), u64::from(*count)))
     }
 
@@ -215,7 +208,7 @@ impl Series {
     }
 
     /// The trend; `None` while there are too few looks to tell.
-    pub fn trend(&self) -> Option<Trend> {
+    pub(crate) fn trend(&self) -> Option<Trend> {
         let last = f64::from(self.points.last()?.0);
         let recent = self.trend_since(last - RECENT)?;
         if recent.growing || self.seconds() <= RECENT {

@@ -1,32 +1,31 @@
 //! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
 
-use leaktrace_common::{LIFETIME_BUCKETS, Tally};
-use leaktrace_model::snapshot::{LifetimeBucket, Lifetimes};
+use leaktrace_model::{LIFETIME_CLASSES, LifetimeBucket, Lifetimes, SiteCounters, seconds};
 
 /// Counts by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Histogram {
-    classes: [u64; LIFETIME_BUCKETS],
+pub(crate) struct Histogram {
+    classes: [u64; LIFETIME_CLASSES],
     longest_ns: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { classes: [0; LIFETIME_BUCKETS], longest_ns: 0 }
+        Self { classes: [0; LIFETIME_CLASSES], longest_ns: 0 }
     }
 }
 
 impl Histogram {
     /// Adds what one call site has counted.
-    pub fn add(&mut self, tally: &Tally) {
-        for (sum, count) in self.classes.iter_mut().zip(tally.lifetimes) {
+    pub(crate) fn add(&mut self, counters: &SiteCounters) {
+        for (sum, count) in self.classes.iter_mut().zip(counters.lifetimes) {
             *sum += count;
         }
-        self.longest_ns = self.longest_ns.max(tally.longest_ns);
+        self.longest_ns = self.longest_ns.max(counters.longest_ns);
     }
 
     /// Adds another histogram.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, count) in self.classes.iter_mut().zip(other.classes) {
             *sum += count;
         }
@@ -34,12 +33,12 @@ impl Histogram {
     }
 
     /// Quantiles in seconds; `None` if nothing was counted.
-    pub fn summary(&self) -> Option<Lifetimes> {
+    pub(crate) fn summary(&self) -> Option<Lifetimes> {
         let count: u64 = self.classes.iter().sum();
         if count == 0 {
             return None;
         }
-        let longest_s = self.longest_ns as f64 / 1e9;
+        let longest_s = seconds(self.longest_ns);
         let quantile = |share: f64| self.quantile(share * count as f64).min(longest_s);
         Some(Lifetimes {
             count,
@@ -54,7 +53,7 @@ impl Histogram {
     fn buckets(&self, longest_s: f64) -> Vec<LifetimeBucket> {
         let below = |class: usize| {
             let bound = (class as f64 + 10.0).exp2() / 1e9;
-            if class + 1 == LIFETIME_BUCKETS { bound.max(longest_s) } else { bound }
+            if class + 1 == LIFETIME_CLASSES { bound.max(longest_s) } else { bound }
         };
         let counted = self.classes.iter().enumerate().filter(|(_, count)| **count > 0);
         counted.map(|(class, count)| LifetimeBucket { below: below(class), count: *count }).collect()
@@ -71,23 +70,27 @@ impl Histogram {
             }
             below += count;
         }
-        self.longest_ns as f64 / 1e9
+        seconds(self.longest_ns)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_common::lifetime_bucket;
-    use zerocopy::FromZeros;
 
-    fn tally(lifetimes_ns: &[u64]) -> Tally {
-        let mut tally = Tally::new_zeroed();
+    /// The class of a lifetime, see [`SiteCounters::lifetimes`].
+    fn class(lifetime_ns: u64) -> usize {
+        let bits = (u64::BITS - lifetime_ns.leading_zeros()) as usize;
+        bits.saturating_sub(10).min(LIFETIME_CLASSES - 1)
+    }
+
+    fn counters(lifetimes_ns: &[u64]) -> SiteCounters {
+        let mut counters = SiteCounters::default();
         for lifetime in lifetimes_ns {
-            tally.lifetimes[lifetime_bucket(*lifetime)] += 1;
-            tally.longest_ns = tally.longest_ns.max(*lifetime);
+            counters.lifetimes[class(*lifetime)] += 1;
+            counters.longest_ns = counters.longest_ns.max(*lifetime);
         }
-        tally
+        counters
     }
 
     #[test]
@@ -98,7 +101,7 @@ mod tests {
     #[test]
     fn every_lifetime_is_in_the_bucket_that_ends_above_it() {
         let mut histogram = Histogram::default();
-        histogram.add(&tally(&[0, 1_000, 1_500, 1_000_000_000, u64::MAX]));
+        histogram.add(&counters(&[0, 1_000, 1_500, 1_000_000_000, u64::MAX]));
         let buckets = histogram.summary().unwrap_or_default().buckets;
         let found: Vec<(u64, u64)> = buckets.iter().map(|bucket| ((bucket.below * 1e9) as u64, bucket.count)).collect();
         assert_eq!(found, [(1 << 10, 2), (1 << 11, 1), (1 << 30, 1), (u64::MAX, 1)]);
@@ -108,7 +111,7 @@ mod tests {
     fn quantiles_lie_within_the_class_of_the_true_value() {
         let mut histogram = Histogram::default();
         let lifetimes: Vec<u64> = (1..=1000).map(|n| n * 1_000_000).collect();
-        histogram.add(&tally(&lifetimes));
+        histogram.add(&counters(&lifetimes));
         let summary = histogram.summary().unwrap_or_default();
         assert_eq!((summary.count, summary.max), (1000, 1.0));
         assert!((0.25..=1.0).contains(&summary.p50), "{}", summary.p50);

@@ -1,21 +1,20 @@
 //! Processes that hold sockets, and how their descriptors grow.
 
-use super::growth::Series;
-use leaktrace_common::ProcessRow;
-use leaktrace_model::{sample::Holders, snapshot::Holder};
+use crate::growth::Series;
+use leaktrace_model::{Holder, HolderProcess, Holders};
 use std::collections::HashMap;
 
 /// Who holds what, by the last holders pass.
 #[derive(Clone, Debug, Default)]
-pub struct Processes {
-    rows: HashMap<u32, ProcessRow>,
+pub(crate) struct Processes {
+    rows: HashMap<u32, HolderProcess>,
     descriptors: HashMap<u32, Series>,
     holders: HashMap<u64, Vec<(u32, u32)>>,
 }
 
 /// How fast the descriptors of a process grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DescriptorGrowth {
+pub(crate) struct DescriptorGrowth {
     /// Descriptors a minute.
     pub per_min: f64,
     /// Seconds until the limit at that rate; `None` when not growing.
@@ -27,15 +26,15 @@ const FEWEST_LOOKS: usize = 4;
 
 impl Processes {
     /// Takes in a holders pass.
-    pub fn ingest(&mut self, seconds: f64, holders: &Holders) {
-        self.rows = holders.processes.iter().map(|row| (row.tgid, *row)).collect();
+    pub(crate) fn ingest(&mut self, seconds: f64, holders: &Holders) {
+        self.rows = holders.processes.iter().map(|row| (row.pid, *row)).collect();
         self.descriptors.retain(|pid, _| self.rows.contains_key(pid));
         for row in &holders.processes {
-            self.descriptors.entry(row.tgid).or_default().push(seconds, u64::from(row.fds));
+            self.descriptors.entry(row.pid).or_default().push(seconds, u64::from(row.fds));
         }
         self.holders.clear();
         for row in &holders.rows {
-            self.holders.entry(row.sk).or_default().push((row.tgid, row.fd));
+            self.holders.entry(row.sk).or_default().push((row.pid, row.fd));
         }
         for held in self.holders.values_mut() {
             held.sort_unstable();
@@ -45,27 +44,27 @@ impl Processes {
     }
 
     /// Whether a process holds sockets.
-    pub fn holds(&self, pid: u32) -> bool {
+    pub(crate) fn holds(&self, pid: u32) -> bool {
         self.rows.contains_key(&pid)
     }
 
     /// All of them.
-    pub fn rows(&self) -> impl Iterator<Item = &ProcessRow> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &HolderProcess> {
         self.rows.values()
     }
 
     /// Process and descriptor of everyone who holds a socket.
-    pub fn of_socket(&self, sk: u64) -> &[(u32, u32)] {
+    pub(crate) fn of_socket(&self, sk: u64) -> &[(u32, u32)] {
         self.holders.get(&sk).map_or(&[], Vec::as_slice)
     }
 
     /// The same for reports.
-    pub fn describe(&self, sk: u64, comm: impl Fn(u32) -> String) -> Vec<Holder> {
+    pub(crate) fn describe(&self, sk: u64, comm: impl Fn(u32) -> String) -> Vec<Holder> {
         self.of_socket(sk).iter().map(|(pid, fd)| Holder { pid: *pid, comm: comm(*pid), fd: *fd }).collect()
     }
 
     /// How the descriptors of a process grow; `None` while that cannot be told.
-    pub fn growth(&self, pid: u32, limit: Option<u64>) -> Option<DescriptorGrowth> {
+    pub(crate) fn growth(&self, pid: u32, limit: Option<u64>) -> Option<DescriptorGrowth> {
         let points: Vec<(f64, u64)> = self.descriptors.get(&pid)?.points().collect();
         if points.len() < FEWEST_LOOKS {
             return None;
@@ -91,7 +90,7 @@ mod tests {
     fn looks_at_one_moment_tell_of_no_growth() {
         let mut processes = Processes::default();
         for fds in 0..6 {
-            let row = ProcessRow { tgid: 7, fds, ..ProcessRow::default() };
+            let row = HolderProcess { pid: 7, fds, ..HolderProcess::default() };
             processes.ingest(5.0, &Holders { processes: vec![row], ..Holders::default() });
         }
         assert_eq!(processes.growth(7, Some(1024)), None);
@@ -101,7 +100,7 @@ mod tests {
     fn a_process_that_leaks_descriptors_has_a_date_with_its_limit() {
         let mut processes = Processes::default();
         for look in 0..6_u32 {
-            let row = ProcessRow { tgid: 7, fds: 100 + look * 10, ..ProcessRow::default() };
+            let row = HolderProcess { pid: 7, fds: 100 + look * 10, ..HolderProcess::default() };
             processes.ingest(f64::from(look) * 10.0, &Holders { processes: vec![row], ..Holders::default() });
         }
         let growth = processes.growth(7, Some(1024));

@@ -1,16 +1,12 @@
 //! Call sites over time: the kernel's (one a process and stack) gathered into those that people see (one a program and
 //! stack), across processes and after their end.
 
-use super::{
+use crate::{
     growth::{Growth, Look, RECENT},
     lifetimes::Histogram,
 };
-use leaktrace_common::{CallsiteCounters, Direction};
 use leaktrace_model::{
-    host::ProcessFacts,
-    location::Location,
-    sample::{CallsiteStack, Sample},
-    snapshot::StackQuality,
+    CallsiteStack, Direction, Location, Opener, ProcessFacts, Sample, SiteCounters, StackQuality, StackReason,
 };
 use std::{
     collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
@@ -34,7 +30,7 @@ struct Identity {
 
 /// One call site as people see it.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// Stable within a run.
     pub id: u64,
     /// Which end opens here.
@@ -50,7 +46,7 @@ pub struct Site {
     /// How much of the stack is known.
     pub quality: StackQuality,
     /// Why not all.
-    pub reason: Option<String>,
+    pub reason: Option<StackReason>,
     /// Counters of kernel call sites whose index has been given back.
     pub retired: Counts,
     /// Open sockets over time.
@@ -81,7 +77,7 @@ impl Site {
 
 /// Sums over kernel call sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Opened.
     pub opened: u64,
     /// Closed.
@@ -92,11 +88,11 @@ pub struct Counts {
 
 impl Counts {
     /// Adds what one kernel call site has counted.
-    pub fn add(&mut self, counters: &CallsiteCounters) {
+    pub(crate) fn add(&mut self, counters: &SiteCounters) {
         // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
-        self.opened = self.opened.wrapping_add(counters.tally.opened);
-        self.closed = self.closed.wrapping_add(counters.tally.closed());
-        self.lifetimes.add(&counters.tally);
+        self.opened = self.opened.wrapping_add(counters.opened);
+        self.closed = self.closed.wrapping_add(counters.closed);
+        self.lifetimes.add(counters);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -106,16 +102,16 @@ impl Counts {
     }
 
     /// Open now.
-    pub fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.opened.saturating_sub(self.closed)
     }
 }
 
 /// All call sites.
 #[derive(Clone, Debug, Default)]
-pub struct Sites {
+pub(crate) struct Sites {
     sites: HashMap<u64, Site>,
-    by_index: HashMap<u32, (CallsiteCounters, u64)>,
+    by_index: HashMap<u32, (SiteCounters, u64)>,
     /// Call sites that turned out to be another by name.
     aliases: HashMap<u64, u64>,
     /// Those whose names nobody has looked at yet.
@@ -125,10 +121,10 @@ pub struct Sites {
 
 impl Sites {
     /// Takes in the counters and stacks of a sample.
-    pub fn ingest(&mut self, sample: &Sample, processes: &HashMap<u32, ProcessFacts>) {
-        self.pass = u32::from(sample.limits.pass);
+    pub(crate) fn ingest(&mut self, sample: &Sample, processes: &HashMap<u32, ProcessFacts>) {
+        self.pass = u32::from(sample.pass.number);
         let stacks: HashMap<u32, &CallsiteStack> = sample.stacks.iter().map(|stack| (stack.callsite, stack)).collect();
-        let present: HashMap<u32, &CallsiteCounters> =
+        let present: HashMap<u32, &SiteCounters> =
             sample.callsites.iter().map(|(index, counters)| (*index, counters)).collect();
         let ended: Vec<u32> = self
             .by_index
@@ -141,7 +137,7 @@ impl Sites {
         }
         for (index, counters) in &sample.callsites {
             // Where the table is full, passes come upon sockets of unknown origin that are counted nowhere else.
-            let is_used = counters.tally.opened != 0 || self.is_current(counters) || self.by_index.contains_key(index);
+            let is_used = counters.opened != 0 || self.is_current(counters) || self.by_index.contains_key(index);
             if *index == 0 && !is_used {
                 continue;
             }
@@ -150,14 +146,14 @@ impl Sites {
             }
             match self.by_index.get_mut(index) {
                 Some((known, _)) => *known = *counters,
-                None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.tgid)),
+                None => self.admit(*index, counters, stacks.get(index).copied(), processes.get(&counters.key.pid)),
             }
         }
         self.forget_empty();
     }
 
     /// Keeps looks at call sites, by id. The past of one that cannot be looked at is dropped: what comes later would jump.
-    pub fn remember(&mut self, looks: impl IntoIterator<Item = (u64, Option<Look>)>) {
+    pub(crate) fn remember(&mut self, looks: impl IntoIterator<Item = (u64, Option<Look>)>) {
         for (id, look) in looks {
             match (self.sites.get_mut(&id), look) {
                 (Some(site), Some(look)) => site.remember(look),
@@ -170,14 +166,14 @@ impl Sites {
     fn admit(
         &mut self,
         index: u32,
-        counters: &CallsiteCounters,
+        counters: &SiteCounters,
         stack: Option<&CallsiteStack>,
         process: Option<&ProcessFacts>,
     ) {
-        let thread = text(&counters.comm);
+        let thread = counters.comm.text();
         let identity = Identity {
-            direction: counters.key.direction as u8,
-            comm: process.map_or_else(|| thread.clone(), |facts| facts.comm.clone()),
+            direction: counters.key.direction.raw(),
+            comm: process.map_or_else(|| thread.into_owned(), |facts| facts.comm.clone()),
             exe: process.and_then(|facts| facts.exe.clone()),
             frames: stack.map_or_else(Vec::new, |stack| {
                 stack.locations.iter().map(|place| (place.module.map(|module| module.0), place.offset)).collect()
@@ -186,8 +182,9 @@ impl Sites {
         let mut hasher = DefaultHasher::new();
         identity.hash(&mut hasher);
         if let Some(stack) = stack.filter(|stack| stack.locations.is_empty()) {
-            // A stack that was left out on purpose is another than one that cannot be had.
-            stack.reason.hash(&mut hasher);
+            // A stack that was left out on purpose is another than one that cannot be had. The words are part of the id, so that ids stay
+            // the same in a replay, where a reason is its words.
+            stack.reason.as_ref().map(StackReason::to_string).hash(&mut hasher);
         }
         // JSON readers keep integers exact up to 2^53.
         let id = hasher.finish() >> 11;
@@ -197,7 +194,7 @@ impl Sites {
         }
         let site = self.sites.entry(id).or_insert_with(|| Site {
             id,
-            direction: Direction::from_raw(identity.direction),
+            direction: counters.key.direction,
             comm: identity.comm,
             exe: identity.exe,
             pids: BTreeSet::new(),
@@ -210,19 +207,19 @@ impl Sites {
             members: BTreeSet::new(),
         });
         site.members.insert(index);
-        if counters.key.tgid != 0 {
-            site.name_process(counters.key.tgid);
+        if counters.key.pid != 0 {
+            site.name_process(counters.key.pid);
         }
         self.by_index.insert(index, (*counters, id));
     }
 
     /// Call sites that have come up since the last call.
-    pub fn take_unnamed(&mut self) -> Vec<u64> {
+    pub(crate) fn take_unnamed(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.unnamed)
     }
 
     /// Makes two call sites one, because they have the same names: the compiler has laid one line out several times.
-    pub fn unite(&mut self, from: u64, into: u64) {
+    pub(crate) fn unite(&mut self, from: u64, into: u64) {
         if from == into || !self.sites.contains_key(&into) {
             return;
         }
@@ -262,9 +259,8 @@ impl Sites {
         let Some((counters, id)) = self.by_index.remove(&index) else { return };
         if let Some(site) = self.sites.get_mut(&id) {
             site.members.remove(&index);
-            // Whatever was open when the index was given back has been closed since.
-            let tally = counters.tally.with_closed(counters.tally.opened);
-            site.retired.add(&CallsiteCounters { tally, ..counters });
+            // What was open when the index was given back has been closed since.
+            site.retired.add(&SiteCounters { closed: counters.opened, ..counters });
         }
     }
 
@@ -276,17 +272,17 @@ impl Sites {
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Site> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Site> {
         self.sites.values()
     }
 
     /// The call site with this id.
-    pub fn get(&self, id: u64) -> Option<&Site> {
+    pub(crate) fn get(&self, id: u64) -> Option<&Site> {
         self.sites.get(&id)
     }
 
     /// The call site that another has become part of since, or itself.
-    pub fn united(&self, id: u64) -> u64 {
+    pub(crate) fn united(&self, id: u64) -> u64 {
         // Each call site is united once, with one that is there.
         let mut id = id;
         for _ in 0..16 {
@@ -299,19 +295,19 @@ impl Sites {
     }
 
     /// The call site that a kernel index belongs to.
-    pub fn of_index(&self, index: u32) -> Option<&Site> {
+    pub(crate) fn of_index(&self, index: u32) -> Option<&Site> {
         self.by_index.get(&index).and_then(|(_, id)| self.sites.get(id))
     }
 
     /// The process that a kernel index belongs to; `None` for the unknown call site.
-    pub fn opener(&self, index: u32) -> Option<(u32, String)> {
+    pub(crate) fn opener(&self, index: u32) -> Option<Opener> {
         let (counters, _) = self.by_index.get(&index)?;
-        let is_witnessed = counters.key.direction != 0 && counters.key.tgid != 0;
-        is_witnessed.then(|| (counters.key.tgid, text(&counters.comm)))
+        let is_witnessed = counters.key.direction != Direction::Unknown && counters.key.pid != 0;
+        is_witnessed.then_some(Opener { pid: counters.key.pid, comm: counters.comm })
     }
 
     /// Sums over a call site.
-    pub fn counts(&self, site: &Site) -> Counts {
+    pub(crate) fn counts(&self, site: &Site) -> Counts {
         let mut counts = site.retired.clone();
         for counters in self.members(site) {
             counts.add(counters);
@@ -320,57 +316,51 @@ impl Sites {
     }
 
     /// The kernel's counters that make up a call site.
-    pub fn members<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a CallsiteCounters> {
+    pub(crate) fn members<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a SiteCounters> {
         site.members.iter().filter_map(|index| self.by_index.get(index).map(|(counters, _)| counters))
     }
 
     /// Whether counters were summed by the last pass.
-    pub fn is_current(&self, counters: &CallsiteCounters) -> bool {
-        counters.sums.pass == self.pass
+    pub(crate) fn is_current(&self, counters: &SiteCounters) -> bool {
+        counters.pass == self.pass
     }
-}
-
-/// A name out of the kernel, up to its end.
-pub fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_common::{CallsiteKey, NOT_SAMPLED, Tally};
-    use zerocopy::FromZeros;
+    use leaktrace_model::{Comm, SiteKey};
+    use std::num::NonZeroU32;
+
+    const NOT_SAMPLED: StackReason = StackReason::NotSampled { one_in: NonZeroU32::MIN };
 
     /// A kernel call site of process 7, and a stack of no frames.
-    fn without_stack(callsite: u32, stack_hash: u64, reason: &str) -> ((u32, CallsiteCounters), CallsiteStack) {
-        let key = CallsiteKey { stack_hash, tgid: 7, direction: Direction::Connect.raw().into() };
-        let tally = Tally { opened: 5, ..Tally::new_zeroed() };
-        let counters = CallsiteCounters { key, tally, ..CallsiteCounters::new_zeroed() };
-        let reason = Some(reason.to_owned());
-        let stack = CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason };
+    fn without_stack(callsite: u32, stack_hash: u64, reason: StackReason) -> ((u32, SiteCounters), CallsiteStack) {
+        let key = SiteKey { stack_hash, pid: 7, direction: Direction::Connect };
+        let counters = SiteCounters { key, opened: 5, ..SiteCounters::default() };
+        let stack =
+            CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason: Some(reason) };
         ((callsite, counters), stack)
     }
 
     #[test]
     fn a_stack_left_out_on_purpose_is_another_call_site_than_one_that_cannot_be_had() {
         let (callsites, stacks) =
-            [without_stack(1, 0, "no user stack"), without_stack(2, NOT_SAMPLED, "not sampled (1 in 100)")]
-                .into_iter()
-                .unzip();
+            [without_stack(1, 0, StackReason::Unreadable), without_stack(2, 2, NOT_SAMPLED)].into_iter().unzip();
         let mut sites = Sites::default();
         sites.ingest(&Sample { callsites, stacks, ..Sample::default() }, &HashMap::new());
-        let mut reasons: Vec<_> = sites.iter().filter_map(|site| site.reason.clone()).collect();
+        let mut reasons: Vec<_> =
+            sites.iter().filter_map(|site| site.reason.as_ref().map(StackReason::to_string)).collect();
         reasons.sort();
-        assert_eq!(reasons, ["no user stack", "not sampled (1 in 100)"]);
+        assert_eq!(reasons, ["not sampled (1 in 1)", "the user stack could not be read"]);
         assert!(sites.iter().all(|site| sites.counts(site).opened == 5));
     }
 
     /// A sample with call sites of one thread name, a process each.
-    fn of_processes(comm: u8, pids: std::ops::Range<u32>) -> Sample {
+    fn of_processes(comm: &str, pids: std::ops::Range<u32>) -> Sample {
         let of_process = |pid| {
-            let ((_, mut counters), stack) = without_stack(pid, 0, "no user stack");
-            (counters.key.tgid, counters.comm[0]) = (pid, comm);
+            let ((_, mut counters), stack) = without_stack(pid, 0, StackReason::Unreadable);
+            (counters.key.pid, counters.comm) = (pid, Comm::new(comm));
             ((pid, counters), stack)
         };
         let (callsites, stacks) = pids.map(of_process).unzip();
@@ -380,7 +370,7 @@ mod tests {
     #[test]
     fn call_sites_that_become_one_name_no_more_processes_than_others() {
         let mut sites = Sites::default();
-        let samples = [of_processes(b'a', 1000..1200), of_processes(b'b', 2000..2200)];
+        let samples = [of_processes("a", 1000..1200), of_processes("b", 2000..2200)];
         let [mut both, other] = samples;
         both.callsites.extend(other.callsites);
         both.stacks.extend(other.stacks);
@@ -395,7 +385,7 @@ mod tests {
         let mut sites = Sites::default();
         let looks = |sites: &Sites| sites.iter().map(|site| site.history.looks()).collect::<Vec<_>>();
         for second in 0..700 {
-            let mut sample = of_processes(b'a', if second < 50 { 1000..1001 } else { 0..0 });
+            let mut sample = of_processes("a", if second < 50 { 1000..1001 } else { 0..0 });
             // A stack is told once.
             sample.stacks.retain(|_| second == 0);
             sites.ingest(&sample, &HashMap::new());

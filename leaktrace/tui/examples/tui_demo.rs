@@ -2,10 +2,10 @@
 //!
 //! Modes: `empty`, `lossy`, `degraded`, `replay`, `adopting`, `huge`, `hostile`, `ascii`, `plain`, `panic`.
 
-use leaktrace_model::snapshot::Snapshot;
+use leaktrace_model::fixtures::busy::{self, Size};
+use leaktrace_model::{Glyphs, Snapshot};
 use leaktrace_tui::{
-    Charset, Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, check_terminal, run,
-    synthetic::{self, Size},
+    Colour, Effect, Flow, Notice, NoticeKind, Options, ReplayState, Update, check_terminal, glyphs_of_locale, run,
 };
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<()> {
     let has = |mode: &str| modes.iter().any(|m| m == mode);
     check_terminal()?;
     let options = Options {
-        charset: if has("ascii") { Charset::Ascii } else { Charset::from_locale(|name| std::env::var(name).ok()) },
+        glyphs: if has("ascii") { Glyphs::Ascii } else { glyphs_of_locale(|name| std::env::var(name).ok()) },
         colour: if has("plain") || std::env::var_os("NO_COLOR").is_some() { Colour::Plain } else { Colour::Palette },
     };
     let (updates, source) = mpsc::channel(16);
@@ -34,7 +34,7 @@ fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::
     let mut replay =
         has("replay").then_some(ReplayState { index: 0, count: Some(900), speed: 1.0, flow: Flow::Running });
     let mut tick = 0;
-    let mut settings = None;
+    let mut limits = None;
     loop {
         if has("adopting") && tick < 10 {
             let _ = updates.blocking_send(Update::Adopting { done: 100_000 * (tick + 1), total: Some(1_000_000) });
@@ -45,9 +45,7 @@ fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::
         }
         if !(has("adopting") && tick < 3) {
             let mut now = make(modes, tick);
-            if let Some((threshold, stall, idle)) = settings {
-                (now.settings.threshold_s, now.settings.stall_s, now.settings.idle_s) = (threshold, stall, idle);
-            }
+            now.settings.limits = limits.unwrap_or(now.settings.limits);
             if updates.blocking_send(Update::Snapshot(Arc::new(now))).is_err() {
                 return;
             }
@@ -60,12 +58,12 @@ fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::
             }
             Ok(Effect::ReplaySpeed(speed)) => replay.iter_mut().for_each(|state| state.speed = speed),
             Ok(Effect::SetFlow(flow)) => replay.iter_mut().for_each(|state| state.flow = flow),
-            Ok(Effect::SetThresholds(t)) => settings = Some((t.threshold_s, t.stall_s, t.idle_s)),
+            Ok(Effect::SetThresholds(chosen)) => limits = Some(chosen),
             Ok(Effect::Quit) | Err(sync_mpsc::RecvTimeoutError::Disconnected) => return,
-            Ok(Effect::ReverseLookup { addrs }) => {
-                for addr in addrs {
-                    let name = Some(format!("host-{}.example.net", addr.replace(['.', ':'], "-")));
-                    let _ = updates.blocking_send(Update::PeerName { addr, name });
+            Ok(Effect::ReverseLookup { addresses }) => {
+                for address in addresses {
+                    let name = Some(format!("host-{}.example.net", address.to_string().replace(['.', ':'], "-")));
+                    let _ = updates.blocking_send(Update::PeerName { address, name });
                 }
             }
             Ok(Effect::Export { format, path, shown }) => {
@@ -102,12 +100,12 @@ fn make(modes: &[String], tick: u64) -> Snapshot {
     } else {
         Size::SMALL
     };
-    let mut now = synthetic::snapshot(size, tick);
+    let mut now = busy::snapshot(size, tick);
     if has("lossy") {
-        now = synthetic::lossy(now);
+        now = busy::lossy(now);
     }
     if has("degraded") {
-        now = synthetic::degraded(now);
+        now = busy::degraded(now);
     }
     if has("hostile") {
         for site in &mut now.callsites {

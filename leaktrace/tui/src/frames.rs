@@ -2,18 +2,18 @@
 //!
 //! A matter of taste for the screen only: nothing is decided by it.
 
-use super::text::short_function;
-use leaktrace_model::snapshot::{Callsite, Frame};
+use crate::text::short_function;
+use leaktrace_model::{Callsite, Frame};
 use leaktrace_output::{frame_name, is_plumbing};
 
 /// Whether a frame belongs to a library or a runtime and not to the application. A frame without a name may be either.
-pub fn is_library(frame: &Frame) -> bool {
+pub(crate) fn is_library(frame: &Frame) -> bool {
     frame.symbol.is_some() && is_plumbing(frame)
 }
 
 /// The frame that names a call site: the innermost one of the application, else the innermost one outside the module
 /// that made the system call, else the innermost one with a name.
-pub fn culprit(site: &Callsite) -> Option<&Frame> {
+pub(crate) fn own_frame(site: &Callsite) -> Option<&Frame> {
     let frames = || site.stack.iter();
     let leaf = site.stack.first()?;
     frames()
@@ -25,13 +25,13 @@ pub fn culprit(site: &Callsite) -> Option<&Frame> {
 
 /// The function that names a call site, in a few characters; `None` where no frame is known. Clean but for ASCII
 /// terminals.
-pub fn culprit_name(site: &Callsite) -> Option<String> {
-    culprit(site).map(|frame| short_function(&frame_name(frame)).to_owned())
+pub(crate) fn own_frame_name(site: &Callsite) -> Option<String> {
+    own_frame(site).map(|frame| short_function(&frame_name(frame)).to_owned())
 }
 
 /// A stack as it is listed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// One frame and its place in the stack.
     Frame(usize, &'a Frame),
     /// So many frames of libraries in a row.
@@ -40,7 +40,7 @@ pub enum Line<'a> {
 
 /// Whether frames of libraries are folded away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Folding {
+pub(crate) enum Folding {
     /// They are.
     #[default]
     Folded,
@@ -49,7 +49,7 @@ pub enum Folding {
 }
 
 /// The lines of a stack, leaf first. Two or more frames of libraries in a row fold into one line.
-pub fn lines(stack: &[Frame], folding: Folding) -> Vec<Line<'_>> {
+pub(crate) fn lines(stack: &[Frame], folding: Folding) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     let mut at = 0;
     while at < stack.len() {
@@ -83,7 +83,7 @@ mod tests {
             frame("__libc_start_main", "/usr/lib/libc.so.6"),
         ];
         let site = Callsite { stack, ..Callsite::default() };
-        assert_eq!(culprit_name(&site).as_deref(), Some("pool::checkout"));
+        assert_eq!(own_frame_name(&site).as_deref(), Some("pool::checkout"));
         let folded = lines(&site.stack, Folding::Folded);
         assert_eq!(folded.len(), 3);
         assert_eq!((folded[0], folded[2]), (Line::Folded(2), Line::Folded(2)));
@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn a_stack_of_nothing_but_libraries_still_has_a_name() {
         let site = Callsite { stack: vec![frame("connect", "libc.so.6")], ..Callsite::default() };
-        assert_eq!(culprit(&site).and_then(|f| f.symbol.as_deref()), Some("connect"));
-        assert_eq!(culprit(&Callsite::default()), None);
+        assert_eq!(own_frame(&site).and_then(|f| f.symbol.as_deref()), Some("connect"));
+        assert_eq!(own_frame(&Callsite::default()), None);
     }
 
     #[test]
@@ -103,6 +103,6 @@ mod tests {
             |module: &str, offset| Frame { module: Some(module.to_owned()), offset: Some(offset), ..Frame::default() };
         let stack = vec![bare("/usr/lib/libc.so.6", 1), bare("/usr/lib/libc.so.6", 2), bare("/srv/app", 0x1f)];
         let site = Callsite { stack, ..Callsite::default() };
-        assert_eq!(culprit_name(&site).as_deref(), Some("app+0x1f"));
+        assert_eq!(own_frame_name(&site).as_deref(), Some("app+0x1f"));
     }
 }

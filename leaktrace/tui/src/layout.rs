@@ -1,8 +1,9 @@
 //! Where everything is on the screen. `view` draws by it, `update` scrolls and finds clicks by it.
 
-use super::app::{App, Panel};
-use super::columns::{Fitting, Place, Tabular, fit};
-use super::table::{Table, with_table};
+use crate::app::App;
+use crate::app::mode::Panel;
+use crate::rows::columns::{Fitting, Place, Tabular, fit};
+use crate::rows::table::{Table, with_table};
 use ratatui::layout::Rect;
 
 /// From this many rows on there is room for table and detail together.
@@ -10,34 +11,34 @@ const ROOM_FOR_BOTH: u16 = 26;
 
 /// The parts of the screen, top to bottom; a part that does not fit is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Areas {
+pub(crate) struct Areas {
     /// Host and sums.
-    pub header: Rect,
+    pub(crate) header: Rect,
     /// Progress of taking in what was open before.
-    pub progress: Rect,
+    pub(crate) progress: Rect,
     /// Views and what narrows them.
-    pub tabs: Rect,
+    pub(crate) tabs: Rect,
     /// Headings of the table.
-    pub heading: Rect,
+    pub(crate) heading: Rect,
     /// Rows of the table, without the scrollbar.
-    pub body: Rect,
+    pub(crate) body: Rect,
     /// The scrollbar of the table.
-    pub scrollbar: Rect,
+    pub(crate) scrollbar: Rect,
     /// The detail of the row.
-    pub detail: Rect,
+    pub(crate) detail: Rect,
     /// The position in a recording.
-    pub replay: Rect,
+    pub(crate) replay: Rect,
     /// Keys, the filter, notices.
-    pub footer: Rect,
+    pub(crate) footer: Rect,
 }
 
 /// Whether table and detail fit together.
-pub fn fits_both(app: &App) -> bool {
+pub(crate) fn fits_both(app: &App) -> bool {
     app.size.1 >= ROOM_FOR_BOTH
 }
 
 /// Whether there is something to warn of.
-pub fn has_warning(app: &App) -> bool {
+pub(crate) fn has_warning(app: &App) -> bool {
     app.data.as_ref().is_some_and(|data| {
         let health = &data.snapshot.health;
         !health.degraded.is_empty() || health.lost.any()
@@ -54,7 +55,7 @@ fn header_height(app: &App) -> u16 {
 }
 
 /// The parts of a screen of the size that the app knows.
-pub fn areas(app: &App) -> Areas {
+pub(crate) fn areas(app: &App) -> Areas {
     let (width, height) = app.size;
     let mut y = 0;
     let mut bottom = height;
@@ -104,16 +105,16 @@ pub fn areas(app: &App) -> Areas {
 }
 
 /// The columns of the table in their places.
-pub fn places(app: &App, width: u16) -> Vec<Place> {
+pub(crate) fn places(app: &App, width: u16) -> Vec<Place> {
     let Some(table) = app.table() else { return Vec::new() };
     with_table!(table, table => places_of(app, &table, width))
 }
 
 /// The same for a table at hand.
-pub fn places_of<T: Tabular>(app: &App, table: &Table<'_, T>, width: u16) -> Vec<Place> {
+pub(crate) fn places_of<T: Tabular>(app: &App, table: &Table<'_, T>, width: u16) -> Vec<Place> {
     fit::<T>(&Fitting {
         width,
-        seen: table.lens.facts.verdict_totals,
+        seen: table.lens.index.verdict_totals,
         naming: app.names.naming,
         sorting: app.list().sort,
     })

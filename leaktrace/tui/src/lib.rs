@@ -1,53 +1,36 @@
 //! The live view: a top for sockets.
 //!
-//! [`update`] takes messages in and asks for effects, [`view`] draws; both are pure. [`run`] drives them on a
-//! terminal, from any source of snapshots. Reads [`leaktrace_model::snapshot`] and nothing else: no kernel, no maps, no files.
+//! [`update`] takes messages in and asks for effects, [`view`] draws; both are pure. [`run`] drives them on a terminal, from any
+//! source of snapshots.
+//!
+//! Reads [`leaktrace_model::Snapshot`] and nothing else: no kernel, no maps, no files, no name servers. What the live view wants done
+//! leaves as an [`Effect`], which the caller carries out.
+
+#![warn(unreachable_pub)]
 
 mod app;
-pub mod bench;
-mod columns;
-mod data;
-mod facts;
-mod figures;
-mod filter;
 mod frames;
-mod glyphs;
-mod group;
-mod history;
-mod index;
-mod input;
-mod item;
-mod keys;
 mod layout;
-mod mode;
-mod msg;
-mod names;
-mod row_key;
-mod run;
-mod scope;
-mod subject;
-pub mod synthetic;
-mod table;
-mod terminal;
+mod rows;
+mod short_numbers;
+mod signs;
 mod text;
 mod theme;
-mod title;
 mod update;
 mod view;
-mod view_kind;
-
-pub use app::{App, Options};
-pub use bench::bench_frames;
-pub use facts::Facts;
-pub use glyphs::Charset;
-pub use keys::manual;
-pub use msg::{Effect, Flow, KillTarget, MouseCapture, Msg, Notice, NoticeKind, ReplayState, Thresholds, Update};
-pub use run::{Ended, TuiError, run};
-pub use scope::Shown;
-pub use terminal::{Unfit, check_terminal};
-pub use theme::Colour;
-pub use update::{update, wants};
-pub use view::view;
 
 #[cfg(test)]
 mod tests;
+
+pub use app::keys::manual;
+pub use app::msg::{Effect, Flow, MouseCapture, Msg, Notice, NoticeKind, ReplayState, Update};
+pub use app::run::{Ended, TuiError, run};
+pub use app::terminal::{Unfit, check_terminal};
+pub use app::{App, Options};
+pub use rows::export_rows::Shown;
+pub use rows::snapshot_index::SnapshotIndex;
+pub use signs::glyphs_of_locale;
+pub use theme::Colour;
+pub use update::update;
+pub use update::wants::wants;
+pub use view::view;

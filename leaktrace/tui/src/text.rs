@@ -2,7 +2,8 @@
 //!
 //! Process names, symbols, paths and host names are hostile. Whatever draws must pass them through [`clean`].
 
-use super::glyphs::Charset;
+use crate::signs::Signs as _;
+use leaktrace_model::Glyphs;
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -11,16 +12,16 @@ const LONGEST: usize = 2048;
 
 /// `text` without anything that a terminal would act on or that would hide or reorder what follows, see
 /// [`leaktrace_output::clean`]; on ASCII terminals without anything else, either.
-pub fn clean(text: &str, charset: Charset) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str, glyphs: Glyphs) -> Cow<'_, str> {
     let text = head(text, LONGEST);
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Cow::Borrowed(text);
     }
     let safe = leaktrace_output::clean(text);
-    match charset {
+    match glyphs {
         // Marks that pile up on one cell reach into its neighbours on some terminals.
-        Charset::Unicode if safe.chars().any(is_mark) => Cow::Owned(safe.chars().filter(|c| !is_mark(*c)).collect()),
-        Charset::Ascii if !safe.is_ascii() => {
+        Glyphs::Unicode if safe.chars().any(is_mark) => Cow::Owned(safe.chars().filter(|c| !is_mark(*c)).collect()),
+        Glyphs::Ascii if !safe.is_ascii() => {
             Cow::Owned(safe.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect())
         }
         _ => safe,
@@ -38,12 +39,12 @@ fn head(text: &str, bytes: usize) -> &str {
 }
 
 /// Cells that `text` takes.
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
 /// `text` in at most `cells`, its end replaced by an ellipsis where it does not fit.
-pub fn fit<'a>(text: impl Into<Cow<'a, str>>, cells: usize, charset: Charset) -> Cow<'a, str> {
+pub(crate) fn fit<'a>(text: impl Into<Cow<'a, str>>, cells: usize, glyphs: Glyphs) -> Cow<'a, str> {
     let text = text.into();
     if width(&text) <= cells {
         return text;
@@ -59,13 +60,13 @@ pub fn fit<'a>(text: impl Into<Cow<'a, str>>, cells: usize, charset: Charset) ->
         kept.push(c);
     }
     if cells > 0 {
-        kept.push_str(charset.ellipsis());
+        kept.push_str(glyphs.cut());
     }
     Cow::Owned(kept)
 }
 
 /// `text` in at most `cells`, its beginning replaced by an ellipsis: for paths, whose end tells most.
-pub fn fit_end<'a>(text: impl Into<Cow<'a, str>>, cells: usize, charset: Charset) -> Cow<'a, str> {
+pub(crate) fn fit_end<'a>(text: impl Into<Cow<'a, str>>, cells: usize, glyphs: Glyphs) -> Cow<'a, str> {
     let text = text.into();
     if width(&text) <= cells {
         return text;
@@ -80,12 +81,12 @@ pub fn fit_end<'a>(text: impl Into<Cow<'a, str>>, cells: usize, charset: Charset
         left -= taken;
         start = at;
     }
-    let ellipsis = if cells > 0 { charset.ellipsis() } else { "" };
+    let ellipsis = if cells > 0 { glyphs.cut() } else { "" };
     Cow::Owned(format!("{ellipsis}{}", &text[start..]))
 }
 
 /// `text` broken into lines of at most `cells`, at spaces where there are any.
-pub fn wrap(text: &str, cells: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, cells: usize) -> Vec<String> {
     let cells = cells.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -120,7 +121,7 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
 ///
 /// `leaky::pool::PoolClient::checkout` reads `PoolClient::checkout`, `net/http.(*Transport).dialConn` reads
 /// `http.(*Transport).dialConn`. Names with generic arguments are left alone.
-pub fn short_function(name: &str) -> &str {
+pub(crate) fn short_function(name: &str) -> &str {
     if let Some(slash) = name.split(['(', '<', '[', ' ']).next().and_then(|plain| plain.rfind('/')) {
         return &name[slash + 1..];
     }
@@ -138,20 +139,20 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_acts_on_is_left() {
         let hostile = "a\x1b[2J\u{9b}31m\r\n\u{202e}b\u{200b}\u{7f}e\u{301}\u{301}漢";
-        let cleaned = clean(hostile, Charset::Unicode);
+        let cleaned = clean(hostile, Glyphs::Unicode);
         assert!(!cleaned.chars().any(|c| c.is_control() || is_mark(c)), "{cleaned:?}");
         assert!(cleaned.ends_with("e漢"));
-        assert!(clean(hostile, Charset::Ascii).is_ascii());
-        assert!(clean(&"x\u{1b}".repeat(100_000), Charset::Unicode).len() < 10_000);
+        assert!(clean(hostile, Glyphs::Ascii).is_ascii());
+        assert!(clean(&"x\u{1b}".repeat(100_000), Glyphs::Unicode).len() < 10_000);
     }
 
     #[test]
     fn text_is_cut_to_cells_and_not_to_characters() {
-        assert_eq!(fit("漢字漢字", 5, Charset::Unicode), "漢字…");
-        assert_eq!(fit("abc", 3, Charset::Unicode), "abc");
-        assert_eq!(fit("abcd", 3, Charset::Ascii), "ab~");
-        assert_eq!(fit("abcd", 0, Charset::Unicode), "");
-        assert_eq!(fit_end("/a/long/path", 5, Charset::Unicode), "…path");
+        assert_eq!(fit("漢字漢字", 5, Glyphs::Unicode), "漢字…");
+        assert_eq!(fit("abc", 3, Glyphs::Unicode), "abc");
+        assert_eq!(fit("abcd", 3, Glyphs::Ascii), "ab~");
+        assert_eq!(fit("abcd", 0, Glyphs::Unicode), "");
+        assert_eq!(fit_end("/a/long/path", 5, Glyphs::Unicode), "…path");
     }
 
     #[test]

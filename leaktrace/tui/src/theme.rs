@@ -1,7 +1,7 @@
 //! What each kind of text looks like. Only the terminal's own palette is used, so dark and light terminals both
 //! work; without colours the same roles differ by weight, underline and reversal.
 
-use leaktrace_common::Severity;
+use leaktrace_model::Severity;
 use ratatui::style::{Color, Modifier, Style};
 
 /// Whether colours may be used.
@@ -16,7 +16,7 @@ pub enum Colour {
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// What is being read.
     #[default]
     Text,
@@ -42,7 +42,7 @@ pub enum Role {
 
 impl Colour {
     /// The style of a role.
-    pub fn style(self, role: Role) -> Style {
+    pub(crate) fn style(self, role: Role) -> Style {
         let plain = match role {
             Role::Text | Role::Good | Role::Curve | Role::Bad(Severity::Info) => Style::new(),
             Role::Faint => Style::new().add_modifier(Modifier::DIM),
@@ -68,13 +68,13 @@ impl Colour {
     }
 
     /// What the row that the cursor is on adds to the styles of its cells: one bar, readable on any palette.
-    pub fn bar(self) -> Style {
+    pub(crate) fn bar(self) -> Style {
         let bar = self.style(Role::Selected).remove_modifier(Modifier::DIM);
         if self == Self::Plain { bar } else { bar.fg(Color::Reset) }
     }
 
     /// The style of a severity, or of what has none.
-    pub fn severity(self, severity: Option<Severity>) -> Style {
+    pub(crate) fn severity(self, severity: Option<Severity>) -> Style {
         self.style(severity.map_or(Role::Text, Role::Bad))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It stays in the network namespace in which it was opened, wherever its thread goes afterwards.
 
-use super::message::{Answer, Family, SocketId, answers, destroy_request, list_request};
+use super::message::{Answer, DiagId, Family, answers, destroy_request, list_request};
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -52,7 +52,7 @@ impl Link {
     ///
     /// # Errors
     /// ENOENT if there is no such socket; EPERM; EOPNOTSUPP where the kernel cannot.
-    pub fn destroy(&mut self, id: &SocketId) -> io::Result<()> {
+    pub fn destroy(&mut self, id: &DiagId) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&destroy_request(id, self.sequence), |_| {})
     }
@@ -61,12 +61,12 @@ impl Link {
     ///
     /// # Errors
     /// ENOENT where the kernel has no tcp_diag.
-    pub fn list(&mut self, family: Family, see: impl FnMut(SocketId)) -> io::Result<()> {
+    pub fn list(&mut self, family: Family, see: impl FnMut(DiagId)) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&list_request(family, self.sequence), see)
     }
 
-    fn ask(&mut self, request: &[u8], mut see: impl FnMut(SocketId)) -> io::Result<()> {
+    fn ask(&mut self, request: &[u8], mut see: impl FnMut(DiagId)) -> io::Result<()> {
         self.socket.write_all(request)?;
         loop {
             let length = match self.socket.read(&mut self.buffer) {

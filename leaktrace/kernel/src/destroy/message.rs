@@ -3,7 +3,7 @@
 //! Layouts are those of `include/uapi/linux/{netlink,inet_diag}.h`. Answers are read defensively: what is cut or does
 //! not add up is passed over.
 
-use leaktrace_model::target::Target;
+use leaktrace_model::SocketId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Asks for sockets (`SOCK_DIAG_BY_FAMILY`).
@@ -35,7 +35,7 @@ pub enum Family {
 
 /// What identifies a socket to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SocketId {
+pub struct DiagId {
     /// Family of the lookup.
     pub family: Family,
     /// Own port.
@@ -52,10 +52,10 @@ pub struct SocketId {
     pub cookie: u64,
 }
 
-impl SocketId {
+impl DiagId {
     /// Of a target; `None` if that could mean more than one socket.
-    pub fn new(target: &Target) -> Option<Self> {
-        if matches!(target.cookie, 0 | NO_COOKIE) {
+    pub fn new(target: &SocketId) -> Option<Self> {
+        if target.cookie.get() == NO_COOKIE {
             return None;
         }
         let (family, local, remote) = match (target.local.ip().to_canonical(), target.remote.ip().to_canonical()) {
@@ -64,7 +64,7 @@ impl SocketId {
             _ => return None,
         };
         let (local_port, remote_port) = (target.local.port(), target.remote.port());
-        Some(Self { family, local_port, remote_port, local, remote, interface: 0, cookie: target.cookie })
+        Some(Self { family, local_port, remote_port, local, remote, interface: 0, cookie: target.cookie.get() })
     }
 
     /// Both ends; a mapped address reads as IPv4.
@@ -121,7 +121,7 @@ fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 /// The request to close one socket.
-pub fn destroy_request(id: &SocketId, sequence: u32) -> Vec<u8> {
+pub fn destroy_request(id: &DiagId, sequence: u32) -> Vec<u8> {
     request(DESTROY, REQUEST | ACK, sequence, id.family, |message| id.write(message))
 }
 
@@ -151,7 +151,7 @@ fn request(kind: u16, flags: u16, sequence: u32, family: Family, id: impl FnOnce
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A socket of a list.
-    Socket(SocketId),
+    Socket(DiagId),
     /// The end: 0, or an error number.
     End(i32),
 }
@@ -168,7 +168,7 @@ pub fn answers(mut rest: &[u8], sequence: u32) -> impl Iterator<Item = Answer> +
     })
     .filter(move |(_, answers, _)| *answers == sequence)
     .filter_map(|(kind, _, body)| match kind {
-        BY_FAMILY => SocketId::read(body).map(Answer::Socket),
+        BY_FAMILY => DiagId::read(body).map(Answer::Socket),
         NLMSG_ERROR | NLMSG_DONE => {
             let number = take(body, 0).map_or(0, i32::from_ne_bytes);
             Some(Answer::End(number.checked_neg().filter(|number| *number >= 0).unwrap_or(libc::EPROTO)))

@@ -7,9 +7,9 @@ mod link;
 mod message;
 
 use crate::namespaces::{Namespaces, enter};
-use leaktrace_model::target::Target;
+use leaktrace_model::SocketId;
 use link::Link;
-use message::{Family, SocketId};
+use message::{DiagId, Family};
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, thread};
 
 /// What became of a target.
@@ -64,7 +64,7 @@ impl Outcome {
 }
 
 /// Closes sockets; the outcomes are in the order of the targets. May take as long as a walk over all sockets.
-pub fn destroy(targets: &[Target]) -> Vec<Outcome> {
+pub fn destroy(targets: &[SocketId]) -> Vec<Outcome> {
     let worker = thread::scope(|scope| {
         // A thread that has entered a namespace is of no other use, and ends with its work.
         let thread = thread::Builder::new().name("destroy".to_owned()).spawn_scoped(scope, || in_namespaces(targets));
@@ -78,12 +78,12 @@ pub fn destroy(targets: &[Target]) -> Vec<Outcome> {
     }
 }
 
-fn in_namespaces(targets: &[Target]) -> Vec<Outcome> {
+fn in_namespaces(targets: &[SocketId]) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Gone; targets.len()];
     let home = Path::new("/proc/thread-self/ns/net").metadata().map(|data| data.ino()).ok();
     let mut by_namespace: BTreeMap<Option<u64>, Vec<usize>> = BTreeMap::new();
     for (at, target) in targets.iter().enumerate() {
-        let away = target.netns.filter(|netns| Some(*netns) != home);
+        let away = target.netns.map(|netns| u64::from(netns.get())).filter(|netns| Some(*netns) != home);
         by_namespace.entry(away).or_default().push(at);
     }
     // The own namespace sorts first, while this thread is still in it.
@@ -116,17 +116,17 @@ fn enter_by_inode(namespaces: &Namespaces, inode: u64) -> io::Result<bool> {
     enter(&namespace).map(|()| true)
 }
 
-fn destroy_here(link: &mut Link, targets: &[Target], members: &[usize], outcomes: &mut [Outcome]) {
+fn destroy_here(link: &mut Link, targets: &[SocketId], members: &[usize], outcomes: &mut [Outcome]) {
     let mut unfound: BTreeMap<u64, usize> = BTreeMap::new();
     for at in members {
         let target = &targets[*at];
-        outcomes[*at] = match SocketId::new(target) {
+        outcomes[*at] = match DiagId::new(target) {
             // Without a cookie the kernel would close whatever has these addresses.
             None => Outcome::Failed("its cookie or its addresses are not known".to_owned()),
             Some(id) => match link.destroy(&id) {
                 Ok(()) => Outcome::Closed,
                 Err(error) if is_not_found(&error) => {
-                    unfound.insert(target.cookie, *at);
+                    unfound.insert(target.cookie.get(), *at);
                     Outcome::Gone
                 }
                 Err(error) => Outcome::failed(&error),
@@ -140,11 +140,11 @@ fn destroy_here(link: &mut Link, targets: &[Target], members: &[usize], outcomes
 
 /// A socket that is bound to an interface, as every link-local one is, is only found by who names the interface. The
 /// kernel's own list has it, and says as well whether the addresses have a new owner.
-fn look_again(link: &mut Link, targets: &[Target], unfound: &BTreeMap<u64, usize>, outcomes: &mut [Outcome]) {
+fn look_again(link: &mut Link, targets: &[SocketId], unfound: &BTreeMap<u64, usize>, outcomes: &mut [Outcome]) {
     let ends: BTreeMap<_, usize> =
         unfound.values().map(|at| ((targets[*at].local, targets[*at].remote), *at)).collect();
     for family in [Family::V4, Family::V6] {
-        let mut found: BTreeMap<usize, SocketId> = BTreeMap::new();
+        let mut found: BTreeMap<usize, DiagId> = BTreeMap::new();
         let listed = link.list(family, |id| {
             if let Some(at) = unfound.get(&id.cookie) {
                 found.insert(*at, id);

@@ -6,24 +6,36 @@ use super::{
 };
 use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
-use std::net::SocketAddr;
 use std::{
     io::Read,
     net::{TcpListener, TcpStream},
     os::fd::AsRawFd,
 };
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroU64},
+};
 
-fn target() -> Target {
-    let end = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
-    Target { cookie: 0x0102_0304_0506_0708, netns: None, local: end("10.0.0.1:80"), remote: end("10.0.0.2:4000") }
+fn cookie(raw: u64) -> NonZeroU64 {
+    NonZeroU64::new(raw).unwrap_or_else(|| panic!("no cookie"))
 }
 
-fn id(target: &Target) -> SocketId {
-    SocketId::new(target).unwrap_or_else(|| panic!("{target:?} identifies a socket"))
+fn target() -> SocketId {
+    let end = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
+    SocketId {
+        cookie: cookie(0x0102_0304_0506_0708),
+        netns: None,
+        local: end("10.0.0.1:80"),
+        remote: end("10.0.0.2:4000"),
+    }
+}
+
+fn id(target: &SocketId) -> DiagId {
+    DiagId::new(target).unwrap_or_else(|| panic!("{target:?} identifies a socket"))
 }
 
 /// The message by which the kernel shows a socket.
-fn shown(id: &SocketId, sequence: u32) -> Vec<u8> {
+fn shown(id: &DiagId, sequence: u32) -> Vec<u8> {
     let request = destroy_request(id, sequence);
     let mut message = request[..16].to_vec();
     message.extend([id.family as u8, 1, 0, 0]);
@@ -63,7 +75,7 @@ fn a_request_is_laid_out_as_the_kernel_expects() {
 fn what_is_sent_is_read_back() {
     for ends in [("10.0.0.1:80", "10.0.0.2:4000"), ("[2001:db8::1]:80", "[2001:db8::2]:4000")] {
         let end = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
-        let id = id(&Target { local: end(ends.0), remote: end(ends.1), ..target() });
+        let id = id(&SocketId { local: end(ends.0), remote: end(ends.1), ..target() });
         let mut bytes = shown(&id, 3);
         bytes.extend(ended(libc::EPERM, 3));
         let read: Vec<Answer> = answers(&bytes, 3).collect();
@@ -79,17 +91,16 @@ fn answers_to_other_requests_are_passed_over() {
 
 #[test]
 fn a_wildcard_cookie_is_never_sent() {
-    for cookie in [0, u64::MAX] {
-        assert_eq!(SocketId::new(&Target { cookie, ..target() }), None);
-        assert!(matches!(destroy(&[Target { cookie, ..target() }])[..], [Outcome::Failed(_)]));
-    }
+    let wildcard = SocketId { cookie: NonZeroU64::MAX, ..target() };
+    assert_eq!(DiagId::new(&wildcard), None);
+    assert!(matches!(destroy(&[wildcard])[..], [Outcome::Failed(_)]));
 }
 
 #[test]
 fn a_mapped_address_is_looked_up_as_ipv4() {
     let mapped = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
     let (local, remote) = (mapped("[::ffff:10.0.0.1]:80"), mapped("[::ffff:10.0.0.2]:4000"));
-    assert_eq!(id(&Target { local, remote, ..target() }), id(&target()));
+    assert_eq!(id(&SocketId { local, remote, ..target() }), id(&target()));
 }
 
 proptest! {
@@ -119,7 +130,7 @@ fn connection(address: &str) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-fn target_of(stream: &TcpStream) -> Target {
+fn target_of(stream: &TcpStream) -> SocketId {
     let mut cookie = 0u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
     let (level, option) = (libc::SOL_SOCKET, libc::SO_COOKIE);
@@ -127,11 +138,11 @@ fn target_of(stream: &TcpStream) -> Target {
     unsafe { libc::getsockopt(stream.as_raw_fd(), level, option, (&raw mut cookie).cast(), &raw mut length) };
     let ends = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
     let (local, remote) = ends.unwrap_or_else(|error| panic!("a connection has two ends: {error}"));
-    Target { cookie, netns: None, local, remote }
+    SocketId { cookie: self::cookie(cookie), netns: None, local, remote }
 }
 
 /// Closes a socket if this kernel and these privileges allow it.
-fn destroyed(target: Target) -> Option<Outcome> {
+fn destroyed(target: SocketId) -> Option<Outcome> {
     let outcome = destroy(&[target]).remove(0);
     let reason = outcome.to_string();
     match outcome {
@@ -165,7 +176,7 @@ fn a_real_socket_is_closed_once() {
 fn a_socket_with_another_cookie_is_left_alone() {
     let (client, server) = connection("127.0.0.1");
     let target = target_of(&client);
-    let Some(outcome) = destroyed(Target { cookie: target.cookie ^ 1 << 40, ..target }) else { return };
+    let Some(outcome) = destroyed(SocketId { cookie: cookie(target.cookie.get() ^ 1 << 40), ..target }) else { return };
     assert_eq!(outcome, Outcome::Reused);
     drop(server);
     // The peer's orderly end, not an abort.
@@ -188,7 +199,7 @@ fn a_socket_bound_to_an_interface_is_closed() {
 
 #[test]
 fn a_namespace_that_is_gone_has_taken_its_sockets_along() {
-    assert_eq!(destroy(&[Target { netns: Some(1), ..target() }]), [Outcome::Gone]);
+    assert_eq!(destroy(&[SocketId { netns: NonZeroU32::new(1), ..target() }]), [Outcome::Gone]);
 }
 
 /// Runs something in a new network namespace whose loopback is up, on a thread that ends with it; says SKIP where that is
@@ -218,9 +229,9 @@ fn in_another_namespace_exactly_the_socket_that_was_meant_is_closed() {
     in_new_namespace(|inode| {
         let (client, server) = connection("127.0.0.1");
         let (bystander, _its_peer) = connection("127.0.0.1");
-        let target = Target { netns: Some(inode), ..target_of(&client) };
+        let target = SocketId { netns: u32::try_from(inode).ok().and_then(NonZeroU32::new), ..target_of(&client) };
         // A socket that has its addresses after it.
-        let later = Target { cookie: target.cookie ^ 1 << 40, ..target };
+        let later = SocketId { cookie: cookie(target.cookie.get() ^ 1 << 40), ..target };
         let Some(outcome) = from_home(later) else { return };
         assert_eq!(outcome, Outcome::Reused);
         assert_eq!((from_home(target), from_home(target)), (Some(Outcome::Closed), Some(Outcome::Gone)));
@@ -232,7 +243,7 @@ fn in_another_namespace_exactly_the_socket_that_was_meant_is_closed() {
 }
 
 /// [`destroyed`] on a thread in the namespace that this process started in.
-fn from_home(target: Target) -> Option<Outcome> {
+fn from_home(target: SocketId) -> Option<Outcome> {
     let there = || {
         let home = File::open("/proc/self/ns/net").unwrap_or_else(|error| panic!("{error}"));
         enter(&home).unwrap_or_else(|error| panic!("{error}"));

@@ -3,7 +3,7 @@
 //! Paths as written by docker, containerd, CRI-O and podman under both cgroup drivers (`cgroupfs` and `systemd`), and
 //! by systemd itself; control groups of version 1 and 2.
 
-use leaktrace_model::host::Placement;
+use leaktrace_model::Placement;
 
 /// Length of a container id in hexadecimal digits.
 const CONTAINER_ID: usize = 64;

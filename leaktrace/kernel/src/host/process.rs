@@ -1,7 +1,7 @@
 //! What is known about one process.
 
 use super::cgroup::placement;
-use leaktrace_model::host::ProcessFacts;
+use leaktrace_model::ProcessFacts;
 use std::fs;
 
 /// Reads what is known about a process; `None` for one that is gone.

@@ -1,12 +1,12 @@
 //! The machine: its names, its kernel, its clocks, and what leaktrace itself takes of it.
 
-use leaktrace_model::host::{HostFacts, Moment};
+use leaktrace_model::{Host, Moment};
 use std::{fs, time::Duration};
 
 /// Reads who and what the machine is.
-pub fn read_host() -> HostFacts {
+pub fn read_host() -> Host {
     let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    HostFacts {
+    Host {
         hostname: line("/proc/sys/kernel/hostname"),
         kernel: line("/proc/sys/kernel/osrelease"),
         boot_id: line("/proc/sys/kernel/random/boot_id"),

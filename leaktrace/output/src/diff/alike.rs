@@ -1,8 +1,8 @@
 //! How alike two stacks are.
 //!
-//! Compilers leave functions out of a stack: they put them into their callers or replace a last call by a jump. They
-//! do not exchange one for another. So a function that is missing on one side costs little, less still when the other
-//! report never shows it, and two different functions in the same place cost much.
+//! Compilers leave functions out of a stack: they inline them, or replace the last call of a function by a jump. They do not
+//! exchange one function for another. So a function that is missing on one side costs little, and less if the other report never
+//! shows it; two different functions in the same place cost much.
 
 use super::signature::{Name, Signature};
 
@@ -10,10 +10,10 @@ use super::signature::{Name, Signature};
 const VANISHED: f64 = 0.15;
 /// The same when the other report shows it elsewhere.
 const LEFT_OUT: f64 = 0.6;
-/// How many times its weight a function costs that stands in the place of another one.
+/// How many times its weight a function costs where the other stack has a different one.
 const EXCHANGED: f64 = 2.0;
 
-/// What is known of names beyond the two stacks.
+/// What is known about names besides the two stacks.
 pub(super) struct Knowledge<'a> {
     names: &'a [Name],
     shown_by_old: Vec<bool>,
@@ -21,8 +21,8 @@ pub(super) struct Knowledge<'a> {
 }
 
 impl<'a> Knowledge<'a> {
-    /// Notes which names each report shows at all.
-    pub fn of(old: &[Signature], new: &[Signature], names: &'a [Name]) -> Self {
+    /// Collects which names each report shows.
+    pub(super) fn of(old: &[Signature], new: &[Signature], names: &'a [Name]) -> Self {
         let shown = |signatures: &[Signature]| {
             let mut shown = vec![false; names.len()];
             for &name in signatures.iter().flat_map(|signature| &signature.names) {
@@ -46,7 +46,7 @@ impl<'a> Knowledge<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alike {
     /// From 0 to 1.
-    pub score: f64,
+    pub(super) score: f64,
     /// Whether the stacks have anything in common.
     common: bool,
     /// Functions of the application that only the old stack has.
@@ -57,12 +57,12 @@ pub(super) struct Alike {
 
 impl Alike {
     /// Whether the new stack shows all that the old one does.
-    pub fn old_within_new(self) -> bool {
+    pub(super) fn old_within_new(self) -> bool {
         self.common && self.only_old == 0
     }
 
     /// Whether the old stack shows all that the new one does.
-    pub fn new_within_old(self) -> bool {
+    pub(super) fn new_within_old(self) -> bool {
         self.common && self.only_new == 0
     }
 }
@@ -70,7 +70,7 @@ impl Alike {
 /// Compares a stack of the old report with one of the new, leaf first.
 pub(super) fn compare(old: &[u32], new: &[u32], knowledge: &Knowledge<'_>) -> Alike {
     if old.is_empty() && new.is_empty() {
-        // Neither has a stack: the rest of their program's sockets, as far as anyone can tell.
+        // Neither has a stack: both are the sockets of their program whose origin is not known.
         return Alike { score: 1.0, ..Alike::default() };
     }
     let mut matched = common(old, new, knowledge);
@@ -86,7 +86,7 @@ pub(super) fn compare(old: &[u32], new: &[u32], knowledge: &Knowledge<'_>) -> Al
         let (own_one, own_two) = (own(one), own(two));
         let hidden = |names: &[u32], shown: &[bool]| names.iter().all(|&name| !shown[name as usize]);
         let exchanged = own_one > 0 && own_two > 0;
-        // What either report does show elsewhere was not left out here by chance.
+        // A function that the other report shows elsewhere was not left out here by the compiler.
         if exchanged && (at_leaf || !hidden(one, &knowledge.shown_by_new) || !hidden(two, &knowledge.shown_by_old)) {
             return Alike::default();
         }
@@ -115,7 +115,7 @@ pub(super) fn compare(old: &[u32], new: &[u32], knowledge: &Knowledge<'_>) -> Al
 /// The heaviest common subsequence: places in both stacks, in order.
 fn common(old: &[u32], new: &[u32], knowledge: &Knowledge<'_>) -> Vec<(usize, usize)> {
     let columns = new.len() + 1;
-    // Entry (i, j): the weight that the rest of both stacks from i and j on has in common.
+    // Entry (i, j): the common weight of both stacks from i and j on.
     let mut table = vec![0.0_f64; (old.len() + 1) * columns];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {

@@ -1,19 +1,20 @@
 //! What became of a call site: its numbers in both reports, and which kind of change that is.
 
-use super::matching::Group;
-use super::read::{Site, SiteFrame};
-use crate::{frame_name, short_name, units::Glyphs};
-use leaktrace_common::{Severity, Verdict};
-use leaktrace_model::snapshot::{Callsite, Frame, VerdictCounts};
+use super::{
+    matching::Group,
+    read::{Site, SiteFrame},
+};
+use crate::{callsite_name::short_name, naming::frame_name};
+use leaktrace_model::{Callsite, Direction, Frame, Glyphs, Severity, VerdictCounts};
 use serde::Serialize;
 use std::cmp::Ordering;
 
-/// From which difference on a call site has grown or shrunk.
+/// How large a difference must be for a call site to have grown or shrunk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiffOptions {
     /// Open sockets more or fewer, at least.
     pub least_sockets: u64,
-    /// And that share of the larger count, at least. Sockets with a verdict of severity `leak` need this share only.
+    /// And this share of the larger count, at least. For sockets with a verdict of severity `leak` only the share counts.
     pub least_share: f64,
 }
 
@@ -94,8 +95,8 @@ pub struct Numbers {
 pub struct Change {
     /// What became of it.
     pub kind: ChangeKind,
-    /// `connect`, `accept` or `unknown`.
-    pub direction: String,
+    /// Which end opened.
+    pub direction: Direction,
     /// Process name.
     pub comm: String,
     /// Executable.
@@ -133,7 +134,7 @@ impl Change {
         }
     }
 
-    /// Orders by kind, then by how much there is to worry about.
+    /// Orders by kind, then by how serious the change is.
     pub(super) fn worse_first(&self, other: &Self) -> Ordering {
         let weight = |change: &Self| {
             let side = |numbers: &Option<Numbers>| {
@@ -168,13 +169,10 @@ fn numbers(members: &[usize], sites: &[Site]) -> Option<Numbers> {
         sum.oldest_s = larger(sum.oldest_s, site.oldest_s, f64::max);
         sum.growth_per_min = larger(sum.growth_per_min, site.growth_per_min, |one, two| one + two);
         sum.growing = larger(sum.growing, site.growing, |one, two| one || two);
-        for verdict in Verdict::ALL {
-            if let Some(&sockets) = site.verdicts.get(verdict.name()) {
-                let all = sum.verdicts.entry(verdict.name().to_owned()).or_default();
-                *all = all.saturating_add(sockets);
-                if verdict.severity() == Severity::Leak {
-                    sum.leaked = sum.leaked.saturating_add(sockets);
-                }
+        for (verdict, sockets) in site.verdicts.iter() {
+            sum.verdicts.set(verdict, sum.verdicts.get(verdict).saturating_add(sockets));
+            if verdict.severity() == Severity::Leak {
+                sum.leaked = sum.leaked.saturating_add(sockets);
             }
         }
     }
@@ -195,7 +193,7 @@ fn kind(old: Option<&Numbers>, new: Option<&Numbers>, options: &DiffOptions) -> 
         (None, _) => return ChangeKind::New,
         (_, None) => return ChangeKind::Gone,
     };
-    // More leaked sockets are worse, however many others were closed meanwhile.
+    // More leaked sockets are worse, even if other sockets were closed.
     match changed(old.leaked, new.leaked, 1, options.least_share) {
         Ordering::Equal => {}
         Ordering::Less => return ChangeKind::Grown,
@@ -211,7 +209,7 @@ fn kind(old: Option<&Numbers>, new: Option<&Numbers>, options: &DiffOptions) -> 
     }
 }
 
-/// How `old` relates to `new` once small differences are left aside.
+/// How `old` compares with `new` when small differences do not count.
 fn changed(old: u64, new: u64, least: u64, share: f64) -> Ordering {
     let difference = old.abs_diff(new);
     let enough = difference >= least.max(1) && difference as f64 >= share * old.max(new) as f64;

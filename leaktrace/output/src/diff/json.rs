@@ -1,11 +1,17 @@
 //! A comparison as one JSON object: `{schema_version, tool, old, new, counts, changes}`.
 
-use super::{Change, ChangeKind, Diff, Report};
-use crate::write_json;
-use leaktrace_model::snapshot::Tool;
+use super::{
+    change::{Change, ChangeKind},
+    comparison::Diff,
+    read::Report,
+};
+use crate::json::write_json;
+use leaktrace_model::Tool;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// Version of this structure.
 const DIFF_SCHEMA_VERSION: u32 = 1;
@@ -20,15 +26,20 @@ struct Document<'a> {
     changes: &'a [Change],
 }
 
-pub(super) fn write(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
-    let counts = ChangeKind::ALL.iter().map(|kind| (kind.name(), diff.count(*kind))).collect();
-    let document = Document {
-        schema_version: DIFF_SCHEMA_VERSION,
-        tool: Tool::default(),
-        old: &diff.old,
-        new: &diff.new,
-        counts,
-        changes: &diff.changes,
-    };
-    write_json(&document, out)
+impl Diff {
+    /// Writes it as one JSON object.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let document = Document {
+            schema_version: DIFF_SCHEMA_VERSION,
+            tool: Tool::default(),
+            old: &self.old,
+            new: &self.new,
+            counts: ChangeKind::ALL.iter().map(|kind| (kind.name(), self.count(*kind))).collect(),
+            changes: &self.changes,
+        };
+        write_json(&document, out)
+    }
 }

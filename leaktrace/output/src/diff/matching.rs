@@ -1,26 +1,29 @@
 //! Which call sites of two reports are the same code.
 //!
 //! Three passes, surest first: the same names; the most similar stacks, one to one; call sites that an optimizer has
-//! folded into one, or taken apart. Deterministic, and bounded whatever the reports hold.
+//! folded into one, or split. Deterministic, and bounded for any report.
 
-use super::alike::{Alike, Knowledge, compare};
-use super::signature::{Name, Signature};
+use super::{
+    alike::{Alike, Knowledge, compare},
+    signature::{Name, Signature},
+};
+use leaktrace_model::Direction;
 use std::collections::HashMap;
 
 /// Stacks less alike than this are different call sites.
 const ALIKE: f64 = 0.55;
-/// Candidates this close to the best cannot be told apart.
+/// Candidates this close to the best count as equally good.
 const TIE: f64 = 0.08;
-/// Pairs of frames compared at the most; beyond, only equal names are matched.
+/// Most pairs of frames that are compared; above, only equal names are matched.
 const MOST_WORK: usize = 400_000_000;
 
 /// Call sites that are the same code, by their index in each report. One side may be empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Group {
-    pub old: Vec<usize>,
-    pub new: Vec<usize>,
+    pub(super) old: Vec<usize>,
+    pub(super) new: Vec<usize>,
     /// 1 for equal names, less for similar ones; `None` when one side is empty.
-    pub similarity: Option<f64>,
+    pub(super) similarity: Option<f64>,
 }
 
 /// Matches all call sites; each is in exactly one group.
@@ -42,10 +45,10 @@ pub(super) fn pair(old: &[Signature], new: &[Signature], names: &[Name]) -> Vec<
     groups
 }
 
-/// First pass. Call sites of one report that have the same names differ in addresses or lines only; they are one here.
+/// First pass: the same names. Call sites of one report with the same names differ in addresses or lines only, and become one.
 fn equal_names(old: &[Signature], new: &[Signature]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut places: HashMap<(&str, &str, &[u32]), usize> = HashMap::new();
+    let mut places: HashMap<(Direction, &str, &[u32]), usize> = HashMap::new();
     let mut place = |signature, groups: &mut Vec<Group>| {
         *places.entry(key(signature)).or_insert_with(|| {
             groups.push(Group::default());
@@ -66,9 +69,9 @@ fn equal_names(old: &[Signature], new: &[Signature]) -> Vec<Group> {
     groups
 }
 
-fn key(signature: &Signature) -> (&str, &str, &[u32]) {
+fn key(signature: &Signature) -> (Direction, &str, &[u32]) {
     let program = signature.program.as_deref().unwrap_or(&signature.comm);
-    (&signature.direction, program, &signature.names)
+    (signature.direction, program, &signature.names)
 }
 
 /// How many pairs of frames the second and the third pass compare.
@@ -81,7 +84,7 @@ fn work(lone_old: &[usize], lone_new: &[usize], groups: &[Group], old: &[Signatu
     left.saturating_mul(frames(new)).saturating_add(right.saturating_mul(frames(old)))
 }
 
-/// Second pass: of what the first has left alone, the most similar stacks, one to one where they are.
+/// Second pass: the most similar stacks among those without a partner, one to one where that is possible.
 fn similar(
     groups: &mut [Group],
     lone_old: &[usize],
@@ -102,7 +105,7 @@ fn similar(
             }
         }
     }
-    // Stable: what is equally alike keeps the order of the reports, which is worst first.
+    // A stable sort: equally similar pairs keep the order of the reports, which is worst first.
     candidates.sort_by(|one, two| two.2.score.total_cmp(&one.2.score));
     let mut partner: HashMap<usize, usize> = HashMap::new();
     let mut rest = &candidates[..];
@@ -115,7 +118,7 @@ fn similar(
                 join(groups, left, right, alike.score);
             }
         }
-        // One that finds its best taken was folded into it, rather than be like the next best.
+        // If the best partner is taken, the call site was folded into it; the next best would be a wrong one.
         let is_taken: Vec<(bool, bool)> =
             near.iter().map(|(left, right, _)| (partner.contains_key(left), partner.contains_key(right))).collect();
         for (&(left, right, alike), taken) in near.iter().zip(is_taken) {
@@ -136,10 +139,9 @@ fn similar(
     }
 }
 
-/// Third pass. An optimizer that leaves out functions makes one call site of several, or several of one that was
-/// called in several places: what is still alone lies within a stack of the other report, or around one whose
-/// partner is not its equal. Where several contain it equally well nobody can tell whose it is; they become one
-/// group, whose sums compare all the same.
+/// Third pass: call sites that an optimizer made of one, or one that it made of several, by leaving out functions. Joins a call
+/// site without partner to those whose stack contains its own, or, where their partner is not equal, is contained in it. If
+/// several fit equally well, all become one group: their sums can still be compared.
 fn folded(
     groups: &mut [Group],
     lone_old: &[usize],
@@ -189,7 +191,7 @@ fn folded(
     }
 }
 
-/// Where a group is after it was joined to others.
+/// The group that a group has been joined to.
 fn place_of(moved: &HashMap<usize, usize>, mut at: usize) -> usize {
     while let Some(&next) = moved.get(&at).filter(|&&next| next != at) {
         at = next;

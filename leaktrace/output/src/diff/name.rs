@@ -1,8 +1,8 @@
 //! A function's name without what compilers, linkers and template arguments add to it.
 //!
-//! Pure text; two builds of the same function must come out alike.
+//! Two builds of the same function must get the same name. Works on text only.
 
-use crate::base_name;
+use crate::naming::{base_name, without_hash};
 
 /// Words that compilers append after a dot to functions they split, clone or specialize.
 const CLONES: [&str; 14] = [
@@ -22,9 +22,9 @@ const CLONES: [&str; 14] = [
     "stub",
 ];
 
-/// The name under which a function is compared. Empty for code that has no counterpart in the source.
+/// The name by which a function is compared. Empty for code that is not in the source.
 pub(super) fn normal(symbol: &str) -> String {
-    let symbol = crate::without_hash(symbol.trim());
+    let symbol = without_hash(symbol.trim());
     if symbol.starts_with("OUTLINED_FUNCTION_") {
         return String::new();
     }
@@ -113,7 +113,7 @@ fn without_brackets(symbol: &str) -> String {
     kept
 }
 
-/// Closures are numbered in the order of their source, and debug information names them otherwise than symbols do.
+/// Removes the numbers of closures, which change with the source; debug information and symbols also name closures differently.
 fn plain_closures(symbol: &str) -> String {
     let mut plain = symbol.replace("{{closure}}", "{closure}");
     // Go numbers its function literals alike: `main.fetch.func1`.
@@ -135,7 +135,7 @@ fn plain_closures(symbol: &str) -> String {
     plain
 }
 
-/// The C library has several names for one entry point, and stripping decides which of them is seen.
+/// One name for each entry point of the C library, which has several; which one is seen depends on stripping.
 fn without_alias(symbol: &str) -> &str {
     let bare = symbol.strip_prefix("__libc_").or_else(|| symbol.strip_prefix("__GI_")).unwrap_or(symbol);
     let short = bare.trim_start_matches('_');

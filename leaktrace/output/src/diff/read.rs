@@ -1,19 +1,23 @@
-//! Reads what a comparison needs from a JSON report: who wrote it, where and when, and its call sites.
+//! Reads what a comparison needs from a JSON report: which leaktrace wrote it, where and when, and its call sites.
 //!
-//! A report may come from anywhere: lists are bounded, what is not needed (sockets above all) is skipped without being
-//! kept, unknown members are ignored and missing ones are unknown, because other versions of the same schema
-//! may have other members.
+//! A report may come from anywhere, so lists are bounded, and what is not needed (above all sockets) is skipped without being
+//! stored. Another version of the same schema may have other members, so unknown members are ignored, and missing ones count as
+//! not known.
 
-use crate::clean;
-use leaktrace_model::snapshot::{SCHEMA_VERSION, VerdictCounts};
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use std::cell::Cell;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::marker::PhantomData;
-use std::path::Path;
+use crate::clean::clean;
+use leaktrace_model::{Direction, SCHEMA_VERSION, Verdict, VerdictCounts};
+use serde::{
+    Deserialize, Serialize,
+    de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use std::{
+    cell::Cell,
+    fmt,
+    fs::File,
+    io::{self, BufReader, Read},
+    marker::PhantomData,
+    path::Path,
+};
 
 /// More call sites than a tracer keeps.
 const MOST_CALLSITES: usize = 100_000;
@@ -49,7 +53,7 @@ pub enum ReadError {
     Version {
         /// As given.
         path: String,
-        /// What it says of itself.
+        /// The version in the report.
         found: u64,
     },
 }
@@ -71,37 +75,39 @@ pub struct Report {
     pub flagged: Option<u64>,
     /// Its call sites.
     #[serde(skip)]
-    pub callsites: Vec<Site>,
+    pub(super) callsites: Vec<Site>,
 }
 
 /// What a comparison knows of a call site.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Site {
-    pub id: u64,
-    pub direction: String,
-    pub comm: String,
-    pub exe: Option<String>,
+pub(super) struct Site {
+    pub(super) id: u64,
+    #[serde(deserialize_with = "direction")]
+    pub(super) direction: Direction,
+    pub(super) comm: String,
+    pub(super) exe: Option<String>,
     #[serde(deserialize_with = "frames")]
-    pub stack: Vec<SiteFrame>,
-    pub open: u64,
-    pub opened: u64,
-    pub closed: u64,
-    pub flagged: u64,
-    pub oldest_s: Option<f64>,
-    pub growing: Option<bool>,
-    pub growth_per_min: Option<f64>,
-    pub rx_queue_bytes: u64,
-    pub memory_bytes: u64,
-    pub verdicts: VerdictCounts,
+    pub(super) stack: Vec<SiteFrame>,
+    pub(super) open: u64,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) flagged: u64,
+    pub(super) oldest_s: Option<f64>,
+    pub(super) growing: Option<bool>,
+    pub(super) growth_per_min: Option<f64>,
+    pub(super) rx_queue_bytes: u64,
+    pub(super) memory_bytes: u64,
+    #[serde(deserialize_with = "verdicts")]
+    pub(super) verdicts: VerdictCounts,
 }
 
 /// What a comparison knows of a frame.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct SiteFrame {
-    pub symbol: Option<String>,
-    pub module: Option<String>,
+pub(super) struct SiteFrame {
+    pub(super) symbol: Option<String>,
+    pub(super) module: Option<String>,
 }
 
 /// Reads a report from a file or a pipe, once, front to back.
@@ -131,7 +137,7 @@ pub(super) fn parse(input: impl Read, path: &str) -> Result<Report, ReadError> {
 }
 
 struct TopLevel<'a> {
-    /// Set when the report says that it has another structure; then whatever else is wrong with it is of no interest.
+    /// Set when the report has another structure. Other errors are not reported then.
     other_version: &'a Cell<Option<u64>>,
 }
 
@@ -214,7 +220,39 @@ fn frames<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SiteFrame>, 
     deserializer.deserialize_seq(Bounded { most: MOST_FRAMES, element: PhantomData })
 }
 
-/// A list that may not be longer than any tracer would write it.
+/// A direction by its name; one that this version does not know is unknown.
+fn direction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Direction, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = [Direction::Connect, Direction::Accept];
+    Ok(known.into_iter().find(|direction| direction.name() == name).unwrap_or_default())
+}
+
+fn verdicts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerdictCounts, D::Error> {
+    deserializer.deserialize_map(Counts)
+}
+
+/// Sockets by verdict; verdicts that this version does not know are left out.
+struct Counts;
+
+impl<'de> Visitor<'de> for Counts {
+    type Value = VerdictCounts;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VerdictCounts, A::Error> {
+        let mut counts = VerdictCounts::default();
+        while let Some((name, sockets)) = map.next_entry::<String, u64>()? {
+            if let Some(verdict) = Verdict::from_name(&name) {
+                counts.set(verdict, sockets);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// A list that is refused when it is longer than any tracer writes it.
 struct Bounded<T> {
     most: usize,
     element: PhantomData<T>,

@@ -1,12 +1,13 @@
 //! What identifies a call site across builds: program, direction, and the normal names on its stack with their weight.
 //!
-//! A name that many call sites share says little about which one this is and weighs little; the frames of
-//! runtimes weigh little, too.
+//! A name that many call sites share identifies none of them, so it weighs little; so do the frames of runtimes.
 
-use super::name;
-use super::read::Site;
-use crate::{base_name, is_plumbing};
-use leaktrace_model::snapshot::Frame;
+use super::{
+    name,
+    read::{Site, SiteFrame},
+};
+use crate::{naming::base_name, own_code::is_plumbing};
+use leaktrace_model::{Direction, Frame};
 use std::collections::{HashMap, HashSet};
 
 /// Frames beyond this, counted from the leaf, are not compared.
@@ -19,16 +20,16 @@ const NAMELESS: f64 = 0.1;
 /// One call site for comparison.
 #[derive(Debug)]
 pub(super) struct Signature {
-    pub direction: String,
-    pub comm: String,
-    pub program: Option<String>,
-    /// Indexes into the names, leaf first; a function that calls itself is there once.
-    pub names: Vec<u32>,
+    pub(super) direction: Direction,
+    pub(super) comm: String,
+    pub(super) program: Option<String>,
+    /// Indexes into the names, leaf first; a function that calls itself is listed once.
+    pub(super) names: Vec<u32>,
 }
 
 impl Signature {
-    /// Whether both may be the same call site at all: direction, and the executable's or the process's name.
-    pub fn is_comparable(&self, other: &Self) -> bool {
+    /// Whether both can be the same call site: the same direction, and the same executable or process name.
+    pub(super) fn is_comparable(&self, other: &Self) -> bool {
         let same_program = matches!((&self.program, &other.program), (Some(one), Some(two)) if one == two);
         self.direction == other.direction && (same_program || self.comm == other.comm)
     }
@@ -36,19 +37,19 @@ impl Signature {
 
 /// The call sites of two reports.
 pub(super) struct Signatures {
-    pub old: Vec<Signature>,
-    pub new: Vec<Signature>,
-    /// What each name tells.
-    pub names: Vec<Name>,
+    pub(super) old: Vec<Signature>,
+    pub(super) new: Vec<Signature>,
+    /// How much each name says.
+    pub(super) names: Vec<Name>,
 }
 
-/// What a name tells of a call site.
+/// How much a name says about a call site.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
     /// From 0 to 1.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// Whether it is a function of the application, not of a runtime, and known by name.
-    pub is_own: bool,
+    pub(super) is_own: bool,
 }
 
 #[derive(Default)]
@@ -92,7 +93,7 @@ impl Names {
             }
         }
         Signature {
-            direction: site.direction.clone(),
+            direction: site.direction,
             comm: site.comm.clone(),
             program: site.exe.as_deref().map(|exe| base_name(exe).trim_end_matches(" (deleted)").to_owned()),
             names,
@@ -110,6 +111,6 @@ impl Names {
     }
 }
 
-fn is_runtime(frame: &super::read::SiteFrame) -> bool {
+fn is_runtime(frame: &SiteFrame) -> bool {
     is_plumbing(&Frame { symbol: frame.symbol.clone(), module: frame.module.clone(), ..Frame::default() })
 }

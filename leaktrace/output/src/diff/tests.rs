@@ -1,16 +1,12 @@
-//! Claims about comparisons: what is matched, what is told, what is refused.
+//! Claims about comparisons: what is matched, what is reported, what is refused.
 
 mod compiled;
 mod hostile;
 mod rebuilt;
 
-use super::read::parse;
-use super::*;
-use crate::ReportFormat;
-use leaktrace_model::{
-    fixtures,
-    snapshot::{Callsite, Snapshot},
-};
+use super::{read::parse, *};
+use crate::{ReportFormat, layout::width};
+use leaktrace_model::{Callsite, Direction, Snapshot, Verdict, fixtures};
 
 /// Through the JSON report, as a user's files go.
 pub(super) fn read(snapshot: &Snapshot) -> Report {
@@ -27,7 +23,8 @@ pub(super) fn compare(old: &Snapshot, new: &Snapshot) -> Diff {
 fn canary() -> Snapshot {
     let mut snapshot = fixtures::rich();
     snapshot.host.hostname = Some("canary-1".into());
-    snapshot.window.end = "2026-11-21T08:00:30Z".into();
+    snapshot.window.start.unix_ns += 43_200_000_000_000;
+    snapshot.window.end.unix_ns += 43_200_000_000_000;
     for site in &mut snapshot.callsites {
         site.id += 1_000;
         for frame in &mut site.stack {
@@ -35,14 +32,15 @@ fn canary() -> Snapshot {
             frame.line = frame.line.map(|line| line + 3);
         }
     }
-    let leaking = &mut snapshot.callsites[0];
+    let leaking = &mut snapshot.callsites[0].sums;
     (leaking.open, leaking.flagged) = (400, 390);
-    leaking.verdicts.insert("never-read".into(), 372);
-    snapshot.callsites[1].open = 300;
-    let mut new = Callsite { id: 9, comm: "api".into(), direction: "connect".into(), open: 3, ..Callsite::default() };
+    leaking.verdicts.set(Verdict::NeverRead, 372);
+    snapshot.callsites[1].sums.open = 300;
+    let mut new = Callsite { id: 9, comm: "api".into(), direction: Direction::Connect, ..Callsite::default() };
+    new.sums.open = 3;
     new.stack = vec![fixtures::library_frame("connect"), fixtures::frame("api::metrics::push", "metrics.rs", 4)];
     snapshot.callsites[2] = new;
-    snapshot.totals.open = 723;
+    snapshot.totals.sums.open = 723;
     snapshot
 }
 
@@ -104,13 +102,13 @@ fn one_leaked_socket_more_is_growth_and_one_open_socket_more_is_not() {
             .unwrap()
             .kind
     };
-    assert_eq!(change(&|site| site.open += 1), ChangeKind::Same);
-    assert_eq!(change(&|site| site.open += 5), ChangeKind::Grown);
-    assert_eq!(change(&|site| site.open -= 10), ChangeKind::Shrunk);
+    assert_eq!(change(&|site| site.sums.open += 1), ChangeKind::Same);
+    assert_eq!(change(&|site| site.sums.open += 5), ChangeKind::Grown);
+    assert_eq!(change(&|site| site.sums.open -= 10), ChangeKind::Shrunk);
     let leak = |site: &mut Callsite| {
-        site.open -= 10;
-        site.flagged = 1;
-        site.verdicts.insert("close-wait".into(), 1);
+        site.sums.open -= 10;
+        site.sums.flagged = 1;
+        site.sums.verdicts.set(Verdict::CloseWait, 1);
     };
     assert_eq!(change(&leak), ChangeKind::Grown);
 }
@@ -134,7 +132,7 @@ fn the_json_form_has_the_numbers_of_both_sides() {
 fn no_line_is_wider_than_a_hundred_columns_and_none_is_a_command() {
     for (old, new) in [(fixtures::rich(), fixtures::hostile()), (fixtures::hostile(), canary())] {
         for line in text(&compare(&old, &new)).lines() {
-            assert!(crate::layout::width(line) <= 100, "{line}");
+            assert!(width(line) <= 100, "{line}");
             assert!(!line.contains(char::is_control), "{line}");
         }
     }

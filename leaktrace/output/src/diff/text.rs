@@ -1,31 +1,41 @@
 //! A comparison for people: within 100 columns, worst first.
 
-use super::{Change, ChangeKind, Diff, Numbers, Report};
-use crate::{
-    clean,
-    layout::{Align, Table, fit, wrap_words},
-    units::{Glyphs, format_count, format_counted, format_duration},
+use super::{
+    change::{Change, ChangeKind, Numbers},
+    comparison::Diff,
+    read::Report,
 };
-use leaktrace_common::Verdict;
+use crate::{
+    callsite_name::how_opened,
+    clean::clean,
+    layout::{Align, Table, fit, wrap_words},
+};
+use leaktrace_model::{Glyphs, Verdict, format_count, format_counted, format_duration};
 use std::io::{self, Write};
 
 const COLUMNS: usize = 100;
 const GLYPHS: Glyphs = Glyphs::Unicode;
-/// Rows of one kind before the rest is counted only.
+/// Most rows of one kind; the rest is only counted.
 const ROWS: usize = 30;
 
-pub(super) fn write(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", fit(&format!("old: {}", report(&diff.old)), COLUMNS, GLYPHS))?;
-    writeln!(out, "new: {}", fit(&report(&diff.new), COLUMNS - 5, GLYPHS))?;
-    writeln!(out)?;
-    writeln!(out, "{}", summary(diff))?;
-    for kind in [ChangeKind::Grown, ChangeKind::New, ChangeKind::Shrunk, ChangeKind::Gone] {
-        let changes: Vec<&Change> = diff.changes.iter().filter(|change| change.kind == kind).collect();
-        if !changes.is_empty() {
-            section(kind, &changes, out)?;
+impl Diff {
+    /// Writes it for people, within 100 columns.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", fit(&format!("old: {}", report(&self.old)), COLUMNS, GLYPHS))?;
+        writeln!(out, "new: {}", fit(&report(&self.new), COLUMNS - 5, GLYPHS))?;
+        writeln!(out)?;
+        writeln!(out, "{}", summary(self))?;
+        for kind in [ChangeKind::Grown, ChangeKind::New, ChangeKind::Shrunk, ChangeKind::Gone] {
+            let changes: Vec<&Change> = self.changes.iter().filter(|change| change.kind == kind).collect();
+            if !changes.is_empty() {
+                section(kind, &changes, out)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn report(report: &Report) -> String {
@@ -70,7 +80,7 @@ fn section(kind: ChangeKind, changes: &[&Change], out: &mut dyn Write) -> io::Re
     for change in changes.iter().take(ROWS) {
         table.row(row(change));
     }
-    // The table is laid out as a whole, so that columns align; what the verdicts are stands below each row.
+    // The table is laid out as a whole, so that columns align. The verdicts are then put below each row.
     let mut laid_out = Vec::new();
     table.write(&mut laid_out, COLUMNS, GLYPHS)?;
     let laid_out = String::from_utf8_lossy(&laid_out);
@@ -93,16 +103,12 @@ fn section(kind: ChangeKind, changes: &[&Change], out: &mut dyn Write) -> io::Re
 }
 
 fn row(change: &Change) -> Vec<String> {
-    let direction = match change.direction.as_str() {
-        "connect" | "accept" => format!("{}: ", change.direction),
-        _ => String::new(),
-    };
     vec![
         before_and_after(change, |numbers| numbers.open),
         before_and_after(change, |numbers| numbers.leaked),
         before_and_after(change, |numbers| numbers.flagged),
         fit(&clean(&change.comm), 15, GLYPHS),
-        format!("{direction}{}", change.name),
+        format!("{}{}", how_opened(change.direction), change.name),
     ]
 }
 
@@ -116,11 +122,9 @@ fn before_and_after(change: &Change, number: impl Fn(&Numbers) -> u64) -> String
     }
 }
 
-/// `never-read 0 → 100, close-wait 18`: what the flagged ones are; empty when none is flagged.
+/// The verdicts of the flagged sockets: `never-read 0 → 100, close-wait 18`; empty when none is flagged.
 fn verdicts(change: &Change) -> String {
-    let sockets = |side: &Option<Numbers>, verdict: Verdict| {
-        side.as_ref().and_then(|numbers| numbers.verdicts.get(verdict.name()).copied()).unwrap_or(0)
-    };
+    let sockets = |side: &Option<Numbers>, verdict| side.as_ref().map_or(0, |numbers| numbers.verdicts.get(verdict));
     let words = Verdict::ALL.into_iter().filter_map(|verdict| {
         let (old, new) = (sockets(&change.old, verdict), sockets(&change.new, verdict));
         let numbers = match (&change.old, &change.new) {

@@ -1,14 +1,13 @@
 //! A sortable and filterable table of the page.
 //!
-//! Cells are HTML that is escaped already; only [`Cell`]'s constructors make them.
+//! A cell is HTML that is already escaped; only the constructors of [`Cell`] make one.
 
-use super::super::clean;
-use super::super::flame::escape;
-use leaktrace_common::Verdict;
+use crate::{clean::clean, markup::escape};
+use leaktrace_model::{Verdict, Verdicts};
 use std::io::{self, Write};
 
 /// One cell: what is shown, and what it is sorted by where that is not the same.
-pub(super) struct Cell {
+pub(crate) struct Cell {
     html: String,
     sort: Option<String>,
     class: &'static str,
@@ -16,58 +15,59 @@ pub(super) struct Cell {
 
 impl Cell {
     /// Foreign text.
-    pub fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         Self { html: escape(&clean(text)), sort: None, class: "" }
     }
 
     /// Foreign text in the font of code.
-    pub fn code(text: &str) -> Self {
+    pub(crate) fn code(text: &str) -> Self {
         Self { class: "mono", ..Self::text(text) }
     }
 
     /// A number as people read it, sorted by its value.
-    pub fn number(shown: &str, value: f64) -> Self {
+    pub(crate) fn number(shown: &str, value: f64) -> Self {
         Self { html: escape(shown), sort: Some(value.to_string()), class: "num" }
     }
 
     /// A number that calls for attention.
-    pub fn alarming(shown: &str, value: f64) -> Self {
+    pub(crate) fn alarming(shown: &str, value: f64) -> Self {
         Self { class: "num up", ..Self::number(shown, value) }
     }
 
-    /// A value that is not known; stays at the end however the table is sorted.
-    pub fn absent() -> Self {
+    /// A value that is not known; it stays at the end in any sort order.
+    pub(crate) fn absent() -> Self {
         Self { html: "–".to_owned(), sort: Some(String::new()), class: "num" }
     }
 
     /// HTML made by this module's siblings from escaped parts, sorted by `sort`.
-    pub fn html(html: String, sort: &str) -> Self {
+    pub(crate) fn html(html: String, sort: &str) -> Self {
         Self { html, sort: Some(escape(&clean(sort))), class: "" }
     }
 }
 
 /// Whether a column holds numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Words,
     Numbers,
 }
 
 /// What else rows can be filtered by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(crate) enum Filter {
     Words,
     WordsAndVerdict,
 }
 
-/// A row and the names of its verdicts.
-pub(super) struct Row {
-    pub cells: Vec<Cell>,
-    pub verdicts: Vec<&'static str>,
+/// A row and its verdicts.
+pub(crate) struct Row {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) verdicts: Verdicts,
 }
 
-/// Writes a section with its heading, tools and table. `left_out` rows were not passed because of the page's size.
-pub(super) fn write(
+/// Writes a section with its heading, tools and table. `left_out` is how many rows are not in `rows`, as the page would be too
+/// large.
+pub(crate) fn write(
     out: &mut dyn Write,
     title: &str,
     filter: Filter,
@@ -98,7 +98,8 @@ pub(super) fn write(
     }
     writeln!(out, "</tr></thead><tbody>")?;
     for row in rows {
-        write!(out, "<tr data-verdicts=\"{}\">", row.verdicts.join(" "))?;
+        let names: Vec<&str> = row.verdicts.iter().map(Verdict::name).collect();
+        write!(out, "<tr data-verdicts=\"{}\">", names.join(" "))?;
         for cell in row.cells {
             let class = if cell.class.is_empty() { String::new() } else { format!(" class=\"{}\"", cell.class) };
             let sort = cell.sort.map(|sort| format!(" data-v=\"{sort}\"")).unwrap_or_default();

@@ -1,19 +1,31 @@
-//! Which tables the page has, and what stands in their columns.
+//! The tables of the page, and what is in their columns.
 
-use super::super::flame::escape;
-use super::super::{clean, evidence_line, frame_with_place, holders, short_name};
-use super::table::{self, Cell, Filter, Kind, Row};
-use super::{severity, tag};
-use crate::units::{Age, Glyphs, format_age, format_count, format_duration, format_rate, format_size};
-use leaktrace_common::Verdict;
-use leaktrace_model::snapshot::{Callsite, Group, Process, Snapshot, Socket, StackQuality, VerdictCounts};
-use std::io::{self, Write};
+use super::{
+    badge::badge,
+    table::{self, Cell, Filter, Kind, Row},
+};
+use crate::{
+    callsite_name::{how_opened, short_name},
+    clean::clean,
+    evidence::{evidence_line, holders},
+    markup::escape,
+    naming::frame_with_place,
+    text::lifetimes,
+};
+use leaktrace_model::{
+    Age, Callsite, Glyphs, Group, Process, Snapshot, Socket, StackQuality, Trend, Verdict, VerdictCounts, Verdicts,
+    format_age, format_count, format_duration, format_rate, format_size,
+};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
-/// A page with more rows than this is no longer pleasant in a browser.
+/// Most rows of a table: browsers become slow with more.
 const MOST_ROWS: usize = 5_000;
 const GLYPHS: Glyphs = Glyphs::Unicode;
 
-pub(super) fn callsites(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn callsites(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let columns = [
         ("Open", Kind::Numbers),
         ("Flagged", Kind::Numbers),
@@ -33,8 +45,7 @@ pub(super) fn callsites(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<
 }
 
 fn callsite(site: &Callsite) -> Row {
-    let direction = if site.direction == "unknown" { String::new() } else { format!("{}: ", site.direction) };
-    let name = escape(&format!("{}{}", clean(&direction), short_name(site, 120, GLYPHS)));
+    let name = escape(&format!("{}{}", how_opened(site.direction), short_name(site, 120, GLYPHS)));
     let mut details = String::from("<ol class=\"mono\">");
     for frame in &site.stack {
         let note = if frame.inlined { " <span class=\"soft\">inlined</span>" } else { "" };
@@ -43,49 +54,40 @@ fn callsite(site: &Callsite) -> Row {
     details.push_str("</ol>");
     if site.stack_quality != StackQuality::Complete {
         let what = if site.stack.is_empty() { "no stack" } else { "callers unknown" };
-        let why = site.stack_reason.as_deref().unwrap_or("no reason recorded");
-        details.push_str(&format!("<p class=\"soft\">{what}: {}</p>", escape(&clean(why))));
+        let why = site.stack_reason.as_ref().map_or(Cow::Borrowed("no reason recorded"), |why| why.to_string().into());
+        details.push_str(&format!("<p class=\"soft\">{what}: {}</p>", escape(&clean(&why))));
     }
     let pids: Vec<String> = site.pids.iter().take(50).map(u32::to_string).collect();
     details.push_str(&format!("<p class=\"soft\">pid {}</p>", pids.join(", ")));
-    if let Some(lived) = &site.lifetime_s {
-        details.push_str(&format!(
-            "<p class=\"soft\">{} closed within the window lived {} (median), {} (p90), {} (p99), {} (longest)</p>",
-            format_count(lived.count),
-            escape(&format_duration(lived.p50)),
-            escape(&format_duration(lived.p90)),
-            escape(&format_duration(lived.p99)),
-            escape(&format_duration(lived.max))
-        ));
+    if let Some(lived) = &site.lifetimes {
+        details.push_str(&format!("<p class=\"soft\">{}</p>", escape(&lifetimes(lived))));
     }
     if !site.peers.is_empty() {
-        let peers: Vec<String> = site
-            .peers
-            .iter()
-            .map(|peer| format!("{} ({})", escape(&clean(&peer.peer)), format_count(peer.open)))
-            .collect();
+        let peers: Vec<String> =
+            site.peers.iter().map(|peer| format!("{} ({})", peer.peer, format_count(peer.open))).collect();
         details.push_str(&format!("<p class=\"soft\">peers: {}</p>", peers.join(", ")));
     }
+    let sums = &site.sums;
     let where_from = format!("<details><summary class=\"mono\">{name}</summary>{details}</details>");
     Row {
         cells: vec![
-            count(site.open),
-            flagged(site.flagged),
+            count(sums.open),
+            flagged(sums.flagged),
             count(site.opened),
             count(site.closed),
-            age(site.oldest_s, site.oldest_exact),
-            growth(site.growing, site.growth_per_min),
-            size(site.rx_queue_bytes),
-            size(site.memory_bytes),
+            age(sums.oldest_s(), sums.oldest_exact()),
+            growth(site.trend),
+            size(sums.rx_queue_bytes),
+            size(sums.memory_bytes),
             Cell::text(&site.comm),
-            verdict_counts(&site.verdicts),
+            verdict_counts(&site.sums.verdicts),
             Cell::html(where_from, &short_name(site, 120, GLYPHS)),
         ],
-        verdicts: names(&site.verdicts),
+        verdicts: held(&site.sums.verdicts),
     }
 }
 
-pub(super) fn processes(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn processes(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let columns = [
         ("Pid", Kind::Numbers),
         ("Process", Kind::Words),
@@ -120,11 +122,11 @@ fn process(process: &Process) -> Row {
             Cell::code(process.exe.as_deref().unwrap_or("")),
             Cell::code(&place),
         ],
-        verdicts: Vec::new(),
+        verdicts: Verdicts::NONE,
     }
 }
 
-pub(super) fn groups(title: &str, groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn groups(title: &str, groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
     let columns = [
         ("Open", Kind::Numbers),
         ("Flagged", Kind::Numbers),
@@ -137,21 +139,21 @@ pub(super) fn groups(title: &str, groups: &[Group], out: &mut dyn Write) -> io::
     ];
     let rows = groups.iter().take(MOST_ROWS).map(|group| Row {
         cells: vec![
-            count(group.open),
-            flagged(group.flagged),
-            age(group.oldest_s, group.oldest_exact),
-            growth(group.growing, group.growth_per_min),
-            size(group.rx_queue_bytes),
-            size(group.memory_bytes),
-            Cell::code(&group.name),
-            verdict_counts(&group.verdicts),
+            count(group.sums.open),
+            flagged(group.sums.flagged),
+            age(group.sums.oldest_s(), group.sums.oldest_exact()),
+            growth(group.trend),
+            size(group.sums.rx_queue_bytes),
+            size(group.sums.memory_bytes),
+            Cell::code(&group.key.to_string()),
+            verdict_counts(&group.sums.verdicts),
         ],
-        verdicts: names(&group.verdicts),
+        verdicts: held(&group.sums.verdicts),
     });
     table::write(out, title, Filter::WordsAndVerdict, &columns, rows, groups.len().saturating_sub(MOST_ROWS))
 }
 
-pub(super) fn sockets(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn sockets(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     let columns = [
         ("Local", Kind::Words),
         ("Remote", Kind::Words),
@@ -170,28 +172,28 @@ pub(super) fn sockets(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()
 }
 
 fn socket(socket: &Socket) -> Row {
-    let opener = match (socket.pid, &socket.comm) {
-        (Some(pid), Some(comm)) => format!("{comm} ({pid})"),
-        (Some(pid), None) => pid.to_string(),
-        (None, _) => "unknown".to_owned(),
+    let opener = match &socket.opener {
+        Some(opener) => format!("{} ({})", opener.comm, opener.pid),
+        None => "unknown".to_owned(),
     };
-    let set = socket.verdict_set();
-    let tags: String = set.iter().map(|verdict| tag(verdict, verdict.name())).collect();
+    let observed = &socket.observed;
+    let set = observed.verdicts;
+    let badges: String = set.iter().map(|verdict| badge(verdict, verdict.name())).collect();
     let line = if set.is_empty() { holders(socket).unwrap_or_default() } else { evidence_line(socket, GLYPHS) };
     Row {
         cells: vec![
-            Cell::code(&socket.local),
-            Cell::code(&socket.remote),
-            Cell::text(&socket.state),
-            age(Some(socket.age_s), socket.age_exact),
-            age(socket.idle_s, true),
-            size(socket.rx_queue_bytes),
-            size(socket.tx_queue_bytes),
+            Cell::code(&observed.local.to_string()),
+            Cell::code(&observed.remote.to_string()),
+            Cell::text(observed.state.name()),
+            age(Some(observed.age_s()), observed.age_exact),
+            age(observed.idle_s(), true),
+            size(observed.rx_queue_bytes.into()),
+            size(observed.tx_queue_bytes.into()),
             Cell::text(&opener),
-            Cell::html(tags, &rank(set.iter().next(), 1)),
+            Cell::html(badges, &rank(set.iter().next().map(|worst| (worst, 1)))),
             Cell::text(&line),
         ],
-        verdicts: set.iter().map(Verdict::name).collect(),
+        verdicts: set,
     }
 }
 
@@ -212,32 +214,32 @@ fn age(seconds: Option<f64>, exact: bool) -> Cell {
     seconds.map_or_else(Cell::absent, |seconds| Cell::number(&format_age(Age { seconds, exact }, GLYPHS), seconds))
 }
 
-fn growth(growing: Option<bool>, per_min: Option<f64>) -> Cell {
-    match (growing, per_min) {
-        (Some(true), Some(rate)) => Cell::alarming(&format!("{} growing", format_rate(rate)), rate),
-        (_, Some(rate)) => Cell::number(&format_rate(rate), rate),
-        (Some(true), None) => Cell::alarming("growing", 0.0),
-        _ => Cell::absent(),
+fn growth(trend: Option<Trend>) -> Cell {
+    match trend {
+        Some(Trend { growing: true, per_min }) => Cell::alarming(&format!("{} growing", format_rate(per_min)), per_min),
+        Some(Trend { growing: false, per_min }) => Cell::number(&format_rate(per_min), per_min),
+        None => Cell::absent(),
     }
 }
 
-fn names(counts: &VerdictCounts) -> Vec<&'static str> {
-    Verdict::ALL.iter().map(|verdict| verdict.name()).filter(|name| counts.get(*name).is_some_and(|n| *n > 0)).collect()
+/// The verdicts that are counted.
+fn held(counts: &VerdictCounts) -> Verdicts {
+    let mut set = Verdicts::NONE;
+    counts.iter().for_each(|(verdict, _)| set.insert(verdict));
+    set
 }
 
 fn verdict_counts(counts: &VerdictCounts) -> Cell {
-    let held = Verdict::ALL.iter().filter_map(|verdict| Some((*verdict, *counts.get(verdict.name())?)));
-    let held: Vec<(Verdict, u64)> = held.filter(|(_, sockets)| *sockets > 0).collect();
-    let tags: String =
-        held.iter().map(|(verdict, n)| tag(*verdict, &format!("{} {}", format_count(*n), verdict.name()))).collect();
-    let worst = held.first().copied();
-    Cell::html(tags, &rank(worst.map(|(verdict, _)| verdict), worst.map_or(0, |(_, sockets)| sockets)))
+    let badges: String = counts
+        .iter()
+        .map(|(verdict, sockets)| badge(verdict, &format!("{} {}", format_count(sockets), verdict.name())))
+        .collect();
+    Cell::html(badges, &rank(counts.iter().next()))
 }
 
-/// Sorts worst first when sorted by words: severity, then how many, then the name. Empty sorts last.
-fn rank(worst: Option<Verdict>, sockets: u64) -> String {
-    worst.map_or_else(String::new, |verdict| {
-        let place = Verdict::ALL.iter().position(|known| *known == verdict).unwrap_or_default();
-        format!("{} {place:02} {:020}", 9 - severity(verdict) as u8, u64::MAX - sockets)
+/// What makes rows sort worst first as text: severity, verdict, then how many sockets have it. Rows without a verdict sort last.
+fn rank(worst: Option<(Verdict, u64)>) -> String {
+    worst.map_or_else(String::new, |(verdict, sockets)| {
+        format!("{} {:02} {:020}", 9 - verdict.severity() as u8, verdict as u8, u64::MAX - sockets)
     })
 }

@@ -1,13 +1,22 @@
-//! What the text report says of a command that was run: how it ended, what its processes left open, which verdicts came up.
+//! The part of the text report about a command that was run: how it ended, which sockets its processes left open, which verdicts
+//! came up.
 
-use super::{
-    COLUMNS, GLYPHS, Table, age, clean, count, format_counted, format_duration, heading, more, paragraph, short_name,
-    stack, stack_parts, wrap,
+use super::page::{COLUMNS, GLYPHS, age, heading, more, paragraph, stack};
+use crate::{
+    callsite_name::short_name,
+    clean::clean,
+    layout::{self, Align, Table},
 };
-use crate::layout::{self, Align};
-use leaktrace_model::snapshot::{Callsite, LeftOpen, Run, RunProcess, Snapshot, VerdictCounts};
-use std::collections::BTreeMap;
-use std::io::{self, Write};
+use leaktrace_model::{
+    Callsite, LeftOpen, Run, RunProcess, Snapshot, VerdictCounts, format_count, format_counted, format_duration,
+    format_size,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    hash::Hash,
+    io::{self, Write},
+};
 
 /// How many groups of sockets and how many processes are listed.
 const GROUPS: usize = 20;
@@ -16,7 +25,8 @@ const PROCESSES: usize = 20;
 /// Peers named for one group.
 const PEERS: usize = 6;
 
-pub(super) fn run(run: &Run, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+/// Writes all of it.
+pub(crate) fn run(run: &Run, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     heading("COMMAND", out)?;
     paragraph(&clean(&run.command.join(" ")), 2, out)?;
     paragraph(&outcome(run), 2, out)?;
@@ -78,58 +88,64 @@ fn group(number: usize, members: &[&LeftOpen], site: Option<&Callsite>, out: &mu
     writeln!(out, "  {}", layout::fit(title.trim_end(), COLUMNS - 2, GLYPHS))?;
     paragraph(&facts(members), 5, out)?;
     if let Some(site) = site {
-        for line in wrap(&stack_parts(site), stack::arrow(GLYPHS), COLUMNS - 5, GLYPHS) {
-            writeln!(out, "     {line}")?;
-        }
+        stack(site, out)?;
     }
     Ok(())
 }
 
 /// How many, of which processes, in which states, how old, and to whom.
 fn facts(members: &[&LeftOpen]) -> String {
-    let mut counts: [VerdictCounts; 3] = Default::default();
+    let mut verdicts = VerdictCounts::default();
     let mut pids: BTreeMap<u32, bool> = BTreeMap::new();
     for left in members {
-        let [states, peers, verdicts] = &mut counts;
-        *states.entry(left.socket.state.clone()).or_default() += 1;
-        *peers.entry(left.socket.remote.clone()).or_default() += 1;
-        for verdict in &left.socket.verdicts {
-            *verdicts.entry(verdict.clone()).or_default() += 1;
-        }
+        verdicts.add(left.socket.observed.verdicts);
         pids.insert(left.pid, left.signal.is_some());
     }
-    let [states, peers, verdicts] = &counts;
+    let sockets = || members.iter().map(|left| &left.socket.observed);
     let named: Vec<String> = pids
         .iter()
         .take(PEERS)
         .map(|(pid, killed)| format!("{pid}{}", if *killed { " (killed)" } else { "" }))
         .collect();
-    let rest =
-        if pids.len() > PEERS { format!(" and {} more", count((pids.len() - PEERS) as u64)) } else { String::new() };
+    let rest = if pids.len() > PEERS {
+        format!(" and {} more", format_count((pids.len() - PEERS) as u64))
+    } else {
+        String::new()
+    };
     let mut facts =
         vec![format!("{} of pid {}{rest}", format_counted(members.len() as u64, "socket"), named.join(", "))];
-    facts.push(words(states, 4));
+    facts.push(words(counted(sockets().map(|socket| socket.state.name())), 4));
     if !verdicts.is_empty() {
-        facts.push(words(verdicts, 10));
+        facts.push(words(names(&verdicts), 10));
     }
-    let oldest = members.iter().max_by(|a, b| a.socket.age_s.total_cmp(&b.socket.age_s));
-    facts.extend(oldest.map(|left| format!("oldest {}", age(left.socket.age_s, left.socket.age_exact))));
-    let unread: u64 = members.iter().map(|left| left.socket.rx_queue_bytes).sum();
+    let oldest = sockets().max_by_key(|socket| socket.age_ns);
+    facts.extend(oldest.map(|socket| format!("oldest {}", age(socket.age_s(), socket.age_exact))));
+    let unread: u64 = sockets().map(|socket| u64::from(socket.rx_queue_bytes)).sum();
     if unread > 0 {
-        facts.push(format!("{} unread", crate::units::format_size(unread)));
+        facts.push(format!("{} unread", format_size(unread)));
     }
-    facts.push(format!("peers: {}", words(peers, PEERS)));
+    facts.push(format!("peers: {}", words(counted(sockets().map(|socket| socket.remote)), PEERS)));
     facts.join("; ")
 }
 
-/// The commonest of some names, each with its number.
-fn words(counts: &VerdictCounts, most: usize) -> String {
-    let mut sorted: Vec<(&String, &u64)> = counts.iter().collect();
-    sorted.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+/// How often each value occurs.
+fn counted<T: Display + Eq + Hash>(values: impl Iterator<Item = T>) -> Vec<(String, u64)> {
+    let mut counts: HashMap<T, u64> = HashMap::new();
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
+    counts.into_iter().map(|(value, count)| (value.to_string(), count)).collect()
+}
+
+fn names(counts: &VerdictCounts) -> Vec<(String, u64)> {
+    counts.iter().map(|(verdict, count)| (verdict.name().to_owned(), count)).collect()
+}
+
+/// The most frequent names with their counts, the others as a number.
+fn words(mut counts: Vec<(String, u64)>, most: usize) -> String {
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut words: Vec<String> =
-        sorted.iter().take(most).map(|(name, number)| format!("{} {}", count(**number), clean(name))).collect();
-    if sorted.len() > most {
-        words.push(format!("{} more", count((sorted.len() - most) as u64)));
+        counts.iter().take(most).map(|(name, number)| format!("{} {name}", format_count(*number))).collect();
+    if counts.len() > most {
+        words.push(format!("{} more", format_count((counts.len() - most) as u64)));
     }
     words.join(", ")
 }
@@ -146,7 +162,7 @@ fn processes(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(2, &columns);
     for process in worth.iter().take(PROCESSES) {
         let end = match (process.open, process.signal, process.exit_status) {
-            (Some(open), _, _) => format!("runs, {} open", count(open)),
+            (Some(open), _, _) => format!("runs, {} open", format_count(open)),
             (None, Some(signal), _) => format!("killed by signal {signal}"),
             (None, None, Some(status)) => format!("exit status {status}"),
             (None, None, None) => GLYPHS.absent().to_owned(),
@@ -156,7 +172,7 @@ fn processes(run: &Run, out: &mut dyn Write) -> io::Result<()> {
             .map_or_else(String::new, |at| format!(" after {}", format_duration(at - process.started_s)));
         table.row(vec![
             process.pid.to_string(),
-            count(process.left_open),
+            format_count(process.left_open),
             clean(&process.comm).into_owned(),
             format!("{end}{after}"),
         ]);
@@ -170,5 +186,5 @@ fn came_up(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     heading("VERDICTS THAT CAME UP WHILE IT RAN", out)?;
-    paragraph(&words(&run.verdicts, 10), 2, out)
+    paragraph(&words(names(&run.verdicts), 10), 2, out)
 }

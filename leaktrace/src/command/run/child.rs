@@ -27,7 +27,7 @@ impl Held {
             return Err(io::Error::other("there is no command"));
         };
         let (mut gate, opener) = io::pipe()?;
-        let (mut name, mut teller) = io::pipe()?;
+        let (mut name, mut handle) = io::pipe()?;
         let opener_here = opener.as_raw_fd();
         let mut command = Command::new(program);
         command.args(arguments);
@@ -36,7 +36,7 @@ impl Held {
             // The gate reads as closed once nobody can open it any more: not while this process could.
             // SAFETY: the descriptor was inherited, and nothing in this process uses it.
             unsafe { libc::close(opener_here) };
-            teller.write_all(&std::process::id().to_ne_bytes())?;
+            handle.write_all(&std::process::id().to_ne_bytes())?;
             gate.read_exact(&mut [0])
         };
         // SAFETY: only system calls between fork and exec: none of these allocates or locks.

@@ -12,7 +12,7 @@ use crate::{
     testing::{Running, Scratch, frame_pointer_walk, take},
     unwind::{Ended, Unwinder},
 };
-use leaktrace_model::snapshot::StackQuality;
+use leaktrace_model::StackQuality;
 use leaktrace_skip::{Lack, skip};
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader};
@@ -127,11 +127,11 @@ fn start(program: &PathBuf) -> (Running, Vec<String>) {
 fn seen(running: &Running) -> (Vec<String>, Ended) {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
-    let walk = Unwinder::default().walk_capture(&mut locator, &mut maps, &take(running.pid()));
+    let walk = Unwinder::default().walk_copy(&mut locator, &mut maps, &take(running.pid()).copy());
     let stack = locator.locate_stack(&mut maps, &walk.addresses);
     let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
     let frames = symbolizer.resolve(&stack).into_iter().flatten();
-    let text = |frame: leaktrace_model::snapshot::Frame| {
+    let text = |frame: leaktrace_model::Frame| {
         let line = frame.line.map_or(String::new(), |line| line.to_string());
         format!("{} {} {line}", frame.symbol.unwrap_or_default(), frame.file.unwrap_or_default())
     };
@@ -175,8 +175,8 @@ fn a_walk_by_frame_pointers_is_whole() {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut stacks = Stacks::default();
     assert_eq!(stacks.trust(&mut maps), Trust::Everywhere);
-    let placed = stacks.place_entry(&mut maps, &frame_pointer_walk(running.pid()));
-    let by_table = stacks.place_capture(&mut maps, &take(running.pid()));
+    let placed = stacks.place_chain(&mut maps, &frame_pointer_walk(running.pid()).chain());
+    let by_table = stacks.place_copy(&mut maps, &take(running.pid()).copy());
     assert_eq!(placed.locations, by_table.locations);
     assert_eq!(placed.quality, StackQuality::Complete, "{:?} {said:?}", placed.reason);
 }

@@ -51,7 +51,7 @@ fn a_container_keeps_its_names_after_it_is_gone() {
     let pid: u32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
     let mut maps = ProcessMaps::read(pid).unwrap();
     let mut stacks = Stacks::default();
-    let placed = stacks.place_capture(&mut maps, &take(pid));
+    let placed = stacks.place_copy(&mut maps, &take(pid).copy());
     drop(running);
     drop(scratch);
     let mut symbolizer = Symbolizer::new(stacks.modules().clone(), stacks.images().clone(), DEFAULT_CACHE_BYTES);

@@ -7,14 +7,14 @@ use crate::{
     DEFAULT_CACHE_BYTES, Symbolizer, short_name,
     testing::{Running, Scratch, take},
 };
-use leaktrace_model::snapshot::Frame;
+use leaktrace_model::Frame;
 use leaktrace_skip::{Lack, skip};
 use std::process::{Command, Stdio};
 
 fn frames(running: &Running) -> (PlacedStack, Vec<Frame>) {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut stacks = Stacks::default();
-    let placed = stacks.place_capture(&mut maps, &take(running.pid()));
+    let placed = stacks.place_copy(&mut maps, &take(running.pid()).copy());
     let mut symbolizer = Symbolizer::new(stacks.modules().clone(), stacks.images().clone(), DEFAULT_CACHE_BYTES);
     let frames = symbolizer.resolve(&placed.locations).into_iter().flatten().collect();
     (placed, frames)

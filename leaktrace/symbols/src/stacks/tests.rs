@@ -46,9 +46,10 @@ fn with_frame_pointers_the_caller_of_accept_is_there_and_the_root_is_known() {
     let running = Running::start(&mut command);
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut stacks = Stacks::default();
-    let entry = frame_pointer_walk(running.pid());
-    assert_ne!(entry.leaf_return, 0);
-    let placed = stacks.place_entry(&mut maps, &entry);
+    let walked = frame_pointer_walk(running.pid());
+    let chain = walked.chain();
+    assert_ne!(chain.leaf_return, 0);
+    let placed = stacks.place_chain(&mut maps, &chain);
     let names = names(&stacks, &placed);
     assert_eq!(names[1], "leak", "{names:?}");
     assert_eq!(names.iter().filter(|name| *name == "deeper").count(), 10, "{names:?}");
@@ -64,13 +65,13 @@ fn what_cannot_be_known_from_frame_pointers_is_said() {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut stacks = Stacks::default();
     let tid = running.other_thread();
-    let placed = stacks.place_entry(&mut maps, &frame_pointer_walk(tid));
+    let placed = stacks.place_chain(&mut maps, &frame_pointer_walk(tid).chain());
     let by_pointer = names(&stacks, &placed);
     assert!(by_pointer.contains(&"deeper".to_owned()), "{by_pointer:?}");
     let complete = placed.quality == StackQuality::Complete;
     assert_eq!(complete, by_pointer.contains(&"leak".to_owned()), "{by_pointer:?} {:?}", placed.reason);
     // By table nothing is missing.
-    let placed = stacks.place_capture(&mut maps, &take(tid));
+    let placed = stacks.place_copy(&mut maps, &take(tid).copy());
     let by_table = names(&stacks, &placed);
     assert!(by_table.contains(&"leak".to_owned()) && by_table.contains(&"thread".to_owned()), "{by_table:?}");
     assert_eq!(placed.quality, StackQuality::Complete);
@@ -82,9 +83,9 @@ fn without_frame_pointers_no_wrong_frame_gets_in() {
     let running = Running::start(&mut command);
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut stacks = Stacks::default();
-    let whole = stacks.place_capture(&mut maps, &take(running.pid()));
+    let whole = stacks.place_copy(&mut maps, &take(running.pid()).copy());
     assert_eq!(whole.quality, StackQuality::Complete);
-    let placed = stacks.place_entry(&mut maps, &frame_pointer_walk(running.pid()));
+    let placed = stacks.place_chain(&mut maps, &frame_pointer_walk(running.pid()).chain());
     let known: Vec<u64> = whole.locations.iter().map(|location| location.address).collect();
     assert!(placed.locations.iter().all(|location| known.contains(&location.address)), "{placed:?} {whole:?}");
 }
@@ -92,31 +93,17 @@ fn without_frame_pointers_no_wrong_frame_gets_in() {
 #[test]
 fn a_stack_without_a_user_stack_is_missing_and_says_why() {
     let mut maps = ProcessMaps::read(std::process::id()).unwrap();
-    let mut entry = frame_pointer_walk_of_nothing();
-    entry.ended = capture::NO_USER;
-    let placed = Stacks::default().place_entry(&mut maps, &entry);
-    assert_eq!(placed.quality, StackQuality::Missing);
-    assert!(placed.reason.unwrap().contains("kernel thread"));
+    let chain = FrameChain { frames: &[], ended: ChainEnd::NoUserStack, leaf_return: 0 };
+    let placed = Stacks::default().place_chain(&mut maps, &chain);
+    assert_eq!((placed.quality, placed.reason), (StackQuality::Missing, Some(StackReason::KernelThread)));
 }
 
 #[test]
 fn a_stack_of_garbage_is_cut_where_it_stops_to_make_sense() {
     let mut maps = ProcessMaps::read(std::process::id()).unwrap();
-    let mut entry = frame_pointer_walk_of_nothing();
-    entry.len = u32::MAX;
-    entry.frames.iter_mut().enumerate().for_each(|(index, frame)| *frame = index as u64 * 0x1234_5678_9abc);
-    let placed = Stacks::default().place_entry(&mut maps, &entry);
+    let frames: Vec<u64> = (0..leaktrace_model::MAX_FRAMES as u64).map(|index| index * 0x1234_5678_9abc).collect();
+    let chain = FrameChain { frames: &frames, ended: ChainEnd::Broken, leaf_return: 0 };
+    let placed = Stacks::default().place_chain(&mut maps, &chain);
     assert_eq!(placed.quality, StackQuality::Truncated);
     assert_eq!(placed.locations.len(), 1);
-}
-
-#[test]
-fn a_placed_stack_survives_json() {
-    let placed = Stacks::place_without_process(&[1, 2]);
-    let text = serde_json::to_string(&placed).unwrap();
-    assert_eq!(serde_json::from_str::<PlacedStack>(&text).unwrap(), placed);
-}
-
-fn frame_pointer_walk_of_nothing() -> StackEntry {
-    StackEntry { len: 0, ended: 0, leaf_return: 0, frames: [0; leaktrace_common::MAX_FRAMES] }
 }

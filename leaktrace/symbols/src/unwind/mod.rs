@@ -20,72 +20,17 @@ use super::process::{Locator, ProcessMaps};
 use code::{Epilogue, frame_from_epilogue};
 use frame::Registers;
 use gimli::{CfaRule, UnwindContext, X86_64};
-use leaktrace_common::{MAX_FRAMES, StackCapture};
-use leaktrace_model::location::{Content, Role};
+pub use leaktrace_model::WalkEnd as Why;
+use leaktrace_model::{Content, MAX_FRAMES, Role, StackCopy};
 use object::elf;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 /// Memory for unwind tables, in bytes. The table in use may exceed it.
 pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
-/// Why a walk ended before the thread's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Why {
-    /// The stack goes on behind what was copied.
-    CopyTooShort,
-    /// A frame would lie outside the stack.
-    OffStack,
-    /// A rule needs a register whose value is not known.
-    UnknownRegister,
-    /// A table is damaged.
-    BadTable,
-    /// An address is not in executable memory.
-    Unmapped,
-    /// An address is not behind a call.
-    NotBehindCall,
-    /// The chain of frame pointers broke.
-    ChainBroken,
-    /// The leaf has a frame that keeps no frame pointer, so the one who called it is missing.
-    LeafCaller,
-    /// No table tells of the code, and it keeps no frame pointer.
-    NoTable,
-    /// The function runs on a stack of its own, as Go's runtime and C code called from Go do.
-    OtherStack,
-    /// The stack would not shrink.
-    NotAdvancing,
-    /// There are more frames than are kept.
-    TooDeep,
-    /// The code is not x86-64.
-    OtherMachine,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CopyTooShort => "the stack is longer than what was copied of it",
-            Self::OffStack => "a frame lies outside the stack",
-            Self::UnknownRegister => "the unwind table needs a register that was not captured",
-            Self::BadTable => "an unwind table is damaged",
-            Self::Unmapped => "a return address is not in executable memory",
-            Self::NotBehindCall => "a return address is not behind a call",
-            Self::ChainBroken => "the chain of frame pointers broke before the start of the thread",
-            Self::LeafCaller => "the function that called the C library is missing: its frame pointer was not kept",
-            Self::NoTable => "code without unwind tables and without frame pointers",
-            Self::OtherStack => "the caller is on another stack",
-            Self::NotAdvancing => "the unwind table leads nowhere",
-            Self::TooDeep => "the stack has more frames than are kept",
-            Self::OtherMachine => "unwinding by table knows x86-64 only",
-        })
-    }
-}
-
 /// How a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ended {
     /// At the start of the thread: the stack is complete.
     AtStart,
@@ -143,10 +88,9 @@ impl Unwinder {
     }
 
     /// Walks what a hook captured.
-    pub fn walk_capture(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, capture: &StackCapture) -> Walk {
-        let len = usize::try_from(capture.len).unwrap_or(usize::MAX).min(capture.bytes.len());
-        let stack = Stack::new(capture.sp, &capture.bytes[..len]);
-        self.walk(locator, maps, [capture.ip, capture.sp, capture.bp], stack)
+    pub fn walk_copy(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> Walk {
+        let stack = Stack::new(copy.sp, copy.bytes);
+        self.walk(locator, maps, [copy.ip, copy.sp, copy.bp], stack)
     }
 
     /// Walks a stack from the leaf's instruction pointer, stack pointer and frame-pointer register.

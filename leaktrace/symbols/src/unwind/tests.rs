@@ -1,6 +1,7 @@
 //! Walks of programs that wait in a named function, against gdb's backtrace of the same moment.
 
 use super::*;
+
 use crate::{
     DEFAULT_CACHE_BYTES, Symbolizer,
     testing::{Running, Scratch, gdb_backtrace, take},
@@ -35,11 +36,11 @@ fn agrees_with_gdb(running: &Running, tid: u32) -> Option<(Walk, Vec<String>)> {
 
 /// Walks a waiting thread; the walk and its names.
 pub(super) fn walk_of(running: &Running, tid: u32) -> (Walk, Vec<String>) {
-    let captured = take(tid);
+    let taken = take(tid);
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
     let mut unwinder = Unwinder::default();
-    let walk = unwinder.walk_capture(&mut locator, &mut maps, &captured);
+    let walk = unwinder.walk_copy(&mut locator, &mut maps, &taken.copy());
     let stack = locator.locate_stack(&mut maps, &walk.addresses);
     let mut symbolizer = Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES);
     let names = symbolizer.resolve(&stack).into_iter().flatten().map(|frame| frame.symbol);
@@ -156,14 +157,15 @@ fn a_stack_that_is_longer_than_its_copy_says_so() {
         return;
     }
     let running = Running::start(&mut Command::new(scratch.path("a")));
-    let mut captured = take(running.pid());
+    let taken = take(running.pid());
+    let all = taken.copy();
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
     let mut unwinder = Unwinder::default();
-    let whole = unwinder.walk_capture(&mut locator, &mut maps, &captured);
-    for len in 0..=captured.len {
-        captured.len = len;
-        let walk = unwinder.walk_capture(&mut locator, &mut maps, &captured);
+    let whole = unwinder.walk_copy(&mut locator, &mut maps, &all);
+    for len in 0..=all.bytes.len() {
+        let part = StackCopy { bytes: &all.bytes[..len], ..all };
+        let walk = unwinder.walk_copy(&mut locator, &mut maps, &part);
         assert!(whole.addresses.starts_with(&walk.addresses), "{len}");
         let complete = walk.addresses.len() == whole.addresses.len();
         let ended = if complete { Ended::AtStart } else { Ended::Truncated(Why::CopyTooShort) };
@@ -179,20 +181,21 @@ fn stacks_of_garbage_give_no_frame_that_is_not_behind_a_call() {
         return;
     }
     let running = Running::start(&mut Command::new(scratch.path("a")));
-    let captured = take(running.pid());
+    let taken = take(running.pid());
+    let all = taken.copy();
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
     let mut unwinder = Unwinder::default();
     let mut state = 1_u64;
     for round in 0..300 {
-        let mut damaged = captured;
-        for byte in damaged.bytes.iter_mut().skip(round % 64).step_by(1 + round % 7) {
+        let mut bytes = all.bytes.to_vec();
+        for byte in bytes.iter_mut().skip(round % 64).step_by(1 + round % 7) {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             *byte = state.to_le_bytes()[7];
         }
-        damaged.ip = captured.ip.wrapping_add(state % 64);
-        damaged.bp = if round % 2 == 0 { state } else { captured.sp + state % 512 };
-        let walk = unwinder.walk_capture(&mut locator, &mut maps, &damaged);
+        let bp = if round % 2 == 0 { state } else { all.sp + state % 512 };
+        let damaged = StackCopy { ip: all.ip.wrapping_add(state % 64), bp, sp: all.sp, bytes: &bytes };
+        let walk = unwinder.walk_copy(&mut locator, &mut maps, &damaged);
         for address in walk.addresses.iter().skip(1) {
             assert_ne!(locator.is_behind_call(&mut maps, *address), Some(false));
         }

@@ -4,11 +4,11 @@ use super::Look;
 use std::sync::LazyLock;
 
 /// The threshold of all series.
-pub const THRESHOLD_S: f64 = 60.0;
+pub(super) const THRESHOLD_S: f64 = 60.0;
 
 /// How a number of open sockets comes about.
 #[derive(Clone, Copy, Debug)]
-pub enum Part {
+pub(super) enum Part {
     /// So many, all the time.
     Steady(u32),
     /// This many on average, each for this long on average, opened and closed at random.
@@ -30,7 +30,7 @@ pub enum Part {
 }
 
 /// Open and aged sockets at each second.
-pub struct Curve {
+pub(super) struct Curve {
     seconds: usize,
     random: Random,
     open: Vec<i64>,
@@ -39,7 +39,7 @@ pub struct Curve {
 
 impl Curve {
     /// The looks at all `parts` together.
-    pub fn looks(parts: &[Part], seconds: usize, seed: u64) -> Vec<Look> {
+    pub(super) fn looks(parts: &[Part], seconds: usize, seed: u64) -> Vec<Look> {
         let changes = || vec![0; seconds + 1];
         let mut curve = Self { seconds, random: Random(seed), open: changes(), aged: changes() };
         parts.iter().for_each(|part| curve.add(*part));

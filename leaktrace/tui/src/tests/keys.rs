@@ -1,12 +1,13 @@
 //! What keys and clicks do, seen from outside: effects and screens.
 
 use super::Stage;
-use crate::{
-    Effect, Flow, KillTarget, MouseCapture, ReplayState, Thresholds, Update,
-    synthetic::{Size, snapshot},
-};
+use crate::{Effect, Flow, MouseCapture, ReplayState, Update};
 use crossterm::event::KeyCode;
+use leaktrace_model::fixtures::busy::{Size, snapshot};
+use leaktrace_model::{Limits, SocketId};
 use leaktrace_output::ReportFormat;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// Identities of the sockets that would be closed.
 fn cookies(effects: &[Effect]) -> Vec<u64> {
@@ -14,7 +15,7 @@ fn cookies(effects: &[Effect]) -> Vec<u64> {
         Effect::KillSockets { sockets } => Some(sockets),
         _ => None,
     });
-    killed.flatten().map(|target: &KillTarget| target.cookie).collect()
+    killed.flatten().map(|id: &SocketId| id.cookie.get()).collect()
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_column_sorts_and_again_the_other_way() {
     stage.key(KeyCode::Enter);
     let opens = |stage: &Stage| {
         let snapshot = &stage.app.data.as_ref().unwrap().snapshot;
-        stage.app.rows.iter().map(|at| snapshot.callsites[*at as usize].open).collect::<Vec<_>>()
+        stage.app.rows.iter().map(|at| snapshot.callsites[*at as usize].sums.open).collect::<Vec<_>>()
     };
     assert!(opens(&stage).is_sorted_by(|a, b| a >= b), "{:?}", opens(&stage));
     assert!(stage.line_with("OPEN▼").is_some(), "{}", stage.screen());
@@ -138,10 +139,13 @@ fn symbols_that_come_while_paused_are_shown() {
 fn thresholds_change_at_once_and_can_be_put_back() {
     let mut stage = Stage::busy();
     stage.keys("t").key(KeyCode::Right).key(KeyCode::Down).key(KeyCode::Left);
-    let set = |stall_s, idle_s| Effect::SetThresholds(Thresholds { threshold_s: 60.0, stall_s, idle_s });
-    assert_eq!(stage.effects, [set(15.0, 60.0), set(15.0, 45.0)]);
+    let set = |stall, idle| {
+        let [threshold, stall, idle] = [60, stall, idle].map(Duration::from_secs);
+        Effect::SetThresholds(Limits { threshold, stall, idle })
+    };
+    assert_eq!(stage.effects, [set(15, 60), set(15, 45)]);
     stage.keys("0").key(KeyCode::Esc).keys("q");
-    assert_eq!(stage.effects[2..], [set(10.0, 60.0), Effect::Quit]);
+    assert_eq!(stage.effects[2..], [set(10, 60), Effect::Quit]);
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn closing_takes_a_yes_and_closes_what_was_named_even_if_the_row_changes_meanwhi
     stage.keys("K").show(snapshot(Size { sockets: 3, ..Size::SMALL }, 2)).keys("y");
     assert_eq!(cookies(&stage.effects), [0x4000, 0x400e, 0x401c, 0x402a]);
     let Some(Effect::KillSockets { sockets }) = stage.effects.last() else { panic!() };
-    assert_eq!((sockets[0].netns, sockets[0].name.as_str()), (Some(4_026_531_840), "10.9.0.1:32768 → 10.0.0.0:443"));
+    assert_eq!(Some(sockets[0]), snapshot(Size::SMALL, 1).sockets[0].observed.id());
 }
 
 #[test]
@@ -269,8 +273,9 @@ fn names_are_looked_up_only_when_switched_on() {
     assert!(!stage.wants().iter().any(|effect| matches!(effect, Effect::ReverseLookup { .. })));
     stage.keys("R");
     let asked = stage.wants();
-    let Some(Effect::ReverseLookup { addrs }) = asked.last() else { panic!("{asked:?}") };
-    assert!(addrs.contains(&"10.0.0.1".to_owned()) && addrs.contains(&"2001:db8::5".to_owned()), "{addrs:?}");
+    let Some(Effect::ReverseLookup { addresses }) = asked.last() else { panic!("{asked:?}") };
+    let known = ["10.0.0.1", "2001:db8::5"].map(|text| text.parse::<IpAddr>().unwrap());
+    assert!(known.iter().all(|address| addresses.contains(address)), "{addresses:?}");
     assert!(stage.wants().is_empty());
 }
 

@@ -1,12 +1,10 @@
 //! Snapshots of every view, dialog and state at three sizes.
 
 use super::Stage;
-use crate::{
-    Charset, Colour, Flow, Notice, NoticeKind, Options, ReplayState, Update,
-    synthetic::{Size, degraded, lossy, snapshot},
-};
+use crate::{Colour, Flow, Notice, NoticeKind, Options, ReplayState, Update};
 use crossterm::event::KeyCode;
-use leaktrace_model::snapshot::Snapshot;
+use leaktrace_model::fixtures::busy::{Size, degraded, lossy, snapshot};
+use leaktrace_model::{Glyphs, Snapshot};
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 10)];
 
@@ -57,7 +55,7 @@ fn peers_with_names() {
     insta::assert_snapshot!(scene(|stage| {
         watched(stage).keys("3R").key(KeyCode::Down);
         let name = Some("db-1.example.net".to_owned());
-        stage.tell(Update::PeerName { addr: "10.0.0.1".to_owned(), name })
+        stage.tell(Update::PeerName { address: [10, 0, 0, 1].into(), name })
     }));
 }
 
@@ -104,7 +102,7 @@ fn health_of_a_degraded_and_lossy_tracer() {
 
 #[test]
 fn ascii_without_colour() {
-    let options = Options { charset: Charset::Ascii, colour: Colour::Plain };
+    let options = Options { glyphs: Glyphs::Ascii, colour: Colour::Plain };
     insta::assert_snapshot!(at_all_sizes(options, |stage| watched(stage).keys("n").key(KeyCode::Enter)));
 }
 
@@ -182,7 +180,7 @@ fn detail_of_a_socket() {
 #[test]
 fn without_colour_the_cursor_and_the_worst_rows_still_stand_out() {
     use ratatui::style::{Color, Modifier};
-    let options = Options { charset: Charset::Unicode, colour: Colour::Plain };
+    let options = Options { glyphs: Glyphs::Unicode, colour: Colour::Plain };
     let mut stage = Stage::with(options, 80, 24);
     watched(&mut stage);
     let buffer = stage.buffer();

@@ -1,12 +1,10 @@
 //! Hostile text, and any keys on any terminal.
 
 use super::Stage;
-use crate::{
-    Charset, Colour, Msg, Options, ReplayState, Update,
-    synthetic::{Size, degraded, lossy, snapshot},
-};
+use crate::{Colour, Msg, Options, ReplayState, Update};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use leaktrace_model::snapshot::{Frame, Snapshot};
+use leaktrace_model::fixtures::busy::{Size, degraded, lossy, snapshot};
+use leaktrace_model::{Comm, Degradation, Frame, Glyphs, Opener, Snapshot, StackReason};
 use proptest::prelude::*;
 
 const HOSTILE: &str = "e\x1b]0;gone\x07\x1b[2J\u{9b}31m\r\n\t\u{202e}lve\u{200b}\u{7f}漢\u{301}";
@@ -16,17 +14,12 @@ fn hostile() -> Snapshot {
     let evil = || HOSTILE.to_owned();
     now.host.hostname = Some(evil());
     now.host.kernel = Some(evil());
-    now.health.hooks = evil();
-    now.window.end = evil();
-    now.settings.filters.comm = vec![evil()];
-    for degradation in &mut now.health.degraded {
-        (degradation.feature, degradation.reason) = (evil(), evil());
-    }
+    now.settings.filter.comms = vec![evil()];
+    now.settings.filter.containers = vec![evil()];
+    now.health.degraded = vec![Degradation::Recorded { feature: evil(), reason: evil() }; 2];
     for site in &mut now.callsites {
-        (site.comm, site.direction, site.exe, site.stack_reason) = (evil(), evil(), Some(evil()), Some(evil()));
-        for peer in &mut site.peers {
-            peer.peer = evil();
-        }
+        (site.comm, site.exe) = (evil(), Some(evil()));
+        site.stack_reason = Some(StackReason::Recorded { text: evil(), not_sampled: false });
         let frame =
             Frame { symbol: Some(evil()), file: Some(evil()), module: Some(evil()), line: Some(1), ..Frame::default() };
         site.stack = vec![frame.clone(), Frame { symbol: None, file: None, ..frame }];
@@ -36,13 +29,9 @@ fn hostile() -> Snapshot {
         (process.exe, process.container, process.unit, process.cgroup) =
             (Some(evil()), Some(evil()), Some(evil()), Some(evil()));
     }
-    for group in now.peers.iter_mut().chain(&mut now.listeners) {
-        group.name = evil();
-    }
     for socket in &mut now.sockets {
-        (socket.local, socket.remote, socket.state, socket.comm) = (evil(), evil(), evil(), Some(evil()));
-        (socket.direction, socket.container) = (evil(), Some(evil()));
-        socket.verdicts.push(evil());
+        socket.opener = Some(Opener { pid: 1, comm: Comm::new(HOSTILE) });
+        socket.container = Some(evil());
         for holder in &mut socket.holders {
             holder.comm = evil();
         }
@@ -59,10 +48,11 @@ fn assert_harmless(stage: &Stage) {
 
 #[test]
 fn no_control_character_reaches_the_terminal_from_any_screen() {
-    for charset in [Charset::Unicode, Charset::Ascii] {
-        let mut stage = Stage::with(Options { charset, colour: Colour::Palette }, 120, 40);
+    for glyphs in [Glyphs::Unicode, Glyphs::Ascii] {
+        let mut stage = Stage::with(Options { glyphs, colour: Colour::Palette }, 120, 40);
         stage.show(hostile());
-        stage.tell(Update::PeerName { addr: HOSTILE.to_owned(), name: Some(HOSTILE.to_owned()) });
+        let peer = snapshot(Size::SMALL, 1).peers[1].key.ip();
+        stage.tell(Update::PeerName { address: peer, name: Some(HOSTILE.to_owned()) });
         for keys in [
             "", "K", "n", "h", "\x1b", "2", "b", "bb", "3R", "b", "b", "4", "K", "n", "1s", "e", "\x1b", "o", "\x1b",
             "/", HOSTILE,
@@ -75,7 +65,7 @@ fn no_control_character_reaches_the_terminal_from_any_screen() {
             assert_harmless(&stage);
             stage.key(KeyCode::Esc);
         }
-        if charset == Charset::Ascii {
+        if glyphs == Glyphs::Ascii {
             assert!(stage.screen().is_ascii(), "{}", stage.screen());
         }
     }
@@ -83,7 +73,7 @@ fn no_control_character_reaches_the_terminal_from_any_screen() {
 
 #[test]
 fn ascii_terminals_get_nothing_else_on_any_screen() {
-    let options = Options { charset: Charset::Ascii, colour: Colour::Plain };
+    let options = Options { glyphs: Glyphs::Ascii, colour: Colour::Plain };
     let mut stage = Stage::with(options, 100, 30);
     stage.sample(0).sample(1);
     stage.tell(Update::Replay(ReplayState { index: 1, count: Some(9), speed: 0.5, ..ReplayState::default() }));
@@ -148,8 +138,8 @@ proptest! {
         msgs in prop::collection::vec(any_msg(), 1..60),
         ascii in any::<bool>(),
     ) {
-        let charset = if ascii { Charset::Ascii } else { Charset::Unicode };
-        let mut stage = Stage::with(Options { charset, colour: Colour::Palette }, width, height);
+        let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+        let mut stage = Stage::with(Options { glyphs, colour: Colour::Palette }, width, height);
         for (nth, msg) in msgs.into_iter().enumerate() {
             match nth % 16 {
                 2 => stage.sample(nth as u64),

@@ -1,25 +1,27 @@
 //! What keys do in dialogs and pages.
 
-use super::{export, kill, list, say, scroll};
-use crate::{
-    app::App,
-    columns::Tabular,
-    input::Edit,
-    keys::Action,
-    mode::Mode,
-    msg::{Effect, NoticeKind, Thresholds},
-    table::{Table, with_table},
-};
+use super::say::say;
+use super::scroll::scroll;
+use super::{export, kill, list};
+use crate::app::App;
+use crate::app::input::Edit;
+use crate::app::keys::Action;
+use crate::app::mode::Mode;
+use crate::app::msg::{Effect, NoticeKind};
+use crate::rows::columns::Tabular;
+use crate::rows::table::{Table, with_table};
 use crossterm::event::KeyEvent;
+use leaktrace_model::Limits;
+use std::time::Duration;
 
-/// Spans that thresholds step through, in seconds.
-const LADDER: [f64; 24] = [
-    0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0,
-    3600.0, 7200.0, 14_400.0, 28_800.0, 43_200.0, 86_400.0,
+/// Spans that thresholds step through, in milliseconds.
+const LADDER: [u64; 24] = [
+    500, 1000, 2000, 3000, 5000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000, 180_000, 300_000,
+    600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 28_800_000, 43_200_000, 86_400_000,
 ];
 
 /// What an action does in the dialog or page that has the keyboard.
-pub fn act(app: &mut App, action: Action) -> Option<Effect> {
+pub(crate) fn act(app: &mut App, action: Action) -> Option<Effect> {
     match &mut app.mode {
         Mode::Browse => {}
         Mode::Filter => filter(app, action),
@@ -34,7 +36,7 @@ pub fn act(app: &mut App, action: Action) -> Option<Effect> {
                 Action::Up => *entry = entry.saturating_sub(1),
                 Action::Down => *entry = (*entry + 1).min(2),
                 Action::Less | Action::More => return change_threshold(app, chosen, action),
-                Action::Reset => return app.initial.and_then(|initial| set_thresholds(app, initial)),
+                Action::Reset => return app.initial.and_then(|initial| set_limits(app, initial)),
                 _ => app.mode = Mode::Browse,
             }
         }
@@ -88,7 +90,7 @@ fn count_columns<T: Tabular>(_: &Table<'_, T>) -> usize {
 }
 
 /// A key that means nothing by itself: text, where text is typed.
-pub fn typed(app: &mut App, key: &KeyEvent) {
+pub(crate) fn typed(app: &mut App, key: &KeyEvent) {
     match &mut app.mode {
         Mode::Filter if app.filter_text.edit(key) == Edit::Changed => list::filter_changed(app),
         Mode::Export(export) => drop(export.path.edit(key)),
@@ -97,7 +99,7 @@ pub fn typed(app: &mut App, key: &KeyEvent) {
 }
 
 /// Text that was pasted. It never acts as keys.
-pub fn pasted(app: &mut App, text: &str) {
+pub(crate) fn pasted(app: &mut App, text: &str) {
     match &mut app.mode {
         Mode::Filter => {
             app.filter_text.insert(text);
@@ -109,32 +111,33 @@ pub fn pasted(app: &mut App, text: &str) {
 }
 
 /// Opens the thresholds, once there are some.
-pub fn open_thresholds(app: &mut App) {
-    match app.thresholds() {
+pub(crate) fn open_thresholds(app: &mut App) {
+    match app.limits() {
         Some(_) => app.mode = Mode::Thresholds { entry: 1 },
         None => say(app, NoticeKind::Failed, "Nothing has been sampled yet, so there is nothing to judge"),
     }
 }
 
 fn change_threshold(app: &mut App, entry: usize, action: Action) -> Option<Effect> {
-    let mut thresholds = app.thresholds()?;
+    let mut limits = app.limits()?;
     let value = match entry {
-        0 => &mut thresholds.threshold_s,
-        1 => &mut thresholds.stall_s,
-        _ => &mut thresholds.idle_s,
+        0 => &mut limits.threshold,
+        1 => &mut limits.stall,
+        _ => &mut limits.idle,
     };
+    let mut steps = LADDER.into_iter().map(Duration::from_millis);
     let next = match action {
-        Action::More => LADDER.into_iter().find(|step| *step > *value),
-        _ => LADDER.into_iter().rev().find(|step| *step < *value),
+        Action::More => steps.find(|step| *step > *value),
+        _ => steps.rfind(|step| *step < *value),
     };
     *value = next.unwrap_or(*value);
-    set_thresholds(app, thresholds)
+    set_limits(app, limits)
 }
 
-fn set_thresholds(app: &mut App, thresholds: Thresholds) -> Option<Effect> {
-    if app.thresholds() == Some(thresholds) {
+fn set_limits(app: &mut App, limits: Limits) -> Option<Effect> {
+    if app.limits() == Some(limits) {
         return None;
     }
-    app.chosen = Some(thresholds);
-    Some(Effect::SetThresholds(thresholds))
+    app.chosen = Some(limits);
+    Some(Effect::SetThresholds(limits))
 }

@@ -1,27 +1,25 @@
 //! The rows on show and the cursor among them.
 
-use super::say;
-use crate::{
-    app::{App, Panel},
-    columns::Tabular,
-    filter::Filter,
-    group::Grouped,
-    index::{self, Turn},
-    item::Item,
-    layout::{areas, places},
-    msg::NoticeKind,
-    row_key::RowKey,
-    subject::Subject,
-    table::{AnyTable, Table, with_table},
-    title::row_title,
-    view_kind::View,
-};
-use leaktrace_common::Severity;
-use leaktrace_output::units::{format_count, format_counted};
+use super::say::say;
+use crate::app::App;
+use crate::app::mode::Panel;
+use crate::app::msg::NoticeKind;
+use crate::layout::{areas, places};
+use crate::rows::columns::Tabular;
+use crate::rows::detail_data::DetailData;
+use crate::rows::group::Grouped;
+use crate::rows::row::Row;
+use crate::rows::row_key::RowKey;
+use crate::rows::search::Search;
+use crate::rows::sort::{self, Turn};
+use crate::rows::table::{AnyTable, Table, with_table};
+use crate::rows::title::row_title;
+use crate::rows::view_kind::View;
+use leaktrace_model::{Severity, format_count, format_counted};
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seek {
+pub(crate) enum Seek {
     /// Down, right.
     Forwards,
     /// Up, left.
@@ -29,12 +27,12 @@ pub enum Seek {
 }
 
 /// Computes the rows anew: after a snapshot, another view, filter or order.
-pub fn rebuild(app: &mut App) {
+pub(crate) fn rebuild(app: &mut App) {
     let Some(data) = app.data.clone() else { return };
-    app.grouped = Grouped::of(app.view, app.list().grouping, &data.snapshot, &data.facts);
+    app.grouped = Grouped::of(app.view, app.list().grouping, &data.snapshot, &data.index);
     let Some(table) = app.table() else { return };
     let rows = with_table!(table, table => {
-        let mut rows = index::sift(&table, &app.sieve);
+        let mut rows = sort::filter_rows(&table, &app.filter);
         order(app, &table, &mut rows);
         rows
     });
@@ -45,9 +43,9 @@ pub fn rebuild(app: &mut App) {
 fn order<'a, T: Tabular>(app: &'a App, table: &Table<'a, T>, rows: &mut Vec<u32>) {
     let list = app.list();
     match list.sort {
-        Some(column) => index::sort(table, rows, column, list.turn, |at| app.around(table, at, 0)),
+        Some(column) => sort::sort(table, rows, column, list.turn, |at| app.around(table, at, 0)),
         // Grouped rows come in the order of their first members: worst first means by their sums.
-        None if table.extras.is_some() => index::sort(table, rows, 0, list.turn, |at| app.around(table, at, 0)),
+        None if table.extras.is_some() => sort::sort(table, rows, 0, list.turn, |at| app.around(table, at, 0)),
         None if list.turn == Turn::Round => rows.reverse(),
         None => {}
     }
@@ -55,7 +53,7 @@ fn order<'a, T: Tabular>(app: &'a App, table: &Table<'a, T>, rows: &mut Vec<u32>
 
 /// Finds the row that the cursor was on and keeps it at its height on the screen.
 fn find_cursor(app: &mut App) {
-    app.subject = None;
+    app.detail = None;
     let Some(key) = app.list().selected.clone() else {
         let list = app.list_mut();
         (list.position, list.offset) = (0, 0);
@@ -82,7 +80,7 @@ fn key_at(app: &App, position: usize) -> Option<RowKey> {
 }
 
 /// Puts the cursor on the row at `position`, or on the last one.
-pub fn go(app: &mut App, position: usize) {
+pub(crate) fn go(app: &mut App, position: usize) {
     let position = position.min(app.rows.len().saturating_sub(1));
     let key = key_at(app, position);
     if app.list().position != position {
@@ -96,14 +94,14 @@ pub fn go(app: &mut App, position: usize) {
 }
 
 /// Puts the cursor on the top row, whichever it is from now on.
-pub fn follow_top(app: &mut App) {
+pub(crate) fn follow_top(app: &mut App) {
     let list = app.list_mut();
     (list.selected, list.position, list.offset) = (None, 0, 0);
     app.detail_scroll = 0;
 }
 
 /// Keeps the cursor on the screen, and the detail on the cursor.
-pub fn settle(app: &mut App) {
+pub(crate) fn settle(app: &mut App) {
     let (height, rows) = (usize::from(areas(app).body.height), app.rows.len());
     let list = app.list_mut();
     list.position = list.position.min(rows.saturating_sub(1));
@@ -115,38 +113,38 @@ pub fn settle(app: &mut App) {
         app.panel = Panel::Closed;
     }
     if app.panel == Panel::Closed {
-        app.subject = None;
+        app.detail = None;
         return;
     }
     let key = key_at(app, app.list().position);
-    if app.subject.as_ref().is_none_or(|subject| subject.key != key) {
-        app.subject = key.and_then(|key| look_closely(app, key));
+    if app.detail.as_ref().is_none_or(|detail| detail.key != key) {
+        app.detail = key.and_then(|key| look_closely(app, key));
     }
 }
 
-fn look_closely(app: &App, key: RowKey) -> Option<Subject> {
+fn look_closely(app: &App, key: RowKey) -> Option<DetailData> {
     let at = app.selected_row()?;
     let counts = with_table!(app.table()?, table => table.counts(at));
-    Some(Subject::of(key, &counts, app.data.as_ref()?, app.options.charset))
+    Some(DetailData::of(key, &counts, app.data.as_ref()?, app.options.glyphs))
 }
 
 /// How many sockets the row the cursor is on has open.
-pub fn open_sockets(app: &App) -> Option<u64> {
+pub(crate) fn open_sockets(app: &App) -> Option<u64> {
     let at = app.selected_row()?;
     Some(match app.table()? {
-        AnyTable::Callsites(table) => table.items.get(at)?.open,
+        AnyTable::Callsites(table) => table.items.get(at)?.sums.open,
         AnyTable::Processes(table) => table.items.get(at)?.open,
-        AnyTable::Peers(table) => table.items.get(at)?.open,
+        AnyTable::Peers(table) => table.items.get(at)?.sums.open,
         AnyTable::Sockets(_) => 1,
     })
 }
 
 /// Shows another view.
-pub fn show(app: &mut App, view: View) {
-    if view == app.view && app.sieve.scope.is_none() {
+pub(crate) fn show(app: &mut App, view: View) {
+    if view == app.view && app.filter.scope.is_none() {
         return;
     }
-    if app.sieve.scope.take().is_some() {
+    if app.filter.scope.take().is_some() {
         app.scope_from = None;
         follow_top(app);
     }
@@ -156,7 +154,7 @@ pub fn show(app: &mut App, view: View) {
 }
 
 /// Shows the sockets of the row the cursor is on.
-pub fn enter_sockets(app: &mut App) {
+pub(crate) fn enter_sockets(app: &mut App) {
     let (from, position) = (app.view, app.list().position);
     if from == View::Sockets {
         say(app, NoticeKind::Done, "These are sockets already; s shows those of a call site, a process or a peer");
@@ -167,7 +165,7 @@ pub fn enter_sockets(app: &mut App) {
     app.panel = Panel::Closed;
     app.list_mut().selected = Some(key.clone());
     app.view = View::Sockets;
-    app.sieve.scope = Some(key);
+    app.filter.scope = Some(key);
     app.scope_from = Some((title, from));
     follow_top(app);
     rebuild(app);
@@ -179,9 +177,9 @@ pub fn enter_sockets(app: &mut App) {
 }
 
 /// Goes back from the sockets of a row to the row.
-pub fn leave_sockets(app: &mut App) {
+pub(crate) fn leave_sockets(app: &mut App) {
     if let Some((_, from)) = app.scope_from.take() {
-        app.sieve.scope = None;
+        app.filter.scope = None;
         follow_top(app);
         app.view = from;
         rebuild(app);
@@ -189,7 +187,7 @@ pub fn leave_sockets(app: &mut App) {
 }
 
 /// Puts the cursor on the next row that leaks or is suspect, or on any flagged one where none is; round and round.
-pub fn jump(app: &mut App, seek: Seek) {
+pub(crate) fn jump(app: &mut App, seek: Seek) {
     let Some(table) = app.table() else { return };
     let (count, from) = (app.rows.len(), app.list().position);
     let worst =
@@ -206,7 +204,7 @@ pub fn jump(app: &mut App, seek: Seek) {
 }
 
 /// Sorts by the neighbour of the column that sorts; beyond the edges is the snapshot's own order.
-pub fn sort_beside(app: &mut App, seek: Seek) {
+pub(crate) fn sort_beside(app: &mut App, seek: Seek) {
     let shown: Vec<usize> = places(app, areas(app).body.width).iter().map(|place| place.column).collect();
     let now = app.list().sort.and_then(|column| shown.iter().position(|at| *at == column));
     let next = match (now, seek) {
@@ -219,7 +217,7 @@ pub fn sort_beside(app: &mut App, seek: Seek) {
 }
 
 /// Sorts by a column, or by the snapshot's own order; again: the other way round.
-pub fn sort_by(app: &mut App, column: Option<usize>) {
+pub(crate) fn sort_by(app: &mut App, column: Option<usize>) {
     let list = app.list_mut();
     list.turn = if list.sort == column && column.is_some() { list.turn.other() } else { Turn::Usual };
     list.sort = column;
@@ -227,14 +225,14 @@ pub fn sort_by(app: &mut App, column: Option<usize>) {
 }
 
 /// Turns the order round.
-pub fn invert(app: &mut App) {
+pub(crate) fn invert(app: &mut App) {
     let list = app.list_mut();
     list.turn = list.turn.other();
     rebuild(app);
 }
 
 /// Groups the rows in the next way that the view has.
-pub fn group(app: &mut App) {
+pub(crate) fn group(app: &mut App) {
     let ways = app.view.groupings();
     if ways.len() < 2 {
         say(app, NoticeKind::Done, "Sockets are not grouped; the other views group them");
@@ -248,17 +246,17 @@ pub fn group(app: &mut App) {
 }
 
 /// Applies what is typed into the filter.
-pub fn filter_changed(app: &mut App) {
-    let filter = Filter::parse(app.filter_text.text());
-    let narrows = filter.narrows(&app.sieve.filter);
-    app.sieve.filter = filter;
+pub(crate) fn filter_changed(app: &mut App) {
+    let search = Search::parse(app.filter_text.text());
+    let narrows = search.narrows(&app.filter.search);
+    app.filter.search = search;
     if !narrows {
         rebuild(app);
         return;
     }
     let mut rows = std::mem::take(&mut app.rows);
     if let Some(table) = app.table() {
-        with_table!(table, table => index::sift_again(&table, &mut rows, &app.sieve));
+        with_table!(table, table => sort::filter_again(&table, &mut rows, &app.filter));
     }
     app.rows = rows;
     find_cursor(app);

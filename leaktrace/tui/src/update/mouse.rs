@@ -1,22 +1,28 @@
 //! What the mouse does: click selects and sorts, again opens, the wheel moves.
 
-use super::{act, list};
-use crate::{
-    app::{App, Panel},
-    keys::Action,
-    layout::{areas, places},
-    mode::Mode,
-    msg::Effect,
-    view::{footer, replay, tabs},
-};
+use super::list;
+use crate::app::App;
+use crate::app::keys::Action;
+use crate::app::mode::{Mode, Panel};
+use crate::app::msg::Effect;
+use crate::layout::{areas, places};
+use crate::view::{footer, replay, tabs};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
 /// Rows that one notch of the wheel moves.
 const NOTCH: usize = 3;
 
+/// What a click asks for.
+pub(crate) enum Clicked {
+    /// The same as a key.
+    Action(Action),
+    /// Something of the caller.
+    Effect(Effect),
+}
+
 /// Takes a mouse event in.
-pub fn used(app: &mut App, event: MouseEvent) -> Option<Effect> {
+pub(crate) fn used(app: &mut App, event: MouseEvent) -> Option<Clicked> {
     let at = Position { x: event.column, y: event.row };
     match event.kind {
         MouseEventKind::ScrollDown => wheel(app, at, list::Seek::Forwards),
@@ -42,7 +48,7 @@ fn wheel(app: &mut App, at: Position, way: list::Seek) {
     }
 }
 
-fn click(app: &mut App, at: Position) -> Option<Effect> {
+fn click(app: &mut App, at: Position) -> Option<Clicked> {
     app.notice = None;
     let areas = areas(app);
     if areas.tabs.contains(at) {
@@ -50,12 +56,12 @@ fn click(app: &mut App, at: Position) -> Option<Effect> {
             list::show(app, view);
         }
     } else if areas.footer.contains(at) {
-        return footer::at(app, areas.footer, at.x).and_then(|action| act(app, action));
+        return footer::at(app, areas.footer, at.x).map(Clicked::Action);
     } else if areas.replay.contains(at) {
         let index = replay::at(app, areas.replay, at.x)?;
         let replay = app.replay.as_mut()?;
         replay.index = index;
-        return Some(Effect::ReplaySeek { index, flow: replay.flow });
+        return Some(Clicked::Effect(Effect::ReplaySeek { index, flow: replay.flow }));
     } else if areas.heading.contains(at) {
         let hit = |x: u16, width: u16| (x..=x.saturating_add(width)).contains(&at.x);
         let place = places(app, areas.body.width).into_iter().find(|place| hit(place.x, place.width));
@@ -71,11 +77,11 @@ fn click(app: &mut App, at: Position) -> Option<Effect> {
     None
 }
 
-fn click_row(app: &mut App, position: usize) -> Option<Effect> {
+fn click_row(app: &mut App, position: usize) -> Option<Clicked> {
     if position >= app.rows.len() {
         return None;
     }
     let again = app.list().selected.is_some() && app.list().position == position;
     list::go(app, position);
-    if again && app.panel == Panel::Closed { act(app, Action::Open) } else { None }
+    (again && app.panel == Panel::Closed).then_some(Clicked::Action(Action::Open))
 }

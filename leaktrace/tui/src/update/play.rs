@@ -1,11 +1,9 @@
 //! Holding the picture still, and moving through a recording.
 
 use super::take;
-use crate::{
-    app::App,
-    keys::Action,
-    msg::{Effect, Flow},
-};
+use crate::app::App;
+use crate::app::keys::Action;
+use crate::app::msg::{Effect, Flow};
 
 const fn other(flow: Flow) -> Flow {
     match flow {
@@ -15,7 +13,7 @@ const fn other(flow: Flow) -> Flow {
 }
 
 /// Holds the picture still, or lets it go on with the newest there is. A recording is stopped itself.
-pub fn pause(app: &mut App) -> Option<Effect> {
+pub(crate) fn pause(app: &mut App) -> Option<Effect> {
     if let Some(replay) = &mut app.replay {
         replay.flow = other(replay.flow);
         return Some(Effect::SetFlow(replay.flow));
@@ -30,7 +28,7 @@ pub fn pause(app: &mut App) -> Option<Effect> {
 }
 
 /// One sample, or a tenth of the recording. Steps stop the recording.
-pub fn step(app: &mut App, action: Action) -> Option<Effect> {
+pub(crate) fn step(app: &mut App, action: Action) -> Option<Effect> {
     let replay = app.replay.as_mut()?;
     let last = replay.count.map_or(u64::MAX, |count| count.saturating_sub(1));
     let tenth = (replay.count.unwrap_or(100) / 10).max(1);
@@ -48,7 +46,7 @@ pub fn step(app: &mut App, action: Action) -> Option<Effect> {
 }
 
 /// Half the speed, or twice.
-pub fn change_speed(app: &mut App, action: Action) -> Option<Effect> {
+pub(crate) fn change_speed(app: &mut App, action: Action) -> Option<Effect> {
     let replay = app.replay.as_mut()?;
     let factor = if action == Action::Slower { 0.5 } else { 2.0 };
     let speed = replay.speed * factor;

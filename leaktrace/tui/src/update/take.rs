@@ -1,24 +1,22 @@
 //! Taking in what the source says: snapshots, progress, replay, answers.
 
 use super::list;
-use crate::{
-    app::{Adopting, App, Rates},
-    data::Data,
-    history::{History, Whose},
-    msg::{Flow, Thresholds, Update},
-};
-use leaktrace_model::snapshot::Snapshot;
+use crate::app::msg::{Flow, Update};
+use crate::app::{Adopting, App, Rates};
+use crate::rows::data::Data;
+use crate::rows::history::{History, Whose};
+use leaktrace_model::Snapshot;
 
 /// Rows of each kind that get a curve, the worst ones: call sites, processes, peers.
 const CURVES: [usize; 3] = [12_288, 2048, 2048];
 
 /// A snapshot, to be shown now or, while paused, later.
-pub fn snapshot(app: &mut App, data: Data) {
+pub(crate) fn snapshot(app: &mut App, data: Data) {
     let newest = app.held.as_ref().or(app.data.as_ref()).map(|old| &*old.snapshot);
     if newest.is_none_or(|old| old.window != data.snapshot.window) {
         app.rates = rates(newest, &data.snapshot);
         let elapsed_s = elapsed(newest, &data.snapshot);
-        if newest.is_some_and(|old| old.window.end > data.snapshot.window.end) {
+        if newest.is_some_and(|old| old.window.end.unix_ns > data.snapshot.window.end.unix_ns) {
             app.history = History::default();
         }
         record(&mut app.history, &data.snapshot, elapsed_s);
@@ -32,12 +30,10 @@ pub fn snapshot(app: &mut App, data: Data) {
 }
 
 /// Puts data on the screen.
-pub fn show(app: &mut App, data: Data) {
-    let settings = &data.snapshot.settings;
-    let thresholds =
-        Thresholds { threshold_s: settings.threshold_s, stall_s: settings.stall_s, idle_s: settings.idle_s };
-    app.initial.get_or_insert(thresholds);
-    if app.chosen == Some(thresholds) {
+pub(crate) fn show(app: &mut App, data: Data) {
+    let limits = data.snapshot.settings.limits;
+    app.initial.get_or_insert(limits);
+    if app.chosen == Some(limits) {
         app.chosen = None;
     }
     app.data = Some(data);
@@ -45,14 +41,14 @@ pub fn show(app: &mut App, data: Data) {
 }
 
 /// Everything that is not a snapshot.
-pub fn other(app: &mut App, update: Update) {
+pub(crate) fn other(app: &mut App, update: Update) {
     match update {
         Update::Snapshot(_) => {}
         Update::Adopting { done, total } => {
             app.adopting = (total != Some(done)).then_some(Adopting { done, total });
         }
         Update::Replay(state) => app.replay = Some(state),
-        Update::PeerName { addr, name } => app.names.learn(addr, name),
+        Update::PeerName { address, name } => app.names.learn(address, name),
         Update::Notice(notice) => app.notice = Some(notice),
     }
 }
@@ -60,8 +56,8 @@ pub fn other(app: &mut App, update: Update) {
 /// Time from one snapshot to the next, in seconds.
 fn elapsed(before: Option<&Snapshot>, now: &Snapshot) -> f64 {
     let same_start = before.filter(|before| before.window.start == now.window.start);
-    let grown = same_start.map(|before| now.window.seconds - before.window.seconds);
-    grown.filter(|seconds| *seconds > 0.0).unwrap_or(now.settings.interval_s)
+    let grown = same_start.map(|before| now.window.seconds() - before.window.seconds());
+    grown.filter(|seconds| *seconds > 0.0).unwrap_or(now.settings.interval.as_secs_f64())
 }
 
 /// Counters of one window grow, so neighbours are compared; windows that move are averaged.
@@ -71,10 +67,11 @@ fn rates(before: Option<&Snapshot>, now: &Snapshot) -> Rates {
     let same_start = before.window.start == now.window.start;
     let rate = |old: u64, new: u64| match new.checked_sub(old) {
         Some(more) if same_start && seconds > 0.0 => Some(more as f64 / seconds),
-        _ if now.window.seconds > 0.0 => Some(new as f64 / now.window.seconds),
+        _ if now.window.seconds() > 0.0 => Some(new as f64 / now.window.seconds()),
         _ => None,
     };
-    let cpu = now.health.cpu_s.zip(before.health.cpu_s).map(|(new, old)| (new - old) / seconds);
+    let cpu = now.health.cpu.zip(before.health.cpu);
+    let cpu = cpu.map(|(new, old)| (new.as_secs_f64() - old.as_secs_f64()) / seconds);
     Rates {
         opened: rate(before.totals.opened, now.totals.opened),
         closed: rate(before.totals.closed, now.totals.closed),
@@ -83,14 +80,14 @@ fn rates(before: Option<&Snapshot>, now: &Snapshot) -> Rates {
 }
 
 fn record(history: &mut History, now: &Snapshot, elapsed_s: f64) {
-    history.advance(elapsed_s, now.totals.open);
+    history.advance(elapsed_s, now.totals.sums.open);
     for site in now.callsites.iter().take(CURVES[0]) {
-        history.note(Whose::Callsite(site.id), site.open);
+        history.note(Whose::Callsite(site.id), site.sums.open);
     }
     for process in now.processes.iter().take(CURVES[1]) {
         history.note(Whose::Process(process.pid), process.open);
     }
     for group in now.peers.iter().take(CURVES[2]) {
-        history.note(Whose::group(&group.name), group.open);
+        history.note(Whose::Group(group.key), group.sums.open);
     }
 }

@@ -1,14 +1,14 @@
 //! What the screen would like to know and does not: symbols of call sites, names of peers. Asked for once.
 
-use crate::{
-    app::{App, Panel},
-    layout::areas,
-    msg::Effect,
-    names::Naming,
-    row_key::{RowKey, host_of},
-    table::AnyTable,
-};
-use leaktrace_model::snapshot::Snapshot;
+use crate::app::App;
+use crate::app::mode::Panel;
+use crate::app::msg::Effect;
+use crate::layout::areas;
+use crate::rows::names::Naming;
+use crate::rows::row_key::RowKey;
+use crate::rows::table::AnyTable;
+use leaktrace_model::Callsite;
+use std::net::IpAddr;
 
 /// Most call sites that are remembered as asked for.
 const MOST_ASKED: usize = 65_536;
@@ -40,7 +40,7 @@ fn symbols(app: &mut App) -> Option<Effect> {
     }
     sites.sort_unstable();
     sites.dedup();
-    sites.retain(|id| !app.asked.contains(id) && is_unresolved(&data.snapshot, data.facts.callsite(*id)));
+    sites.retain(|id| !app.asked.contains(id) && is_unresolved(data.lens().callsite(*id)));
     if sites.is_empty() {
         return None;
     }
@@ -51,26 +51,25 @@ fn symbols(app: &mut App) -> Option<Effect> {
     Some(Effect::ResolveSymbols { callsites: sites })
 }
 
-fn is_unresolved(snapshot: &Snapshot, at: Option<usize>) -> bool {
-    at.and_then(|at| snapshot.callsites.get(at)).is_some_and(|site| site.stack.iter().any(|f| f.symbol.is_none()))
+fn is_unresolved(site: Option<&Callsite>) -> bool {
+    site.is_some_and(|site| site.stack.iter().any(|frame| frame.symbol.is_none()))
 }
 
 fn names(app: &mut App) -> Option<Effect> {
     if app.names.naming == Naming::Off {
         return None;
     }
-    let host = |peer: &str| host_of(peer).to_owned();
-    let mut addrs: Vec<String> = match app.table()? {
-        AnyTable::Peers(table) => visible(app).filter_map(|at| table.items.get(at)).map(|g| host(&g.name)).collect(),
+    let mut addresses: Vec<IpAddr> = match app.table()? {
+        AnyTable::Peers(table) => visible(app).filter_map(|at| table.items.get(at)).map(|g| g.key.ip()).collect(),
         AnyTable::Sockets(table) => {
-            visible(app).filter_map(|at| table.items.get(at)).map(|s| host(&s.remote)).collect()
+            visible(app).filter_map(|at| table.items.get(at)).map(|s| s.observed.remote.ip()).collect()
         }
         AnyTable::Callsites(table) => {
             let sites = visible(app).filter_map(|at| table.items.get(at));
-            sites.flat_map(|site| site.peers.iter().take(3)).map(|peer| host(&peer.peer)).collect()
+            sites.flat_map(|site| site.peers.iter().take(3)).map(|peer| peer.peer.ip()).collect()
         }
         AnyTable::Processes(_) => Vec::new(),
     };
-    addrs.retain(|addr| addr.parse::<std::net::IpAddr>().is_ok() && app.names.ask(addr));
-    (!addrs.is_empty()).then_some(Effect::ReverseLookup { addrs })
+    addresses.retain(|address| app.names.ask(*address));
+    (!addresses.is_empty()).then_some(Effect::ReverseLookup { addresses })
 }

@@ -1,19 +1,20 @@
 //! Bars of counts over time, one line high or several.
 
-use crate::glyphs::Charset;
+use crate::signs::Signs as _;
+use leaktrace_model::Glyphs;
 
 /// What the lowest and the highest step of a curve stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Bottom.
-    pub low: u32,
+    pub(crate) low: u32,
     /// Top.
-    pub high: u32,
+    pub(crate) high: u32,
 }
 
 /// A scale that shows the shape: from nothing where counts go far down, else from the lowest one. Counts that hardly
 /// move, by less than a fiftieth, stay at the bottom rather than look like an alarm.
-pub fn scale(counts: &[u32]) -> Scale {
+pub(crate) fn scale(counts: &[u32]) -> Scale {
     let high = counts.iter().copied().max().unwrap_or(0);
     let low = counts.iter().copied().min().unwrap_or(0);
     let spread = u64::from(high - low);
@@ -27,13 +28,13 @@ pub fn scale(counts: &[u32]) -> Scale {
 }
 
 /// One line: each count as one of eight heights.
-pub fn line(counts: &[u32], charset: Charset) -> String {
-    rows(counts, 1, charset).pop().unwrap_or_default()
+pub(crate) fn line(counts: &[u32], glyphs: Glyphs) -> String {
+    rows(counts, 1, glyphs).pop().unwrap_or_default()
 }
 
 /// Several lines, the top one first.
-pub fn rows(counts: &[u32], height: usize, charset: Charset) -> Vec<String> {
-    let bars = charset.bars();
+pub(crate) fn rows(counts: &[u32], height: usize, glyphs: Glyphs) -> Vec<String> {
+    let bars = glyphs.bars();
     let Scale { low, high } = scale(counts);
     let range = u64::from(high - low).max(1);
     let steps = 8 * height as u64;
@@ -60,15 +61,15 @@ mod tests {
 
     #[test]
     fn the_highest_reaches_the_top_and_one_socket_is_never_invisible() {
-        assert_eq!(line(&[0, 1, 500, 1000], Charset::Unicode), " ▁▄█");
-        assert_eq!(rows(&[1, 16], 2, Charset::Unicode), [" █", "▁█"]);
-        assert_eq!(rows(&[], 2, Charset::Ascii), ["", ""]);
+        assert_eq!(line(&[0, 1, 500, 1000], Glyphs::Unicode), " ▁▄█");
+        assert_eq!(rows(&[1, 16], 2, Glyphs::Unicode), [" █", "▁█"]);
+        assert_eq!(rows(&[], 2, Glyphs::Ascii), ["", ""]);
     }
 
     #[test]
     fn a_slope_on_a_high_level_is_seen_and_noise_is_not() {
-        assert_eq!(line(&[800, 850, 900], Charset::Unicode), "▁▄█");
-        assert_eq!(line(&[1000, 1003, 1001], Charset::Unicode), "▁▁▁");
+        assert_eq!(line(&[800, 850, 900], Glyphs::Unicode), "▁▄█");
+        assert_eq!(line(&[1000, 1003, 1001], Glyphs::Unicode), "▁▁▁");
         assert_eq!(scale(&[u32::MAX, u32::MAX]), Scale { low: u32::MAX, high: u32::MAX });
     }
 }

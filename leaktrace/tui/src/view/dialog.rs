@@ -1,17 +1,16 @@
 //! The frame of dialogs and pages: a box in the middle, everything where there is little room.
 
 use super::pen::Pen;
-use crate::{
-    app::App,
-    text::{fit, width},
-    theme::Role,
-};
+use crate::app::App;
+use crate::signs::Signs as _;
+use crate::text::{fit, width};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
 /// Clears room for `cells` by `lines` above the footer, draws a box with a title, and gives what is inside.
-pub fn open(app: &App, title: &str, cells: u16, lines: u16, buffer: &mut Buffer) -> Rect {
+pub(crate) fn open(app: &App, title: &str, cells: u16, lines: u16, buffer: &mut Buffer) -> Rect {
     let (width, height) = app.size;
     let whole = Rect { x: 0, y: 0, width, height: height.saturating_sub(1) }.intersection(buffer.area);
     let (wide, high) = (cells.saturating_add(4).min(whole.width), lines.saturating_add(2).min(whole.height));
@@ -25,26 +24,24 @@ pub fn open(app: &App, title: &str, cells: u16, lines: u16, buffer: &mut Buffer)
 }
 
 fn frame(app: &App, title: &str, outer: Rect, buffer: &mut Buffer) {
-    let charset = app.options.charset;
-    let [top_left, top_right, bottom_left, bottom_right] = charset.corners();
+    let glyphs = app.options.glyphs;
+    let [top_left, top_right, bottom_left, bottom_right] = glyphs.corners();
     let inside = usize::from(outer.width) - 2;
-    let title = fit(title, inside.saturating_sub(4), charset);
+    let title = fit(title, inside.saturating_sub(4), glyphs);
     let after = inside.saturating_sub(width(&title) + 3);
     let mut pen = Pen::new(app, buffer, outer, 0);
-    pen.put(top_left, Role::Accent).put(charset.rule(), Role::Accent).skip(1).put(&title, Role::Strong).skip(1);
-    pen.put(&charset.rule().repeat(after), Role::Accent).put(top_right, Role::Accent);
+    pen.put(top_left, Role::Accent).put(glyphs.rule(), Role::Accent).skip(1).put(&title, Role::Strong).skip(1);
+    pen.put(&glyphs.rule().repeat(after), Role::Accent).put(top_right, Role::Accent);
     for row in 1..outer.height - 1 {
         let mut pen = Pen::new(app, buffer, outer, row);
-        pen.put(charset.track(), Role::Accent).skip(inside as u16).put(charset.track(), Role::Accent);
+        pen.put(glyphs.track(), Role::Accent).skip(inside as u16).put(glyphs.track(), Role::Accent);
     }
     let mut pen = Pen::new(app, buffer, outer, outer.height - 1);
-    pen.put(bottom_left, Role::Accent)
-        .put(&charset.rule().repeat(inside), Role::Accent)
-        .put(bottom_right, Role::Accent);
+    pen.put(bottom_left, Role::Accent).put(&glyphs.rule().repeat(inside), Role::Accent).put(bottom_right, Role::Accent);
 }
 
 /// The lines of a page from `scroll` on, no further than its end; says where there is more.
-pub fn page(app: &App, lines: &[(String, Role)], scroll: usize, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn page(app: &App, lines: &[(String, Role)], scroll: usize, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     let top = scroll.min(lines.len().saturating_sub(height));
     for (row, (line, role)) in (0..area.height).zip(lines.iter().skip(top)) {

@@ -1,19 +1,18 @@
 //! What stands where rows would be: that nothing is leaking and what is watched, or what hides the rows.
 
 use super::pen::Pen;
-use crate::{
-    app::App,
-    text::{clean, wrap},
-    theme::Role,
-    view_kind::View,
-};
-use leaktrace_model::snapshot::{Filters, Snapshot};
-use leaktrace_output::units::{format_counted, format_duration};
+use crate::app::App;
+use crate::rows::view_kind::View;
+use crate::short_numbers::duration;
+use crate::signs::Signs as _;
+use crate::text::{clean, wrap};
+use crate::theme::Role;
+use leaktrace_model::{Filter, Glyphs, Network, Snapshot, format_counted, format_duration};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Draws it.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let paragraphs = match app.data.as_ref().map(|data| &*data.snapshot) {
         None => vec![("Waiting for the first sample".to_owned(), Role::Strong)],
         Some(snapshot) if app.is_narrowed() => hidden(app, snapshot),
@@ -36,14 +35,14 @@ fn hidden(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
     let noun = app.view.title().to_lowercase();
     let mut lines = vec![(format!("No {noun} match what is asked for"), Role::Strong), (String::new(), Role::Text)];
     let mut causes = Vec::new();
-    if !app.sieve.filter.is_empty() {
-        causes.push(format!("the filter /{} (Esc drops it)", clean(app.filter_text.text(), app.options.charset)));
+    if !app.filter.search.is_empty() {
+        causes.push(format!("the filter /{} (Esc drops it)", clean(app.filter_text.text(), app.options.glyphs)));
     }
-    if !app.sieve.severity.title().is_empty() {
-        causes.push(format!("only {} are shown (f changes it)", app.sieve.severity.title()));
+    if !app.filter.severity.title().is_empty() {
+        causes.push(format!("only {} are shown (f changes it)", app.filter.severity.title()));
     }
-    if !app.sieve.direction.title().is_empty() {
-        causes.push(format!("only {} are shown (d changes it)", app.sieve.direction.title()));
+    if !app.filter.direction.title().is_empty() {
+        causes.push(format!("only {} are shown (d changes it)", app.filter.direction.title()));
     }
     if let Some((name, _)) = &app.scope_from {
         causes.push(format!("only sockets of {name} that are flagged are listed (Esc goes back)"));
@@ -55,19 +54,19 @@ fn hidden(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
 }
 
 fn healthy(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
-    let check = app.options.charset.check();
-    let settings = &snapshot.settings;
+    let check = app.options.glyphs.check();
+    let limits = &snapshot.settings.limits;
     let title = match app.view {
-        View::Sockets if snapshot.totals.flagged == 0 => format!("{check} Nothing is leaking"),
-        _ if snapshot.totals.open == 0 => format!("{check} Nothing is leaking: no socket is open"),
+        View::Sockets if snapshot.totals.sums.flagged == 0 => format!("{check} Nothing is leaking"),
+        _ if snapshot.totals.sums.open == 0 => format!("{check} Nothing is leaking: no socket is open"),
         _ => format!("{check} Nothing to list here yet"),
     };
     let rules = format!(
         "A socket is flagged when it is stuck for {}, idle and unguarded for {}, or open for {}. \
          The t key changes that.",
-        format_duration(settings.stall_s),
-        format_duration(settings.idle_s),
-        format_duration(settings.threshold_s)
+        duration(limits.stall),
+        duration(limits.idle),
+        duration(limits.threshold)
     );
     let blank = || (String::new(), Role::Text);
     vec![(title, Role::Good), blank(), (watched(snapshot), Role::Text), blank(), (rules, Role::Faint)]
@@ -75,26 +74,22 @@ fn healthy(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
 
 /// What is being watched, in a sentence.
 fn watched(snapshot: &Snapshot) -> String {
-    let sockets = format_counted(snapshot.totals.open, "open socket");
-    let span = format_duration(snapshot.window.seconds);
-    let whom = whom(&snapshot.settings.filters);
-    format!(
-        "Watching {whom}: {sockets}, for {span} so far, looking every {}.",
-        format_duration(snapshot.settings.interval_s)
-    )
+    let sockets = format_counted(snapshot.totals.sums.open, "open socket");
+    let span = format_duration(snapshot.window.seconds());
+    let whom = whom(&snapshot.settings.filter);
+    format!("Watching {whom}: {sockets}, for {span} so far, looking every {}.", duration(snapshot.settings.interval))
 }
 
-fn whom(filters: &Filters) -> String {
+fn whom(filter: &Filter) -> String {
     let list = |words: Vec<String>| words.join(" or ");
-    let text =
-        |words: &[String]| list(words.iter().map(|w| clean(w, crate::glyphs::Charset::Ascii).into_owned()).collect());
+    let text = |words: &[String]| list(words.iter().map(|word| clean(word, Glyphs::Ascii).into_owned()).collect());
     let parts = [
-        ("process", list(filters.pid.iter().map(u32::to_string).collect())),
-        ("name", text(&filters.comm)),
-        ("port", list(filters.port.iter().map(u16::to_string).collect())),
-        ("peer", text(&filters.peer)),
-        ("container", text(&filters.container)),
-        ("direction", text(&filters.direction)),
+        ("process", list(filter.pids.iter().map(u32::to_string).collect())),
+        ("name", text(&filter.comms)),
+        ("port", list(filter.ports.iter().map(u16::to_string).collect())),
+        ("peer", list(filter.peers.iter().map(Network::to_string).collect())),
+        ("container", text(&filter.containers)),
+        ("direction", list(filter.directions.iter().map(|direction| direction.name().to_owned()).collect())),
     ];
     let parts: Vec<String> =
         parts.into_iter().filter(|part| !part.1.is_empty()).map(|(kind, value)| format!("{kind} {value}")).collect();

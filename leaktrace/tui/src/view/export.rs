@@ -2,19 +2,18 @@
 
 use super::dialog;
 use super::pen::Pen;
-use crate::{
-    app::App,
-    mode::Export,
-    text::{clean, fit_end, width},
-    theme::Role,
-};
+use crate::app::App;
+use crate::app::mode::Export;
+use crate::signs::Signs as _;
+use crate::text::{clean, fit_end, width};
+use crate::theme::Role;
 use leaktrace_output::ReportFormat;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
 /// Draws it; the place of the cursor.
-pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position> {
-    let charset = app.options.charset;
+pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position> {
+    let glyphs = app.options.glyphs;
     let formats = ReportFormat::ALL;
     let area = dialog::open(app, "Export", 66, formats.len() as u16 + 5, buffer);
     // Where there is little room the chosen format is what is left of the list.
@@ -26,7 +25,7 @@ pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position>
     row += 1 + u16::from(room > formats.len());
     for format in formats.iter().skip(top).take(room.max(1)) {
         let on = *format == dialog.format;
-        let pointer = if on { charset.pointer() } else { " " };
+        let pointer = if on { glyphs.pointer() } else { " " };
         let role = if on { Role::Accent } else { Role::Text };
         let mut pen = Pen::new(app, buffer, area, row);
         pen.put(pointer, Role::Accent)
@@ -38,11 +37,11 @@ pub fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Position>
     row += u16::from(room > formats.len());
     let mut pen = Pen::new(app, buffer, area, row);
     pen.put("to ", Role::Faint);
-    let before = fit_end(clean(dialog.path.before_cursor(), charset), pen.left().saturating_sub(1), charset);
+    let before = fit_end(clean(dialog.path.before_cursor(), glyphs), pen.left().saturating_sub(1), glyphs);
     let cursor = Position { x: pen.x() + width(&before) as u16, y: area.y + row };
     pen.put(&before, Role::Strong);
     let after = dialog.path.text().get(dialog.path.before_cursor().len()..).unwrap_or_default();
-    pen.put(&clean(after, charset), Role::Strong);
+    pen.put(&clean(after, glyphs), Role::Strong);
     (row < area.height && cursor.x < area.right()).then_some(cursor)
 }
 

@@ -1,16 +1,13 @@
 //! The last line: what was just said, the filter while it is typed, or the keys that hold.
 
 use super::pen::Pen;
-use crate::{
-    app::{App, Panel},
-    keys::{Action, Context, bindings},
-    mode::Mode,
-    msg::NoticeKind,
-    text::{clean, fit_end, width},
-    theme::Role,
-};
-use leaktrace_common::Severity;
-use leaktrace_output::units::format_counted;
+use crate::app::App;
+use crate::app::keys::{Action, Context, bindings};
+use crate::app::mode::{Mode, Panel};
+use crate::app::msg::NoticeKind;
+use crate::text::{clean, fit_end, width};
+use crate::theme::Role;
+use leaktrace_model::{Severity, format_counted};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -35,7 +32,7 @@ fn hints(app: &App, room: usize) -> Vec<Hint> {
     let rows = replay.into_iter().chain([context]).flat_map(bindings).filter(|row| !row.short.is_empty());
     let mut all: Vec<Hint> = Vec::new();
     for row in rows {
-        let Some(key) = row.keys.first().map(|key| key.sign(app.options.charset)) else { continue };
+        let Some(key) = row.keys.first().map(|key| key.sign(app.options.glyphs)) else { continue };
         match all.last_mut() {
             Some(before) if before.word == row.short => {
                 // Words would run together, signs do not.
@@ -63,7 +60,7 @@ fn hints(app: &App, room: usize) -> Vec<Hint> {
 }
 
 /// The action whose hint is at `x`.
-pub fn at(app: &App, area: Rect, x: u16) -> Option<Action> {
+pub(crate) fn at(app: &App, area: Rect, x: u16) -> Option<Action> {
     let mut start = usize::from(area.x);
     hints(app, usize::from(area.width)).into_iter().find_map(|hint| {
         let end = start + hint.cells();
@@ -74,7 +71,7 @@ pub fn at(app: &App, area: Rect, x: u16) -> Option<Action> {
 }
 
 /// Draws it; the place of the cursor where text is typed.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let mut pen = Pen::new(app, buffer, area, 0);
     if matches!(app.mode, Mode::Filter) {
         return Some(filter(app, &mut pen, area));
@@ -84,7 +81,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
             NoticeKind::Done => ("", Role::Strong),
             NoticeKind::Failed => ("! ", Role::Bad(Severity::Leak)),
         };
-        pen.put(sign, role).put(&clean(&notice.text, app.options.charset), role);
+        pen.put(sign, role).put(&clean(&notice.text, app.options.glyphs), role);
         return None;
     }
     for hint in hints(app, usize::from(area.width)) {
@@ -94,7 +91,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
 }
 
 fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Position {
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let found = format_counted(app.rows.len() as u64, "row");
     if pen.left() >= 60 {
         pen.at_right("Enter keep  Esc clear", Role::Faint);
@@ -102,11 +99,11 @@ fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Position {
     pen.at_right(&found, if app.rows.is_empty() { Role::Warning } else { Role::Text });
     pen.put("/", Role::Accent);
     let room = pen.left().saturating_sub(1);
-    let before = fit_end(clean(app.filter_text.before_cursor(), charset), room, charset);
+    let before = fit_end(clean(app.filter_text.before_cursor(), glyphs), room, glyphs);
     let cursor = pen.x() + width(&before) as u16;
     pen.put(&before, Role::Strong);
     let after = app.filter_text.text().get(app.filter_text.before_cursor().len()..).unwrap_or_default();
-    pen.put(&clean(after, charset), Role::Strong);
+    pen.put(&clean(after, glyphs), Role::Strong);
     if app.filter_text.text().is_empty() && app.panel == Panel::Closed {
         pen.skip(1).put("process, symbol, peer, container, verdict; !word excludes", Role::Faint);
     }

@@ -3,19 +3,17 @@
 use super::curve;
 use super::pen::Pen;
 use super::severities::{self, Words};
-use crate::{
-    app::App,
-    figures::{rate, short_count, time_of_day},
-    text::{clean, width},
-    theme::Role,
-};
-use leaktrace_model::snapshot::Snapshot;
-use leaktrace_output::units::{format_count, format_counted, format_duration, format_size};
+use crate::app::App;
+use crate::short_numbers::{duration, rate, short_count, time_of_day};
+use crate::signs::Signs as _;
+use crate::text::{clean, width};
+use crate::theme::Role;
+use leaktrace_model::{Snapshot, format_count, format_counted, format_duration, format_size};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Draws it in one to four lines.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let Some(snapshot) = app.data.as_ref().map(|data| &*data.snapshot) else {
         Pen::new(app, buffer, area, 0)
             .put("leaktrace", Role::Strong)
@@ -51,16 +49,16 @@ fn tiny(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     if !snapshot.health.degraded.is_empty() {
         pen.at_right("DEGR", Role::Warning);
     }
-    pen.put("open ", Role::Faint).put(&short_count(snapshot.totals.open), Role::Strong).skip(1);
+    pen.put("open ", Role::Faint).put(&short_count(snapshot.totals.sums.open), Role::Strong).skip(1);
     severities::write(app, pen, Words::Short);
     rates(app, pen);
 }
 
 /// Host, kernel, hooks; time and own cost.
 fn place(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let (host, health) = (&snapshot.host, &snapshot.health);
-    pen.at_right(&clean(time_of_day(&snapshot.window.end), charset), Role::Text);
+    pen.at_right(&time_of_day(snapshot.window.end), Role::Text);
     if let Some(rss) = health.rss_bytes {
         pen.at_right(&format_size(rss), Role::Faint);
     }
@@ -68,19 +66,19 @@ fn place(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
         pen.at_right(&format!("self {:.1}%", cpu * 100.0), Role::Faint);
     }
     pen.put("leaktrace", Role::Strong).skip(1);
-    pen.put(&clean(host.hostname.as_deref().unwrap_or(charset.absent()), charset), Role::Accent);
-    let kernel = host.kernel.as_deref().map(|kernel| format!("Linux {}", clean(kernel, charset)));
-    let every = format!("every {}", format_duration(snapshot.settings.interval_s));
-    for text in kernel.into_iter().chain([clean(&health.hooks, charset).into_owned(), every]) {
+    pen.put(&clean(host.hostname.as_deref().unwrap_or(glyphs.absent()), glyphs), Role::Accent);
+    let kernel = host.kernel.as_deref().map(|kernel| format!("Linux {}", clean(kernel, glyphs)));
+    let every = format!("every {}", duration(snapshot.settings.interval));
+    for text in kernel.into_iter().chain([health.hooks.name().to_owned(), every]) {
         if !text.is_empty() && pen.left() >= width(&text) + 3 {
-            pen.put(charset.dot(), Role::Faint).put(&text, Role::Text);
+            pen.put(glyphs.dot(), Role::Faint).put(&text, Role::Text);
         }
     }
 }
 
 /// Open sockets over time, and what they cost.
 fn flow(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
-    let totals = &snapshot.totals;
+    let totals = &snapshot.totals.sums;
     let memory = match snapshot.health.tcp_memory_bytes {
         Some(host) => format!("TCP memory {}", format_size(host)),
         None => format!("memory {}", format_size(totals.memory_bytes)),
@@ -95,7 +93,7 @@ fn flow(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     let room = pen.left().saturating_sub(covered.len() + 3).min(64);
     if room >= 8 && app.history.seconds() > 0.0 {
         let counts = app.history.total().columns(room);
-        pen.skip(1).put(&curve::line(&counts, app.options.charset), Role::Curve);
+        pen.skip(1).put(&curve::line(&counts, app.options.glyphs), Role::Curve);
         pen.put(" ", Role::Text).put(&covered, Role::Faint);
     }
 }
@@ -106,20 +104,16 @@ fn rates(app: &App, pen: &mut Pen<'_>) {
 }
 
 fn growing(snapshot: &Snapshot, pen: &mut Pen<'_>) {
-    let count = snapshot.callsites.iter().filter(|site| site.growing == Some(true)).count() as u64;
+    let count = snapshot.callsites.iter().filter(|site| site.is_growing()).count() as u64;
     if count > 0 {
         pen.put(&format!("{} growing", format_counted(count, "call site")), Role::Warning);
     }
 }
 
 fn thresholds(app: &App, pen: &mut Pen<'_>) {
-    let Some(now) = app.thresholds().filter(|_| pen.left() >= 96) else { return };
-    let text = format!(
-        "stall {}  idle {}  long-lived {}",
-        format_duration(now.stall_s),
-        format_duration(now.idle_s),
-        format_duration(now.threshold_s)
-    );
+    let Some(now) = app.limits().filter(|_| pen.left() >= 96) else { return };
+    let text =
+        format!("stall {}  idle {}  long-lived {}", duration(now.stall), duration(now.idle), duration(now.threshold));
     pen.at_right(&text, Role::Faint);
 }
 
@@ -136,13 +130,13 @@ fn warning(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     if !parts.is_empty() {
         pen.put(&format!("! lost {}  ", parts.join(", ")), Role::Warning);
     }
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     if let Some(first) = snapshot.health.degraded.first() {
         let more = snapshot.health.degraded.len() - 1;
         if more > 0 {
             pen.at_right(&format!("+{more} more, h"), Role::Faint);
         }
-        let text = format!("! {}: {}", clean(&first.feature, charset), clean(&first.reason, charset));
+        let text = format!("! {}: {}", clean(&first.feature(), glyphs), clean(&first.reason(), glyphs));
         pen.put(&text, Role::Warning);
     }
 }

@@ -1,17 +1,17 @@
 //! The page about the tracer itself: losses, degradations, cost.
 
 use super::dialog;
-use crate::{
-    app::App,
-    text::{clean, wrap},
-    theme::Role,
-};
-use leaktrace_model::snapshot::Snapshot;
-use leaktrace_output::units::{format_count, format_counted, format_duration, format_size, format_size_change};
+use crate::app::App;
+use crate::short_numbers::duration;
+use crate::signs::Signs as _;
+use crate::text::{clean, wrap};
+use crate::theme::Role;
+use leaktrace_model::{Snapshot, format_count, format_counted, format_duration, format_size, format_size_change};
 use ratatui::buffer::Buffer;
+use std::time::Duration;
 
 /// Draws it.
-pub fn draw(app: &App, scroll: usize, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, scroll: usize, buffer: &mut Buffer) {
     let cells = usize::from(app.size.0.saturating_sub(4)).clamp(1, 84);
     let lines: Vec<(String, Role)> = match app.data.as_ref().map(|data| &*data.snapshot) {
         None => vec![("Nothing has been sampled yet".to_owned(), Role::Text)],
@@ -25,28 +25,25 @@ pub fn draw(app: &App, scroll: usize, buffer: &mut Buffer) {
 }
 
 fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let (health, lost) = (&snapshot.health, &snapshot.health.lost);
-    let absent = || charset.absent().to_owned();
-    let span = |seconds: Option<f64>| seconds.map_or_else(absent, format_duration);
+    let absent = || glyphs.absent().to_owned();
+    let span = |span: Option<Duration>| span.map_or_else(absent, duration);
     let mut lines = vec![
-        (format!("hooks         {}", clean(&health.hooks, charset)), Role::Text),
+        (format!("hooks         {}", health.hooks.name()), Role::Text),
         (
             format!(
                 "watching for  {}, every {}",
-                format_duration(snapshot.window.seconds),
-                format_duration(snapshot.settings.interval_s)
+                format_duration(snapshot.window.seconds()),
+                duration(snapshot.settings.interval)
             ),
             Role::Text,
         ),
         (
-            format!("processor     {}", health.cpu_s.map_or_else(absent, |s| format!("{} so far", format_duration(s)))),
+            format!("processor     {}", health.cpu.map_or_else(absent, |cpu| format!("{} so far", duration(cpu)))),
             Role::Text,
         ),
-        (
-            format!("last pass     {}, of holders {}", span(health.pass_cpu_s), span(health.holders_pass_cpu_s)),
-            Role::Text,
-        ),
+        (format!("last pass     {}, of holders {}", span(health.pass_cpu), span(health.holders_pass_cpu)), Role::Text),
         (format!("memory        {}", health.rss_bytes.map_or_else(absent, format_size)), Role::Text),
         (format!("TCP memory    {}", health.tcp_memory_bytes.map_or_else(absent, format_size)), Role::Text),
         (format!("  unaccounted {}", health.tcp_memory_gap_bytes.map_or_else(absent, format_size_change)), Role::Text),
@@ -68,10 +65,10 @@ fn paragraphs(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
     lines.push((String::new(), Role::Text));
     lines.push(("Works less well than it could".to_owned(), Role::Strong));
     if health.degraded.is_empty() {
-        lines.push((format!("{} nothing", charset.check()), Role::Good));
+        lines.push((format!("{} nothing", glyphs.check()), Role::Good));
     }
     for degradation in &health.degraded {
-        let text = format!("! {}: {}", clean(&degradation.feature, charset), clean(&degradation.reason, charset));
+        let text = format!("! {}: {}", clean(&degradation.feature(), glyphs), clean(&degradation.reason(), glyphs));
         lines.push((text, Role::Warning));
     }
     lines

@@ -1,13 +1,15 @@
 //! How far the taking in of sockets that were open before has come.
 
 use super::pen::Pen;
-use crate::{app::App, theme::Role};
-use leaktrace_output::units::format_count;
+use crate::app::App;
+use crate::signs::Signs as _;
+use crate::theme::Role;
+use leaktrace_model::format_count;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Draws it in one line, while there is progress to show.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let Some(adopting) = app.adopting else { return };
     let mut pen = Pen::new(app, buffer, area, 0);
     let done = format_count(adopting.done);
@@ -21,7 +23,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let percent = format!(" {:.0}%", share * 100.0);
     let room = pen.left().saturating_sub(percent.len()).min(60);
     let done = (room as f64 * share) as usize;
-    let charset = app.options.charset;
-    pen.put(&charset.done().repeat(done), Role::Accent);
-    pen.put(&charset.rule().repeat(room - done), Role::Faint).put(&percent, Role::Text);
+    let glyphs = app.options.glyphs;
+    pen.put(&glyphs.done().repeat(done), Role::Accent);
+    pen.put(&glyphs.rule().repeat(room - done), Role::Faint).put(&percent, Role::Text);
 }

@@ -1,25 +1,24 @@
 //! Where a recording stands: whether it runs, how fast, how far.
 
 use super::pen::Pen;
-use crate::{
-    app::App,
-    figures::time_of_day,
-    msg::Flow,
-    text::{clean, width},
-    theme::Role,
-};
-use leaktrace_output::units::format_count;
+use crate::app::App;
+use crate::app::msg::Flow;
+use crate::short_numbers::time_of_day;
+use crate::signs::Signs as _;
+use crate::text::width;
+use crate::theme::Role;
+use leaktrace_model::format_count;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// What stands before the bar.
 fn lead(app: &App) -> String {
     let Some(replay) = &app.replay else { return String::new() };
-    let charset = app.options.charset;
-    let sign = if replay.flow == Flow::Running { charset.play() } else { charset.pause() };
+    let glyphs = app.options.glyphs;
+    let sign = if replay.flow == Flow::Running { glyphs.play() } else { glyphs.pause() };
     let speed = if replay.speed >= 1.0 { format!("{:.0}", replay.speed) } else { format!("{}", replay.speed) };
-    let time = app.data.as_ref().map(|data| clean(time_of_day(&data.snapshot.window.end), charset)).unwrap_or_default();
-    format!("{sign} {speed}{} {time} ", charset.times())
+    let time = app.data.as_ref().map(|data| time_of_day(data.snapshot.window.end)).unwrap_or_default();
+    format!("{sign} {speed}{} {time} ", glyphs.times())
 }
 
 /// What stands behind it.
@@ -38,7 +37,7 @@ fn bar(app: &App, area: Rect) -> Rect {
 }
 
 /// The sample that a click at `x` asks for.
-pub fn at(app: &App, area: Rect, x: u16) -> Option<u64> {
+pub(crate) fn at(app: &App, area: Rect, x: u16) -> Option<u64> {
     let bar = bar(app, area);
     let count = app.replay.as_ref()?.count?;
     let last = count.saturating_sub(1);
@@ -48,17 +47,17 @@ pub fn at(app: &App, area: Rect, x: u16) -> Option<u64> {
 }
 
 /// Draws it in one line, while a recording is shown.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let Some(replay) = &app.replay else { return };
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let cells = usize::from(bar(app, area).width);
     let mut pen = Pen::new(app, buffer, area, 0);
     pen.put(&lead(app), Role::Strong);
     if let Some(count) = replay.count.filter(|_| cells > 1) {
         let share = replay.index as f64 / count.saturating_sub(1).max(1) as f64;
         let knob = ((share.min(1.0) * (cells - 1) as f64).round() as usize).min(cells - 1);
-        pen.put(&charset.done().repeat(knob), Role::Accent).put(charset.knob(), Role::Accent);
-        pen.put(&charset.rule().repeat(cells - 1 - knob), Role::Faint);
+        pen.put(&glyphs.done().repeat(knob), Role::Accent).put(glyphs.knob(), Role::Accent);
+        pen.put(&glyphs.rule().repeat(cells - 1 - knob), Role::Faint);
     } else {
         pen.skip(cells as u16);
     }

@@ -1,13 +1,14 @@
 //! How many sockets are flagged, by severity.
 
 use super::pen::Pen;
-use crate::{app::App, theme::Role};
-use leaktrace_common::Severity;
-use leaktrace_output::units::format_count;
+use crate::app::App;
+use crate::signs::Signs as _;
+use crate::theme::Role;
+use leaktrace_model::{Severity, format_count};
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
+pub(crate) enum Words {
     /// `● 12 leaks`
     Long,
     /// `●12`
@@ -15,24 +16,24 @@ pub enum Words {
 }
 
 /// Writes them, worst first.
-pub fn write(app: &App, pen: &mut Pen<'_>, words: Words) {
+pub(crate) fn write(app: &App, pen: &mut Pen<'_>, words: Words) {
     let Some(data) = &app.data else { return };
-    let charset = app.options.charset;
-    let flagged = data.snapshot.totals.flagged;
-    let listed: u64 = data.facts.severities.iter().sum();
+    let glyphs = app.options.glyphs;
+    let flagged = data.snapshot.totals.sums.flagged;
+    let listed = data.index.flagged();
     if flagged == 0 && listed == 0 {
         let text = if words == Words::Long { " nothing is flagged" } else { "" };
-        pen.put(charset.check(), Role::Good).put(text, Role::Good);
+        pen.put(glyphs.check(), Role::Good).put(text, Role::Good);
         return;
     }
     for severity in [Severity::Leak, Severity::Suspect, Severity::Info] {
-        let count = data.facts.severities[severity as usize];
+        let count = data.index.of_severity(severity);
         let role = if count == 0 { Role::Faint } else { Role::Bad(severity) };
         let text = match words {
             Words::Long => {
-                format!("{} {} {}  ", charset.severity(Some(severity)), format_count(count), name(severity, count))
+                format!("{} {} {}  ", glyphs.severity(Some(severity)), format_count(count), name(severity, count))
             }
-            Words::Short => format!("{}{} ", charset.severity(Some(severity)), crate::figures::short_count(count)),
+            Words::Short => format!("{}{} ", glyphs.severity(Some(severity)), crate::short_numbers::short_count(count)),
         };
         pen.put(&text, role);
     }

@@ -2,20 +2,19 @@
 
 use super::dialog;
 use super::pen::Pen;
-use crate::{
-    app::App,
-    columns::{Sort, Tabular},
-    index::Turn,
-    table::{Table, with_table},
-    theme::Role,
-};
+use crate::app::App;
+use crate::rows::columns::{Sort, Tabular};
+use crate::rows::sort::Turn;
+use crate::rows::table::{Table, with_table};
+use crate::signs::Signs as _;
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 
 /// Draws it.
-pub fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
     let Some(table) = app.table() else { return };
     let columns = with_table!(table, table => names(&table));
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let area = dialog::open(app, "Order by", 60, columns.len() as u16 + 1, buffer);
     let room = usize::from(area.height).max(1);
     let top = (entry + 1).saturating_sub(room);
@@ -23,10 +22,10 @@ pub fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
     for (row, (at, (name, about, falls))) in (0u16..).zip(entries.enumerate().skip(top).take(room)) {
         let mut pen = Pen::new(app, buffer, area, row);
         let role = if at == entry { Role::Accent } else { Role::Text };
-        pen.put(if at == entry { charset.pointer() } else { " " }, Role::Accent).skip(1);
+        pen.put(if at == entry { glyphs.pointer() } else { " " }, Role::Accent).skip(1);
         let sorts = app.list().sort == at.checked_sub(1);
         let down = falls == (app.list().turn == Turn::Usual);
-        let arrow = if down { charset.descending() } else { charset.ascending() };
+        let arrow = if down { glyphs.descending() } else { glyphs.ascending() };
         pen.put(if sorts { arrow } else { " " }, Role::Accent).skip(1);
         let name = if name.is_empty() { "SEVERITY" } else { name };
         pen.put(&format!("{name:<13}"), role).put(about, Role::Faint);

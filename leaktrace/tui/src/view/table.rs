@@ -2,21 +2,21 @@
 
 use super::empty;
 use super::pen::Pen;
-use crate::{
-    app::{App, Panel},
-    columns::{Align, Column, Place, Sort, Tabular},
-    index::Turn,
-    layout::{Areas, places_of},
-    table::{Table, with_table},
-    text::{fit, width},
-    theme::Role,
-};
+use crate::app::App;
+use crate::app::mode::Panel;
+use crate::layout::{Areas, places_of};
+use crate::rows::columns::{Align, Column, Place, Sort, Tabular};
+use crate::rows::sort::Turn;
+use crate::rows::table::{Table, with_table};
+use crate::signs::Signs as _;
+use crate::text::{fit, width};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 /// Draws it. Only rows on the screen are formatted.
-pub fn draw(app: &App, areas: &Areas, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, areas: &Areas, buffer: &mut Buffer) {
     if app.panel == Panel::Full {
         return;
     }
@@ -73,7 +73,7 @@ fn put(app: &App, text: &str, align: Align, area: Rect, style: ratatui::style::S
         return;
     }
     let cells = usize::from(area.width);
-    let text = fit(text, cells, app.options.charset);
+    let text = fit(text, cells, app.options.glyphs);
     let x = match align {
         Align::Left => area.x,
         Align::Right => area.x + cells.saturating_sub(width(&text)) as u16,
@@ -98,16 +98,16 @@ fn heading<T>(app: &App, columns: &[Column<T>], places: &[Place], area: Rect, bu
         // One cell between columns belongs to the arrow; the last column has none to give.
         let with_gap = Rect { width: cell.width + 1, ..cell };
         let cell = if with_gap.right() <= area.right() { with_gap } else { cell };
-        let name = fit(column.name, usize::from(cell.width).saturating_sub(1), app.options.charset);
+        let name = fit(column.name, usize::from(cell.width).saturating_sub(1), app.options.glyphs);
         put(app, &format!("{name}{arrow}"), column.align, cell, style, buffer);
     }
 }
 
 /// Which way the column that sorts runs, from top to bottom.
 fn arrow<T>(app: &App, column: &Column<T>) -> &'static str {
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let falls = matches!(column.sort, Sort::Number(_)) == (app.list().turn == Turn::Usual);
-    if falls { charset.descending() } else { charset.ascending() }
+    if falls { glyphs.descending() } else { glyphs.ascending() }
 }
 
 fn scrollbar(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -120,8 +120,8 @@ fn scrollbar(app: &App, area: Rect, buffer: &mut Buffer) {
     let start = (app.list().offset.min(room) * (height - thumb) + room / 2) / room;
     for row in 0..area.height {
         let on = (start..start + thumb).contains(&usize::from(row));
-        let charset = app.options.charset;
-        let (sign, role) = if on { (charset.thumb(), Role::Accent) } else { (charset.track(), Role::Faint) };
+        let glyphs = app.options.glyphs;
+        let (sign, role) = if on { (glyphs.thumb(), Role::Accent) } else { (glyphs.track(), Role::Faint) };
         Pen::new(app, buffer, area, row).put(sign, role);
     }
 }

@@ -1,15 +1,13 @@
 //! The line of the views, and what narrows the one that is shown.
 
 use super::pen::Pen;
-use crate::{
-    app::App,
-    data::Data,
-    figures::{short_count, span},
-    msg::Flow,
-    text::{clean, width},
-    theme::Role,
-    view_kind::{Grouping, View},
-};
+use crate::app::App;
+use crate::app::msg::Flow;
+use crate::rows::data::Data;
+use crate::rows::view_kind::{Grouping, View};
+use crate::short_numbers::{short_count, span};
+use crate::text::{clean, width};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -51,7 +49,7 @@ fn form(room: u16) -> Form {
 }
 
 /// The view whose tab is at `x`.
-pub fn at(app: &App, area: Rect, x: u16) -> Option<View> {
+pub(crate) fn at(app: &App, area: Rect, x: u16) -> Option<View> {
     let mut start = usize::from(area.x);
     View::ALL.into_iter().find(|view| {
         let end = start + width(&label(app, *view, form(area.width)));
@@ -63,19 +61,19 @@ pub fn at(app: &App, area: Rect, x: u16) -> Option<View> {
 
 /// What narrows the view, in words, the most important first.
 fn chips(app: &App) -> Vec<(String, Role)> {
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let mut chips = Vec::new();
     if app.flow == Flow::Paused {
-        let seconds = |data: &Data| data.snapshot.window.seconds;
+        let seconds = |data: &Data| data.snapshot.window.seconds();
         let behind = app.held.as_ref().zip(app.data.as_ref()).map(|(held, shown)| seconds(held) - seconds(shown));
         let behind = behind.filter(|behind| *behind > 0.0).map(|behind| format!(", {} behind", span(behind)));
         chips.push((format!("PAUSED{}", behind.unwrap_or_default()), Role::Warning));
     }
     if !app.filter_text.text().is_empty() {
-        chips.push((format!("/{}", clean(app.filter_text.text(), charset)), Role::Accent));
+        chips.push((format!("/{}", clean(app.filter_text.text(), glyphs)), Role::Accent));
     }
-    let sieve = &app.sieve;
-    for text in [sieve.severity.title(), sieve.direction.title(), app.list().grouping.title()] {
+    let filter = &app.filter;
+    for text in [filter.severity.title(), filter.direction.title(), app.list().grouping.title()] {
         if !text.is_empty() {
             chips.push((text.to_owned(), Role::Accent));
         }
@@ -87,7 +85,7 @@ fn chips(app: &App) -> Vec<(String, Role)> {
 }
 
 /// Draws it.
-pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut pen = Pen::new(app, buffer, area, 0);
     for view in View::ALL {
         let mut style = app.options.colour.style(if view == app.view { Role::Accent } else { Role::Faint });

@@ -2,26 +2,28 @@
 
 use super::dialog;
 use super::pen::Pen;
-use crate::{app::App, theme::Role};
-use leaktrace_output::units::format_duration;
+use crate::app::App;
+use crate::short_numbers::duration;
+use crate::signs::Signs as _;
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 
 /// Draws it.
-pub fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
-    let Some(now) = app.thresholds() else { return };
-    let charset = app.options.charset;
+pub(crate) fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
+    let Some(now) = app.limits() else { return };
+    let glyphs = app.options.glyphs;
     let lines = [
-        ("threshold", now.threshold_s, "age from which a socket is long-lived"),
-        ("stall", now.stall_s, "how long a stuck state must last"),
-        ("idle", now.idle_s, "how long without payload counts as idle"),
+        ("threshold", now.threshold, "age from which a socket is long-lived"),
+        ("stall", now.stall, "how long a stuck state must last"),
+        ("idle", now.idle, "how long without payload counts as idle"),
     ];
     let area = dialog::open(app, "Thresholds", 64, 5, buffer);
-    for (row, (at, (name, seconds, about))) in (0u16..).zip(lines.into_iter().enumerate()) {
+    for (row, (at, (name, span, about))) in (0u16..).zip(lines.into_iter().enumerate()) {
         let on = at == entry;
         let mut pen = Pen::new(app, buffer, area, row);
-        pen.put(if on { charset.pointer() } else { " " }, Role::Accent).skip(1);
+        pen.put(if on { glyphs.pointer() } else { " " }, Role::Accent).skip(1);
         pen.put(&format!("{name:<10}"), if on { Role::Accent } else { Role::Text });
-        let value = format_duration(seconds);
+        let value = duration(span);
         let (less, more) = if on { ("- ", " +") } else { ("  ", "  ") };
         pen.put(less, Role::Accent).put(&format!("{value:>7}"), Role::Strong).put(more, Role::Accent);
         pen.skip(2).put(about, Role::Faint);

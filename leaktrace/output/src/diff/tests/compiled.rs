@@ -1,15 +1,15 @@
-//! A real program built by a real compiler with several sets of flags: how many call sites find themselves again.
+//! A real program built by a real compiler with several sets of flags: how many call sites are found again.
 //!
 //! The program walks a made-up call graph in the same order whatever the flags are, and prints the return addresses of
 //! every place where a server would open a socket; binutils turn them into names. Half of its calls are in tail
 //! position, which is harder than real programs are: an optimized build forgets most of those frames.
 //!
 //! Measured with gcc 12 against -O0 on six call graphs that no constant was chosen by (`LEAKTRACE_SEEDS=11,12,13,14,15,16`):
-//! with debug information 97.2 % or more of the call sites find themselves again in every build; without it all at -O1,
+//! with debug information 97.2 % or more of the call sites are found again in every build; without it all at -O1,
 //! and 97.9 % at -O2 and 97.4 % at -O3 on average, 94.4 % in the worst build.
 
-use super::*;
-use leaktrace_model::snapshot::Frame;
+use super::{super::name::normal, *};
+use leaktrace_model::{Frame, Sums};
 use leaktrace_skip::{Lack, skip};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -102,32 +102,31 @@ fn build(folder: &Path, seed: u64, flags: &[&str]) -> Option<Snapshot> {
         }
         snapshot.callsites.push(Callsite {
             id: id as u64,
-            direction: "connect".into(),
+            direction: Direction::Connect,
             comm: "svc".into(),
             exe: Some(program.into()),
             stack,
-            open: 20,
+            sums: Sums { open: 20, ..Sums::default() },
             ..Callsite::default()
         });
     }
     Some(snapshot)
 }
 
-/// The functions at an address, innermost first; more than one where debug information knows of inlining.
+/// The functions at an address, innermost first; more than one where functions were inlined.
 fn functions(program: &str, address: u64) -> Vec<String> {
-    let told = output("addr2line", &["-f", "-i", "-e", program, &format!("{address:#x}")]).unwrap_or_default();
-    told.lines().step_by(2).filter(|name| *name != "??").map(str::to_owned).collect()
+    let printed = output("addr2line", &["-f", "-i", "-e", program, &format!("{address:#x}")]).unwrap_or_default();
+    printed.lines().step_by(2).filter(|name| *name != "??").map(str::to_owned).collect()
 }
 
 fn named(name: &str, module: &str) -> Frame {
     Frame { symbol: Some(name.into()), module: Some(module.into()), ..Frame::default() }
 }
 
-/// Groups that someone who knows every call site's id would make: call sites that have the same names in either
-/// build cannot be told apart by names, whatever the method.
-fn tellable(old: &Snapshot, new: &Snapshot) -> usize {
+/// How many groups the best comparison by names can find: call sites with the same names in either build cannot be distinguished.
+fn distinguishable(old: &Snapshot, new: &Snapshot) -> usize {
     let names = |site: &Callsite| -> Vec<String> {
-        site.stack.iter().map(|frame| super::super::name::normal(frame.symbol.as_deref().unwrap())).collect()
+        site.stack.iter().map(|frame| normal(frame.symbol.as_deref().unwrap())).collect()
     };
     let mut group: Vec<usize> = (0..old.callsites.len()).collect();
     for snapshot in [old, new] {
@@ -142,7 +141,7 @@ fn tellable(old: &Snapshot, new: &Snapshot) -> usize {
 }
 
 /// Share of the old call sites that are in one group with themselves, and the number of groups as a share of
-/// [`tellable`]: putting everything into one group would find all and tell nothing.
+/// [`distinguishable`]: one group of everything would find all and say nothing.
 fn found_again(old: &Snapshot, new: &Snapshot) -> (f64, f64) {
     assert_eq!(old.callsites.len(), new.callsites.len());
     let diff = compare(old, new);
@@ -155,7 +154,7 @@ fn found_again(old: &Snapshot, new: &Snapshot) -> (f64, f64) {
             ids(&change.old).iter().filter(|id| after.contains(id)).count()
         })
         .sum();
-    let apart = diff.changes.len() as f64 / tellable(old, new) as f64;
+    let apart = diff.changes.len() as f64 / distinguishable(old, new) as f64;
     (found as f64 / old.callsites.len() as f64, apart)
 }
 
@@ -177,9 +176,9 @@ fn call_sites_of_a_compiled_program_survive_other_flags() {
             let (found, apart) = found_again(&old, &new);
             let sites = old.callsites.len();
             println!(
-                "{seed} {flags:?}: {sites} call sites, {equal} with the same stack, {found:.3} found, {apart:.3} told apart"
+                "{seed} {flags:?}: {sites} call sites, {equal} with the same stack, {found:.3} found, {apart:.3} distinguished"
             );
-            // Without debug information a build may leave nothing of a stack but `main`, whoever looks at it.
+            // Without debug information a build may leave only `main` of a stack, and no method can find more.
             let least = if flags.contains(&"-g") || flags.contains(&"-O1") { 0.95 } else { 0.85 };
             assert!(found >= least, "{seed} {flags:?}: {found:.3}");
             assert!(apart >= 0.6, "{seed} {flags:?}: {apart:.3}");

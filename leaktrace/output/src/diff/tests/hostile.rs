@@ -1,6 +1,5 @@
 //! Reports that are damaged, foreign, or made to do harm.
 
-use super::super::read::parse;
 use super::*;
 
 fn refusal(text: &str) -> String {
@@ -24,10 +23,10 @@ fn what_is_not_a_report_is_refused_with_advice() {
         ("{\"schema_version\":1}", "missing field `callsites` at line 1 column 20"),
         ("{\"schema_version\":1,\"callsites\":[]} x", "trailing characters at line 1 column 37"),
     ] {
-        let told = refusal(text);
-        assert!(told.starts_with("cannot read old.json as a JSON report: "), "{told}");
-        assert!(told.contains(reason), "{told}");
-        assert!(told.ends_with("; write one with leaktrace report --format json"), "{told}");
+        let message = refusal(text);
+        assert!(message.starts_with("cannot read old.json as a JSON report: "), "{message}");
+        assert!(message.contains(reason), "{message}");
+        assert!(message.ends_with("; write one with leaktrace report --format json"), "{message}");
     }
     assert!(refusal("{\"schema_version\":-1}").contains("invalid value"));
 }
@@ -76,13 +75,25 @@ fn members_of_other_versions_are_skipped_and_missing_ones_unknown() {
 }
 
 #[test]
+fn names_of_other_versions_are_unknown_and_what_is_not_a_name_is_refused() {
+    let site = |members: &str| format!("{{\"schema_version\":1,\"callsites\":[{{{members}}}]}}");
+    let later = site("\"direction\":\"sideways\",\"verdicts\":{\"close-wait\":2,\"haunted\":9}");
+    let later = &parse(later.as_bytes(), "later.json").unwrap().callsites[0];
+    assert_eq!(later.direction, Direction::Unknown);
+    assert_eq!(later.verdicts, [(Verdict::CloseWait, 2)].into_iter().collect());
+    assert!(refusal(&site("\"direction\":7")).contains("invalid type: integer `7`, expected a string"));
+    assert!(refusal(&site("\"verdicts\":{\"haunted\":-1}")).contains("expected u64"));
+    assert!(refusal(&site("\"verdicts\":[]")).contains("invalid type: sequence, expected a map"));
+}
+
+#[test]
 fn numbers_at_the_end_of_their_range_do_not_wrap() {
     let mut snapshot = fixtures::rich();
     for site in &mut snapshot.callsites {
-        (site.open, site.flagged, site.opened) = (u64::MAX, u64::MAX, u64::MAX);
+        (site.sums.open, site.sums.flagged, site.opened) = (u64::MAX, u64::MAX, u64::MAX);
         site.stack.clear();
-        (site.comm, site.direction, site.exe) = ("x".into(), "connect".into(), None);
-        site.verdicts.insert("close-wait".into(), u64::MAX);
+        (site.comm, site.direction, site.exe) = ("x".into(), Direction::Connect, None);
+        site.sums.verdicts.set(Verdict::CloseWait, u64::MAX);
     }
     let diff = compare(&snapshot, &fixtures::rich());
     assert!(text(&diff).contains("18,446,744,073,709,551,615"));
@@ -108,7 +119,7 @@ fn very_many_call_sites_are_compared_by_their_names_alone() {
 }
 
 #[test]
-fn a_missing_file_and_a_folder_are_told() {
+fn a_missing_file_and_a_folder_are_reported() {
     let missing = read_report(std::path::Path::new("/nonexistent/old.json")).unwrap_err().to_string();
     assert_eq!(missing, "cannot read /nonexistent/old.json: No such file or directory (os error 2)");
     assert_eq!(read_report(std::path::Path::new("/")).unwrap_err().to_string(), "cannot read /: is a directory");

@@ -1,9 +1,9 @@
-//! The same program built with other flags: how many call sites find themselves again.
+//! The same program built with other flags: how many call sites are found again.
 
-use super::*;
-use leaktrace_model::snapshot::Frame;
+use super::{super::name::normal, *};
+use leaktrace_model::{Frame, Sums};
 
-/// A small generator of numbers that are the same in every run.
+/// A random number generator with the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -21,7 +21,7 @@ enum Fate {
     Kept,
     /// Put into its callers, and known to the debug information.
     Inlined,
-    /// Put into its callers, or left by a tail call: no trace of it.
+    /// Put into its callers, or left by a tail call: it is not on the stack.
     Dropped,
     /// Specialized under another name.
     Cloned,
@@ -47,11 +47,11 @@ fn program(seed: u64, sites: usize) -> Snapshot {
         stack.extend([frame("svc::run", 1), frame("svc::main", 2), fixtures::library_frame("__libc_start_main")]);
         snapshot.callsites.push(Callsite {
             id: id as u64,
-            direction: if id % 3 == 0 { "accept".into() } else { "connect".into() },
+            direction: if id % 3 == 0 { Direction::Accept } else { Direction::Connect },
             comm: "svc".into(),
             exe: Some("/usr/bin/svc".into()),
             stack,
-            open: 20,
+            sums: Sums { open: 20, ..Sums::default() },
             ..Callsite::default()
         });
     }
@@ -62,7 +62,7 @@ fn frame(symbol: &str, line: u32) -> Frame {
     Frame { module: Some("/usr/bin/svc".into()), ..fixtures::frame(symbol, "svc.rs", line) }
 }
 
-/// The same call sites after a build in which `percent` of the functions met a fate other than being kept.
+/// The same call sites after a build that changed `percent` of the functions.
 fn rebuilt(old: &Snapshot, seed: u64, percent: u64, debug_information: bool) -> Snapshot {
     let fate = |symbol: &str| {
         let hash = symbol.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -103,7 +103,7 @@ fn found_again(old: &Snapshot, new: &Snapshot) -> (f64, f64) {
     let (mut found, mut strangers, mut members) = (0, 0, 0);
     let names = |snapshot: &Snapshot, id: u64| -> Vec<String> {
         let site = snapshot.callsites.iter().find(|site| site.id == id).unwrap();
-        site.stack.iter().map(|frame| super::super::name::normal(frame.symbol.as_deref().unwrap())).collect()
+        site.stack.iter().map(|frame| normal(frame.symbol.as_deref().unwrap())).collect()
     };
     for change in &diff.changes {
         let ids = |side: &Option<Numbers>| side.as_ref().map(|side| side.ids.clone()).unwrap_or_default();
@@ -112,7 +112,7 @@ fn found_again(old: &Snapshot, new: &Snapshot) -> (f64, f64) {
             members += 1;
             found += usize::from(after.contains(&(id + 10_000)));
         }
-        // Call sites that have become one in the new build are no strangers to each other.
+        // Call sites that became one in the new build belong together.
         for id in &after {
             let own = before.contains(&(id - 10_000));
             let folded = after.iter().any(|other| {

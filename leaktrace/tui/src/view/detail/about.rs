@@ -1,58 +1,69 @@
 //! What the row is, in facts.
 
 use super::lines::{Lines, wrapped};
-use crate::{
-    app::App, columns::processes::short_container, figures::per_minute, glyphs::Charset, row_key::host_of,
-    table::AnyTable, text::clean, theme::Role,
+use crate::app::App;
+use crate::rows::columns::processes::short_container;
+use crate::rows::table::AnyTable;
+use crate::rows::view_kind::Opened;
+use crate::short_numbers::per_minute;
+use crate::signs::Signs as _;
+use crate::text::clean;
+use crate::theme::Role;
+use leaktrace_model::{
+    Age, Callsite, Glyphs, Group, Process, Socket, Sums, Trend, format_age, format_count, format_duration, format_size,
 };
-use leaktrace_model::snapshot::{Callsite, Group, Process, Socket};
-use leaktrace_output::units::{Age, format_age, format_count, format_duration, format_size};
+use std::net::IpAddr;
 
 /// The facts of the row the cursor is on.
-pub fn of_row(app: &App, cells: usize) -> Lines {
+pub(crate) fn of_row(app: &App, cells: usize) -> Lines {
     let Some((at, table)) = app.selected_row().zip(app.table()) else { return Lines::new() };
-    let charset = app.options.charset;
+    let glyphs = app.options.glyphs;
     let facts = match table {
-        AnyTable::Callsites(table) => table.items.get(at).map(|site| callsite(site, charset)),
-        AnyTable::Processes(table) => table.items.get(at).map(|row| process(row, charset)),
+        AnyTable::Callsites(table) => table.items.get(at).map(|site| callsite(site, table.opened(at), glyphs)),
+        AnyTable::Processes(table) => table.items.get(at).map(|row| process(row, glyphs)),
         AnyTable::Peers(table) => table.items.get(at).map(|group| peer(app, group)),
         AnyTable::Sockets(table) => table.items.get(at).map(|row| socket(app, row)),
     };
     let facts = facts.unwrap_or_default();
-    wrapped(&facts.join(charset.dot()), 0, cells, Role::Text).collect()
+    wrapped(&facts.join(glyphs.dot()), 0, cells, Role::Text).collect()
 }
 
-fn age(seconds: f64, exact: bool, charset: Charset) -> String {
-    format_age(Age { seconds, exact }, charset.glyphs())
+fn age(seconds: f64, exact: bool, glyphs: Glyphs) -> String {
+    format_age(Age { seconds, exact }, glyphs)
 }
 
-fn growth(growing: Option<bool>, per_min: Option<f64>) -> Option<String> {
-    match (growing, per_min) {
-        (Some(true), Some(rate)) => Some(format!("growing by {} a minute", per_minute(rate).trim_start_matches('+'))),
-        (Some(true), None) => Some("growing".to_owned()),
-        _ => None,
-    }
+fn growth(trend: Option<Trend>) -> Option<String> {
+    let trend = trend.filter(|trend| trend.growing)?;
+    Some(format!("growing by {} a minute", per_minute(trend.per_min).trim_start_matches('+')))
 }
 
-fn sums(open: u64, flagged: u64, rx: Option<u64>, memory: u64) -> Vec<String> {
+fn oldest(sums: &Sums, glyphs: Glyphs) -> Option<String> {
+    sums.oldest_s().map(|seconds| format!("oldest {}", age(seconds, sums.oldest_exact(), glyphs)))
+}
+
+fn of_sums(sums: &Sums) -> Vec<String> {
+    counts(sums.open, sums.flagged, Some(sums.rx_queue_bytes), sums.memory_bytes)
+}
+
+fn counts(open: u64, flagged: u64, rx: Option<u64>, memory: u64) -> Vec<String> {
     let mut facts = vec![format!("{} open", format_count(open)), format!("{} flagged", format_count(flagged))];
     facts.extend(rx.map(|bytes| format!("{} unread", format_size(bytes))));
     facts.push(format!("{} of kernel memory", format_size(memory)));
     facts
 }
 
-fn callsite(site: &Callsite, charset: Charset) -> Vec<String> {
-    let mut facts = sums(site.open, site.flagged, Some(site.rx_queue_bytes), site.memory_bytes);
-    facts.extend(growth(site.growing, site.growth_per_min));
-    facts.extend(site.oldest_s.map(|s| format!("oldest {}", age(s, site.oldest_exact, charset))));
+fn callsite(site: &Callsite, opened: Option<Opened>, glyphs: Glyphs) -> Vec<String> {
+    let mut facts = of_sums(&site.sums);
+    facts.extend(growth(site.trend));
+    facts.extend(oldest(&site.sums, glyphs));
     facts.push(format!("{} opened and {} closed in the window", format_count(site.opened), format_count(site.closed)));
-    facts.push(format!("by {}", clean(&site.direction, charset)));
-    facts.extend(site.exe.as_deref().map(|exe| clean(exe, charset).into_owned()));
+    facts.extend(opened.map(|opened| format!("by {}", opened.name())));
+    facts.extend(site.exe.as_deref().map(|exe| clean(exe, glyphs).into_owned()));
     facts
 }
 
-fn process(row: &Process, charset: Charset) -> Vec<String> {
-    let mut facts = sums(row.open, row.flagged, None, row.memory_bytes);
+fn process(row: &Process, glyphs: Glyphs) -> Vec<String> {
+    let mut facts = counts(row.open, row.flagged, None, row.memory_bytes);
     facts.extend(row.fds_open.map(|open| match row.fds_limit {
         Some(limit) => format!("{} of {} descriptors", format_count(open), format_count(limit)),
         None => format!("{} descriptors", format_count(open)),
@@ -67,48 +78,46 @@ fn process(row: &Process, charset: Charset) -> Vec<String> {
         ("cgroup ", &row.cgroup),
     ];
     for (kind, value) in words {
-        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(short_container(value), charset))));
+        facts.extend(value.as_deref().map(|value| format!("{kind}{}", clean(short_container(value), glyphs))));
     }
     facts
 }
 
 fn peer(app: &App, group: &Group) -> Vec<String> {
-    let mut facts = sums(group.open, group.flagged, Some(group.rx_queue_bytes), group.memory_bytes);
-    facts.extend(growth(group.growing, group.growth_per_min));
-    facts.extend(group.oldest_s.map(|s| format!("oldest {}", age(s, group.oldest_exact, app.options.charset))));
-    facts.extend(name(app, &group.name));
+    let mut facts = of_sums(&group.sums);
+    facts.extend(growth(group.trend));
+    facts.extend(oldest(&group.sums, app.options.glyphs));
+    facts.extend(name(app, group.key.ip()));
     facts
 }
 
-fn name(app: &App, peer: &str) -> Option<String> {
-    app.names.get(host_of(peer)).map(|name| clean(name, app.options.charset).into_owned())
+fn name(app: &App, peer: IpAddr) -> Option<String> {
+    app.names.get(peer).map(|name| clean(name, app.options.glyphs).into_owned())
 }
 
 fn socket(app: &App, row: &Socket) -> Vec<String> {
-    let charset = app.options.charset;
+    let (glyphs, observed) = (app.options.glyphs, &row.observed);
+    let in_state = observed.state_s().map_or_else(|| glyphs.absent().to_owned(), format_duration);
+    let queues = [observed.rx_queue_bytes, observed.tx_queue_bytes].map(|bytes| format_size(bytes.into()));
     let mut facts = vec![
-        format!(
-            "{} for {}",
-            clean(&row.state, charset),
-            row.state_s.map_or_else(|| charset.absent().to_owned(), format_duration)
-        ),
-        format!("open {}", age(row.age_s, row.age_exact, charset)),
-        format!("by {}", clean(&row.direction, charset)),
-        format!("received {}, read {}", format_size(row.bytes_received), format_size(row.bytes_read)),
-        format!("sent {}, acknowledged {}", format_size(row.bytes_sent), format_size(row.bytes_acked)),
-        format!("queues: {} in, {} out", format_size(row.rx_queue_bytes), format_size(row.tx_queue_bytes)),
-        format!("{} of kernel memory", format_size(row.memory_bytes)),
+        format!("{} for {in_state}", observed.state.name()),
+        format!("open {}", age(observed.age_s(), observed.age_exact, glyphs)),
+        format!("by {}", observed.direction.name()),
+        format!("received {}, read {}", format_size(observed.bytes_received), format_size(observed.bytes_read())),
+        format!("sent {}, acknowledged {}", format_size(observed.bytes_sent), format_size(observed.bytes_acked)),
+        format!("queues: {} in, {} out", queues[0], queues[1]),
+        format!("{} of kernel memory", format_size(observed.memory_bytes.into())),
     ];
-    facts.extend(row.idle_s.map(|idle| format!("no payload for {}", format_duration(idle))));
-    facts.extend(row.keepalive.map(|on| format!("keepalive {}", if on { "on" } else { "off" })));
-    facts.extend(row.user_timeout_ms.map(|ms| format!("user timeout {}", format_duration(f64::from(ms) / 1000.0))));
-    facts.extend(row.waiters.map(|on| if on { "somebody waits on it" } else { "nobody waits on it" }.to_owned()));
+    facts.extend(observed.idle_s().map(|idle| format!("no payload for {}", format_duration(idle))));
+    facts.push(format!("keepalive {}", if observed.keepalive { "on" } else { "off" }));
     facts.extend(
-        row.comm.as_deref().map(|comm| format!("opened by {}[{}]", clean(comm, charset), row.pid.unwrap_or_default())),
+        observed.user_timeout_ms.map(|ms| format!("user timeout {}", format_duration(f64::from(ms.get()) / 1000.0))),
     );
-    facts.extend(row.cookie.map(|cookie| format!("cookie {cookie:x}")));
-    facts.extend(row.netns.map(|netns| format!("netns {netns}")));
-    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(short_container(id), charset))));
-    facts.extend(name(app, &row.remote));
+    facts.extend(observed.waiters.map(|on| if on { "somebody waits on it" } else { "nobody waits on it" }.to_owned()));
+    facts.extend(row.opener.map(|opener| format!("opened by {}[{}]", clean(&opener.comm.text(), glyphs), opener.pid)));
+    facts.extend(observed.cookie.map(|cookie| format!("cookie {cookie:x}")));
+    facts.extend(observed.netns.map(|netns| format!("netns {netns}")));
+    facts.extend(row.container.as_deref().map(|id| format!("container {}", clean(short_container(id), glyphs))));
+    facts.extend(name(app, observed.remote.ip()));
     facts
 }

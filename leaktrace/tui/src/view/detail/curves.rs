@@ -1,30 +1,29 @@
 //! Open sockets over time.
 
 use super::lines::{Lines, line};
-use crate::{
-    app::App,
-    figures::short_count,
-    history::{Points, Whose},
-    row_key::RowKey,
-    theme::Role,
-    view::curve,
-};
-use leaktrace_output::units::{format_count, format_duration};
+use crate::app::App;
+use crate::rows::history::{Points, Whose};
+use crate::rows::row_key::RowKey;
+use crate::short_numbers::short_count;
+use crate::signs::Signs as _;
+use crate::theme::Role;
+use crate::view::curve;
+use leaktrace_model::{GroupKey, format_count, format_duration};
 
 /// Lines of the curve.
 const HEIGHT: usize = 4;
 
 fn points(app: &App) -> Option<Points<'_>> {
-    match app.subject.as_ref()?.key.as_ref()? {
+    match app.detail.as_ref()?.key.as_ref()? {
         RowKey::Callsite(id) => app.history.row(Whose::Callsite(*id)),
         RowKey::Process(pid) => app.history.row(Whose::Process(*pid)),
-        RowKey::Peer(name) => app.history.row(Whose::group(name)),
+        RowKey::Peer(peer) => app.history.row(Whose::Group(GroupKey::Peer(*peer))),
         _ => None,
     }
 }
 
 /// A curve of several lines with its highest count.
-pub fn open_over_time(app: &App, cells: usize) -> Lines {
+pub(crate) fn open_over_time(app: &App, cells: usize) -> Lines {
     let Some(points) = points(app) else { return Lines::new() };
     let (Some(first), Some(last)) = (points.points.first(), points.points.last()) else { return Lines::new() };
     let scale = curve::scale(points.points);
@@ -37,11 +36,11 @@ pub fn open_over_time(app: &App, cells: usize) -> Lines {
         "Open over {}: {} {} {}",
         format_duration(app.history.seconds()),
         format_count(u64::from(*first)),
-        app.options.charset.arrow(),
+        app.options.glyphs.arrow(),
         format_count(u64::from(*last))
     );
     let mut lines = vec![line(title, Role::Strong)];
-    for (nth, row) in curve::rows(&counts, HEIGHT, app.options.charset).into_iter().enumerate() {
+    for (nth, row) in curve::rows(&counts, HEIGHT, app.options.glyphs).into_iter().enumerate() {
         let label = match nth {
             0 => axis[0].as_str(),
             n if n + 1 == HEIGHT => axis[1].as_str(),

@@ -1,16 +1,18 @@
 //! How long the sockets lived that a call site has closed.
 
 use super::lines::{Lines, line, wrapped};
-use crate::{app::App, figures::short_count, glyphs::Charset, theme::Role};
-use leaktrace_model::snapshot::{Callsite, LifetimeBucket, Lifetimes};
-use leaktrace_output::units::{format_count, format_duration};
+use crate::app::App;
+use crate::short_numbers::short_count;
+use crate::signs::Signs as _;
+use crate::theme::Role;
+use leaktrace_model::{Callsite, Glyphs, LifetimeBucket, Lifetimes, format_count, format_duration};
 
 /// Most lines of the histogram: where there are more classes than that, neighbours share one.
 const MOST_ROWS: usize = 8;
 
 /// The histogram on a logarithmic scale, its quantiles, and the oldest open one beside them.
-pub fn of_site(app: &App, site: &Callsite, cells: usize) -> Lines {
-    let Some(life) = &site.lifetime_s else { return Lines::new() };
+pub(crate) fn of_site(app: &App, site: &Callsite, cells: usize) -> Lines {
+    let Some(life) = &site.lifetimes else { return Lines::new() };
     let mut lines = vec![line(format!("Lifetimes of {} closed", format_count(life.count)), Role::Strong)];
     let rows = rows(&life.buckets);
     let most = rows.iter().map(|row| row.count).max().unwrap_or(0);
@@ -19,14 +21,14 @@ pub fn of_site(app: &App, site: &Callsite, cells: usize) -> Lines {
         lines.push(vec![
             (format!("below {:>6} ", bound(row.below)), Role::Faint),
             (format!("{:>6} ", short_count(row.count)), Role::Text),
-            (bar(row.count, most, room, app.options.charset), Role::Curve),
+            (bar(row.count, most, room, app.options.glyphs), Role::Curve),
         ]);
     }
     lines.extend(wrapped(&quantiles(life), 0, cells, Role::Text));
     if let Some(times) =
-        site.oldest_s.map(|oldest| oldest / life.p99).filter(|times| times.is_finite() && *times >= 2.0)
+        site.sums.oldest_s().map(|oldest| oldest / life.p99).filter(|times| times.is_finite() && *times >= 2.0)
     {
-        let bound = if site.oldest_exact { "" } else { "at least " };
+        let bound = if site.sums.oldest_exact() { "" } else { "at least " };
         let text = format!("the oldest open one is {bound}{} times as old as 99% ever got", format_count(times as u64));
         lines.extend(wrapped(&text, 0, cells, Role::Warning));
     }
@@ -66,14 +68,14 @@ fn rows(buckets: &[LifetimeBucket]) -> Vec<LifetimeBucket> {
 }
 
 /// As long as its share of the longest, to an eighth of a cell; whatever is not nothing can be seen.
-fn bar(count: u64, most: u64, room: usize, charset: Charset) -> String {
+fn bar(count: u64, most: u64, room: usize, glyphs: Glyphs) -> String {
     if count == 0 || most == 0 {
         return String::new();
     }
     let eighths = ((count as f64 / most as f64 * room as f64 * 8.0) as usize).max(1);
-    let mut bar = charset.steps()[7].repeat(eighths / 8);
+    let mut bar = glyphs.steps()[7].repeat(eighths / 8);
     if !eighths.is_multiple_of(8) {
-        bar.push_str(charset.steps()[eighths % 8 - 1]);
+        bar.push_str(glyphs.steps()[eighths % 8 - 1]);
     }
     bar
 }
@@ -108,8 +110,8 @@ mod tests {
 
     #[test]
     fn the_rarest_class_can_still_be_seen() {
-        assert_eq!(bar(1, 1_000_000, 30, Charset::Unicode), "▏");
-        assert_eq!(bar(7, 7, 4, Charset::Unicode), "████");
-        assert_eq!(bar(0, 7, 4, Charset::Unicode), "");
+        assert_eq!(bar(1, 1_000_000, 30, Glyphs::Unicode), "▏");
+        assert_eq!(bar(7, 7, 4, Glyphs::Unicode), "████");
+        assert_eq!(bar(0, 7, 4, Glyphs::Unicode), "");
     }
 }

@@ -1,28 +1,31 @@
 //! The verdicts of the row and what they rest on, in words.
 
 use super::lines::{Lines, line, wrapped};
-use crate::{app::App, text::clean, theme::Role};
-use leaktrace_output::units::format_count;
+use crate::app::App;
+use crate::signs::Signs as _;
+use crate::text::clean;
+use crate::theme::Role;
+use leaktrace_model::format_count;
 
 /// A line for each verdict, then the evidence of the worst socket.
-pub fn reasons(app: &App, cells: usize) -> Lines {
-    let Some(subject) = &app.subject else { return Lines::new() };
-    let charset = app.options.charset;
-    if subject.reasons.is_empty() {
-        return vec![line(format!("{} no verdict holds", charset.check()), Role::Good)];
+pub(crate) fn reasons(app: &App, cells: usize) -> Lines {
+    let Some(detail) = &app.detail else { return Lines::new() };
+    let glyphs = app.options.glyphs;
+    if detail.reasons.is_empty() {
+        return vec![line(format!("{} no verdict holds", glyphs.check()), Role::Good)];
     }
     let mut lines = Lines::new();
-    for reason in &subject.reasons {
+    for reason in &detail.reasons {
         let severity = reason.verdict.severity();
         let many = reason.count > 1;
         let mut head = vec![
-            (charset.severity(Some(severity)).to_owned(), Role::Bad(severity)),
+            (glyphs.severity(Some(severity)).to_owned(), Role::Bad(severity)),
             (format!(" {}", reason.verdict.name()), Role::Bad(severity)),
         ];
         if many {
-            head.push((format!(" {}{}", charset.times(), format_count(reason.count)), Role::Strong));
+            head.push((format!(" {}{}", glyphs.times(), format_count(reason.count)), Role::Strong));
         }
-        let Some(words) = reason.words.as_deref().map(|words| clean(words, charset)) else {
+        let Some(words) = reason.words.as_deref().map(|words| clean(words, glyphs)) else {
             lines.push(head);
             continue;
         };

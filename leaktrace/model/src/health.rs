@@ -1,0 +1,126 @@
+//! How well the tracer itself is doing.
+
+use crate::Degradation;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use std::time::Duration;
+
+/// A kind of kernel hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookKind {
+    /// Trampolines.
+    Fentry,
+    /// Breakpoints.
+    Kprobe,
+    /// Tracepoints.
+    Tracepoint,
+}
+
+impl HookKind {
+    /// Every kind, best first.
+    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Tracepoint];
+
+    /// The word on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// Where samples come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Hooks {
+    /// This host's kernel, by hooks of this kind.
+    Live(HookKind),
+    /// A recording.
+    #[default]
+    Replay,
+}
+
+impl Hooks {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live(kind) => kind.name(),
+            Self::Replay => "replay",
+        }
+    }
+}
+
+impl Serialize for Hooks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// How well the tracer is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Where samples come from.
+    pub hooks: Hooks,
+    /// What works less well than it could, and why.
+    pub degraded: Vec<Degradation>,
+    /// What was lost since the start.
+    pub lost: Lost,
+    /// Processor time of leaktrace so far, user and system.
+    pub cpu: Option<Duration>,
+    /// Resident memory of leaktrace, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// How long the last sampling pass took, over all network namespaces: of those over known sockets, where not every pass
+    /// walks the kernel's tables.
+    pub pass: Option<Duration>,
+    /// Processor time of that pass.
+    pub pass_cpu: Option<Duration>,
+    /// Processor time of the last holders pass.
+    pub holders_pass_cpu: Option<Duration>,
+    /// Kernel memory of TCP on the whole host (`/proc/net/sockstat`), in this network namespace's view, in bytes.
+    pub tcp_memory_bytes: Option<u64>,
+    /// Of that, memory that no sampled socket accounts for, in bytes.
+    pub tcp_memory_gap_bytes: Option<i64>,
+    /// How many sockets the ignore list left out.
+    pub ignored: u64,
+    /// How many verdicts have gone away within the window.
+    pub resolved: u64,
+}
+
+impl Serialize for Health {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let in_seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
+        let mut health = serializer.serialize_struct("Health", 12)?;
+        health.serialize_field("hooks", &self.hooks)?;
+        health.serialize_field("degraded", &self.degraded)?;
+        health.serialize_field("lost", &self.lost)?;
+        health.serialize_field("cpu_s", &in_seconds(self.cpu))?;
+        health.serialize_field("rss_bytes", &self.rss_bytes)?;
+        health.serialize_field("pass_s", &in_seconds(self.pass))?;
+        health.serialize_field("pass_cpu_s", &in_seconds(self.pass_cpu))?;
+        health.serialize_field("holders_pass_cpu_s", &in_seconds(self.holders_pass_cpu))?;
+        health.serialize_field("tcp_memory_bytes", &self.tcp_memory_bytes)?;
+        health.serialize_field("tcp_memory_gap_bytes", &self.tcp_memory_gap_bytes)?;
+        health.serialize_field("ignored", &self.ignored)?;
+        health.serialize_field("resolved", &self.resolved)?;
+        health.end()
+    }
+}
+
+/// Counts of what was lost since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Sockets that found no room in the table.
+    pub sockets_unattributed: u64,
+    /// Stacks that could not be kept.
+    pub stacks: u64,
+    /// Samples that were not taken, or arrived damaged.
+    pub samples: u64,
+    /// Stack copies for unwinding that found no room, or exceeded the rate of their process.
+    pub captures: u64,
+}
+
+impl Lost {
+    /// Whether anything was.
+    pub fn any(&self) -> bool {
+        [self.sockets_unattributed, self.stacks, self.samples, self.captures].iter().any(|count| *count > 0)
+    }
+}

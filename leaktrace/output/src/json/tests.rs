@@ -1,0 +1,116 @@
+//! Claims about [`json`](super): nothing is lost, the schema holds, a million sockets stream.
+
+use super::*;
+use crate::{Destination, ReportFormat, write_report};
+use leaktrace_model::fixtures;
+use serde_json::Value;
+
+fn text(snapshot: &Snapshot) -> String {
+    let mut out = Vec::new();
+    Json.write(snapshot, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn all() -> [Snapshot; 5] {
+    [fixtures::empty(), fixtures::rich(), fixtures::degraded(), fixtures::hostile(), fixtures::run()]
+}
+
+#[test]
+fn what_is_written_reads_back_equal() {
+    for snapshot in all() {
+        let read: Value = serde_json::from_str(&text(&snapshot)).unwrap();
+        assert_eq!(read, serde_json::to_value(&snapshot).unwrap());
+    }
+}
+
+#[test]
+fn every_socket_has_a_line_of_its_own() {
+    let report = text(&fixtures::rich());
+    assert_eq!(report.lines().filter(|line| line.starts_with("    {\"cookie\":")).count(), 4);
+    assert!(report.starts_with("{\n  \"schema_version\":1,\n") && report.ends_with("\n  ]\n}\n"), "{report}");
+    assert!(text(&fixtures::empty()).contains("\n  \"sockets\":[]\n}\n"));
+}
+
+#[test]
+fn reports_satisfy_the_published_schema() {
+    let schema: Value = serde_json::from_str(REPORT_SCHEMA).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for snapshot in all() {
+        let report: Value = serde_json::from_str(&text(&snapshot)).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&report).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+}
+
+#[test]
+fn the_schema_describes_every_field_and_refuses_a_report_without_one() {
+    let schema: Value = serde_json::from_str(REPORT_SCHEMA).unwrap();
+    let mut report = serde_json::to_value(fixtures::degraded()).unwrap();
+    report["run"] = serde_json::to_value(fixtures::run().run).unwrap();
+    let mut described = Vec::new();
+    check_described(&schema, &schema, &report, "", &mut described);
+    assert!(described.len() > 100, "{}", described.len());
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    // Only the report of a command has this one.
+    described.retain(|path| path != "/run");
+    for path in described {
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        let mut cut = report.clone();
+        cut.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name);
+        assert!(!validator.is_valid(&cut), "a report without {path} passes");
+    }
+}
+
+/// Every member of `value` must be listed and required; collects their JSON pointers.
+fn check_described(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    let schema = match schema.get("$ref").and_then(Value::as_str) {
+        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
+        let real = any.iter().find(|option| option.get("type").and_then(Value::as_str) != Some("null")).unwrap();
+        return check_described(root, real, value, path, found);
+    }
+    match value {
+        Value::Object(members) if schema.get("properties").is_some() => {
+            for (name, member) in members {
+                let path = format!("{path}/{name}");
+                let described = schema["properties"].get(name).unwrap_or_else(|| panic!("{path} is not in the schema"));
+                found.push(path.clone());
+                check_described(root, described, member, &path, found);
+            }
+        }
+        Value::Array(elements) => {
+            if let (Some(items), Some(first)) = (schema.get("items"), elements.first()) {
+                check_described(root, items, first, &format!("{path}/0"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Prints figures and never fails on them: time and peak memory over the snapshot itself of a huge report.
+#[test]
+#[ignore = "measures; takes about a gigabyte"]
+fn a_million_sockets_are_measured() {
+    let snapshot = fixtures::many_sockets(1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    for format in [ReportFormat::Json, ReportFormat::Csv] {
+        let path = folder.path().join(format.name());
+        let before = memory("VmRSS:");
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let begin = std::time::Instant::now();
+        write_report(&snapshot, format, &Destination::File(path.clone())).unwrap();
+        let seconds = begin.elapsed().as_secs_f64();
+        let size = std::fs::metadata(&path).unwrap().len() >> 20;
+        let grown = memory("VmHWM:").saturating_sub(before);
+        println!("{}: {seconds:.2} s, {size} MiB written, {grown} KiB more than the snapshot", format.name());
+    }
+}
+
+fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,63 @@
+//! The commands, one file each: what they do with a checked configuration.
+
+mod diff;
+mod doctor;
+mod effects;
+mod kill;
+mod live;
+mod on_leak;
+mod play;
+mod print;
+mod record;
+mod replay;
+mod report;
+mod run;
+mod top;
+
+pub use diff::diff;
+pub use doctor::doctor;
+pub use kill::kill;
+pub use live::live;
+pub use record::record;
+pub use report::report;
+pub use run::run;
+pub use top::top;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How a command ended, as its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Something matched `--fail-on`.
+    Found,
+    /// The host cannot do it; why has been said.
+    Unable,
+    /// As the command that was run, or would have been.
+    Status(u8),
+}
+
+impl From<Outcome> for std::process::ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Found => 1,
+            Outcome::Unable => 2,
+            Outcome::Status(status) => status,
+        })
+    }
+}
+
+/// Waits for a signal that asks for the end: SIGINT, SIGTERM or SIGHUP.
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! `leaktrace run`: one command, watched from its first instruction to its end. stdin, stdout, stderr, signals and exit
+//! status are the command's own; leaktrace speaks on stderr when it is over.
+
+mod child;
+mod signals;
+
+use super::Outcome;
+use crate::{
+    cli::{FailOn, RunConfig},
+    watch::{Control, Detail, Each, Update, Watch},
+};
+use child::Held;
+use leaktrace_model::{Run, Snapshot, Totals, format_counted};
+use leaktrace_output::{Destination, ReportFormat, check_output, write_report};
+use signals::{Ended, Event, Signals};
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::Path,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Runs the command, then reports.
+///
+/// # Errors
+/// When the host cannot do it, in which case the command was not started, or the report cannot be written.
+pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
+    let destination = match config.output.as_deref() {
+        Some(path) => Destination::from_option(Some(path)),
+        None => Destination::Stderr,
+    };
+    check_output(&destination)?;
+    let signals = Signals::hold()?;
+    let held = Held::fork(&config.command, signals.mask())?;
+    let pid = held.pid();
+    let mut watch_config = config.watch.clone();
+    watch_config.tree = Some(pid);
+    // Dropped without being let go, what is held ends before it has become anything.
+    let mut watch = Watch::start(watch_config, Each::Remember);
+    wait_until_started(&mut watch).await?;
+    if let Err(error) = held.release() {
+        return Ok(Outcome::Status(refuse(&config.command, &error)));
+    }
+    let mut events = signals.pass_on(pid)?;
+    let (ended, snapshot) = accompany(&config, &mut watch, &mut events).await?;
+    let told = snapshot.and_then(|snapshot| tell(&config, &destination, ended, snapshot));
+    // After the words: detaching the hooks takes longer.
+    drop(watch);
+    Ok(match told {
+        Ok(Judgement::Leaked) => Outcome::Found,
+        Ok(Judgement::AsItEnded) => Outcome::Status(ended.status()),
+        // A failure of the command matters more than one of leaktrace.
+        Err(error) if ended.status() != 0 => {
+            say(&format!("{error:#}"));
+            Outcome::Status(ended.status())
+        }
+        Err(error) => return Err(error),
+    })
+}
+
+/// What came of a run.
+enum Judgement {
+    /// The command succeeded, and something matched `--fail-on`.
+    Leaked,
+    /// Its own exit status says all.
+    AsItEnded,
+}
+
+/// Reports.
+fn tell(
+    config: &RunConfig,
+    destination: &Destination,
+    ended: Ended,
+    mut snapshot: Snapshot,
+) -> anyhow::Result<Judgement> {
+    let totals = snapshot.totals;
+    let Some(run) = &mut snapshot.run else { anyhow::bail!("the sampler has followed no tree; please report this") };
+    run.command = config.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    run.exit_status = Some(ended.status().into());
+    run.signal = match ended {
+        Ended::Exited(_) => None,
+        Ended::Killed(signal) => Some((signal as i32).cast_unsigned()),
+    };
+    let leaked = ended.status() == 0 && matches(run, config.fail_on);
+    if *destination == Destination::Stderr && config.format == ReportFormat::Text && is_clean(run) {
+        say(&clean_words(run, &totals));
+    } else {
+        write_report(&snapshot, config.format, destination)?;
+    }
+    Ok(if leaked { Judgement::Leaked } else { Judgement::AsItEnded })
+}
+
+async fn wait_until_started(watch: &mut Watch) -> anyhow::Result<()> {
+    match watch.updates_mut().recv().await {
+        Some(Update::Failed(error)) => Err(error.into()),
+        Some(_) => Ok(()),
+        None => anyhow::bail!("the sampler ended without a word; please report this"),
+    }
+}
+
+/// Stays until the command has ended and the last sample is there. Should sampling fail meanwhile, the command still comes
+/// to its own end.
+async fn accompany(
+    config: &RunConfig,
+    watch: &mut Watch,
+    events: &mut UnboundedReceiver<Event>,
+) -> anyhow::Result<(Ended, anyhow::Result<Snapshot>)> {
+    let mut ended = None;
+    let mut outcome = None;
+    loop {
+        if let Some(ended) = ended
+            && let Some(outcome) = outcome.take()
+        {
+            return Ok((ended, outcome));
+        }
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(Event::Ended(how)) => {
+                    ended = Some(how);
+                    watch.tell(Control::FinishAlone(Detail::All, config.wait));
+                }
+                Some(Event::Asked) => watch.tell(Control::Finish(Detail::All)),
+                None => anyhow::bail!("the thread that waits for the command ended early; please report this"),
+            },
+            update = watch.updates_mut().recv(), if outcome.is_none() => match update {
+                Some(Update::Last(snapshot)) => outcome = Some(Ok(*snapshot)),
+                Some(Update::Failed(error)) => outcome = Some(Err(error.into())),
+                Some(_) => {}
+                None => outcome = Some(Err(anyhow::anyhow!("the sampler ended without a word; please report this"))),
+            },
+        }
+    }
+}
+
+/// Says why there is no such command; gives the status that a shell would.
+fn refuse(command: &[OsString], error: &io::Error) -> u8 {
+    let name = command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let name = leaktrace_output::clean(&name);
+    if error.kind() == io::ErrorKind::NotFound {
+        let is_path = name.contains('/');
+        let advice = if is_path && Path::new(&*name).exists() {
+            "the interpreter that it names is not there"
+        } else if is_path {
+            "there is no such file"
+        } else {
+            "there is no such command in PATH"
+        };
+        say(&format!("cannot run {name}: {advice}"));
+        return 127;
+    }
+    say(&format!("cannot run {name}: {error}"));
+    126
+}
+
+fn matches(run: &Run, fail_on: FailOn) -> bool {
+    (fail_on.left_open && run.leaked() > 0)
+        || run.verdicts.iter().any(|(verdict, _)| fail_on.verdicts.contains(verdict))
+}
+
+/// Whether there is nothing to report.
+fn is_clean(run: &Run) -> bool {
+    run.left_open_total == 0 && run.verdicts.is_empty()
+}
+
+fn clean_words(run: &Run, totals: &Totals) -> String {
+    let processes = format_counted(run.processes_total, "process");
+    let running = match run.processes_running {
+        0 => String::new(),
+        running => {
+            let open = totals.sums.open;
+            format!(
+                "; {} still running with {} open",
+                format_counted(running, "process"),
+                format_counted(open, "socket")
+            )
+        }
+    };
+    let opened = format_counted(totals.opened, "socket");
+    format!("nothing was left open: {processes}, {opened} opened{running}")
+}
+
+fn say(words: &str) {
+    // A closed stderr is nobody's loss.
+    let _ = writeln!(io::stderr(), "leaktrace: {words}");
+}

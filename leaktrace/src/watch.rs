@@ -1,0 +1,19 @@
+//! Watching: a thread of its own takes samples, tracks them and hands out snapshots.
+//!
+//! That thread enters network namespaces and may block for as long as a pass takes. What shows snapshots or listens for
+//! signals runs elsewhere and is never held up.
+
+mod adoption;
+mod message;
+mod namer;
+mod pace;
+#[cfg(test)]
+mod recording_tests;
+mod replay;
+mod session;
+mod watcher;
+
+pub use message::{Control, Detail, Each, Update};
+pub use replay::{Replay, Travel};
+pub use session::{RecordTo, Session};
+pub use watcher::Watch;

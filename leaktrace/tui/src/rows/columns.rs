@@ -1,0 +1,333 @@
+//! What a column is and which columns fit a width. The columns of each table are in its own file.
+
+pub(crate) mod callsites;
+pub(crate) mod cells;
+pub(crate) mod counted;
+pub(crate) mod peers;
+pub(crate) mod processes;
+pub(crate) mod sockets;
+
+use crate::rows::group::Extra;
+use crate::rows::history::History;
+use crate::rows::lens::Lens;
+use crate::rows::names::Names;
+use crate::rows::row::Row;
+use crate::rows::view_kind::{Grouping, Opened};
+use crate::theme::Colour;
+use leaktrace_model::{Glyphs, GroupKey, Peer, Verdict, VerdictCounts};
+use ratatui::style::Style;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+/// What a cell is made from, beside its row.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// Snapshot and what follows from it.
+    pub(crate) lens: Lens<'a>,
+    /// Counts over time.
+    pub(crate) history: &'a History,
+    /// Names of peers.
+    pub(crate) names: &'a Names,
+    /// Characters to use.
+    pub(crate) glyphs: Glyphs,
+    /// Colours to use.
+    pub(crate) colour: Colour,
+    /// What makes a row.
+    pub(crate) grouping: Grouping,
+    /// The row's sockets by verdict.
+    pub(crate) counts: VerdictCounts,
+    /// Which end opened them, where rows of its kind have a direction.
+    pub(crate) opened: Option<Opened>,
+    /// What a grouped row has on top.
+    pub(crate) extra: Option<Extra>,
+    /// Cells there are to fill.
+    pub(crate) width: usize,
+}
+
+/// What stands in one place of a table. Its text must be clean.
+pub(crate) struct Cell<'a> {
+    /// Cut to the column by whoever draws.
+    pub(crate) text: Cow<'a, str>,
+    /// How it looks.
+    pub(crate) style: Style,
+}
+
+/// On which side a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Text.
+    Left,
+    /// Figures.
+    Right,
+}
+
+/// When a column may be shown at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Always.
+    Always,
+    /// The count of a verdict: where one socket has it and all such columns fit.
+    Seen(Verdict),
+    /// All verdicts in one text: where their columns do not fit.
+    Otherwise,
+    /// While names are looked up.
+    Named,
+}
+
+/// How a column orders rows. Unknown comes last either way.
+pub(crate) enum Sort<T: 'static> {
+    /// By a number, largest first unless turned round.
+    Number(fn(&T, &Around<'_>) -> Option<f64>),
+    /// By text, A first unless turned round.
+    Text(for<'a> fn(&'a T) -> Cow<'a, str>),
+    /// By the word for which end opened, A first unless turned round.
+    Direction,
+    /// By address and port, lowest first unless turned round.
+    Address(fn(&T) -> Option<Address>),
+}
+
+/// An address as rows are ordered by it: IPv4 before IPv6, then by number, then by port, without a port first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address(IpAddr, Option<u16>);
+
+impl Address {
+    /// Of one end of a connection.
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        Self(address.ip(), Some(address.port()))
+    }
+
+    /// Of a peer.
+    pub(crate) fn of_peer(peer: Peer) -> Self {
+        match peer {
+            Peer::Service(address) => Self::of(address),
+            Peer::Client(ip) => Self(ip, None),
+        }
+    }
+
+    /// Of what is grouped by.
+    pub(crate) fn of_group(key: GroupKey) -> Self {
+        match key {
+            GroupKey::Peer(peer) => Self::of_peer(peer),
+            GroupKey::Listener(address) => Self::of(address),
+        }
+    }
+}
+
+/// One column of a table.
+pub(crate) struct Column<T: 'static> {
+    /// Its heading.
+    pub(crate) name: &'static str,
+    /// What it says, for the order dialog.
+    pub(crate) about: &'static str,
+    /// Fewest cells.
+    pub(crate) least: u16,
+    /// Cells that it gets before less important columns get any.
+    pub(crate) good: u16,
+    /// Most cells.
+    pub(crate) most: u16,
+    /// What goes first when there is little room: the highest.
+    pub(crate) rank: u8,
+    /// Which side.
+    pub(crate) align: Align,
+    /// When it may be shown.
+    pub(crate) when: When,
+    /// What it shows.
+    pub(crate) cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>,
+    /// How it orders.
+    pub(crate) sort: Sort<T>,
+}
+
+/// A column as far as it does not depend on what the rows are.
+pub(crate) struct Head {
+    name: &'static str,
+    about: &'static str,
+    cells: [u16; 3],
+    rank: u8,
+    align: Align,
+    when: When,
+}
+
+/// A column of text: its heading, what it says, fewest, good and most cells, and its rank (see [`Column`]).
+pub(crate) const fn left(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
+    Head { name, about, cells, rank, align: Align::Left, when: When::Always }
+}
+
+/// A column of figures, by the same.
+pub(crate) const fn right(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
+    Head { name, about, cells, rank, align: Align::Right, when: When::Always }
+}
+
+impl Head {
+    /// Shown only then.
+    pub(crate) const fn when(self, when: When) -> Self {
+        Self { when, ..self }
+    }
+
+    /// The column, with what it shows of a row and how it orders rows.
+    pub(crate) const fn shows<T>(self, cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>, sort: Sort<T>) -> Column<T> {
+        let [least, good, most] = self.cells;
+        let Self { name, about, rank, align, when, .. } = self;
+        Column { name, about, least, good, most, rank, align, when, cell, sort }
+    }
+}
+
+/// A kind of row that has columns.
+pub(crate) trait Tabular: Row {
+    /// All its columns, left to right.
+    fn columns() -> &'static [Column<Self>];
+}
+
+/// A column in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Index among the columns of the table.
+    pub(crate) column: usize,
+    /// First cell, from the left edge of the table.
+    pub(crate) x: u16,
+    /// Cells.
+    pub(crate) width: u16,
+}
+
+/// What decides which columns may be shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fitting {
+    /// Cells there are.
+    pub(crate) width: u16,
+    /// Sockets by verdict in the whole snapshot.
+    pub(crate) seen: VerdictCounts,
+    /// Whether names of peers are looked up.
+    pub(crate) naming: crate::rows::names::Naming,
+    /// The column that sorts: shown whatever its rank.
+    pub(crate) sorting: Option<usize>,
+}
+
+/// The columns that fit, in their places.
+pub(crate) fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
+    let columns = T::columns();
+    let seen = |verdict: Verdict| fitting.seen.get(verdict) > 0;
+    let cost = |column: &Column<T>| usize::from(column.least) + 1;
+    // Verdicts stand in columns of their own where all of them do, beside comfortable columns of what is needed.
+    let apart: usize = columns
+        .iter()
+        .filter(|column| match column.when {
+            When::Seen(verdict) => seen(verdict),
+            When::Always => column.rank <= NEEDED,
+            _ => false,
+        })
+        .map(|column| usize::from(column.good) + 1)
+        .sum();
+    let any_seen = !fitting.seen.is_empty();
+    let verdicts_apart = any_seen && apart <= usize::from(fitting.width) + 1;
+    let may = |at: usize, column: &Column<T>| {
+        let usual = match column.when {
+            When::Always => true,
+            When::Seen(verdict) => verdicts_apart && seen(verdict),
+            When::Otherwise => !verdicts_apart,
+            When::Named => fitting.naming == crate::rows::names::Naming::On,
+        };
+        usual || fitting.sorting == Some(at)
+    };
+    let rank = |at: usize| match columns[at].when {
+        // The column that sorts comes before all others.
+        _ if fitting.sorting == Some(at) => 0,
+        When::Seen(_) => NEEDED,
+        _ => columns[at].rank,
+    };
+    let mut wanted: Vec<(u8, bool, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter(|(at, column)| may(*at, column))
+        .map(|(at, _)| (rank(at), fitting.sorting != Some(at), at))
+        .collect();
+    wanted.sort_unstable();
+    let mut left = usize::from(fitting.width) + 1;
+    let mut chosen: Vec<(usize, u16)> = Vec::with_capacity(wanted.len());
+    let needed = wanted.partition_point(|(rank, ..)| *rank <= NEEDED);
+    for (.., at) in &wanted[..needed] {
+        let cells = cost(&columns[*at]);
+        if cells <= left {
+            left -= cells;
+            chosen.push((*at, columns[*at].least));
+        } else if columns[*at].rank == 0 && left > 6 {
+            // The most important columns take whatever there is rather than nothing.
+            chosen.push((*at, (left - 1) as u16));
+            left = 0;
+        }
+    }
+    chosen.sort_unstable();
+    left = widen(&mut chosen, left, |at| columns[at].good);
+    for (.., at) in &wanted[needed..] {
+        let cells = usize::from(columns[*at].good) + 1;
+        if cells <= left {
+            left -= cells;
+            chosen.push((*at, columns[*at].good));
+        }
+    }
+    chosen.sort_unstable();
+    widen(&mut chosen, left, |at| columns[at].most);
+    let mut x = 0;
+    let place = |(column, width): (usize, u16)| {
+        let place = Place { column, x, width };
+        x += width + 1;
+        place
+    };
+    chosen.into_iter().filter(|(_, width)| *width > 0).map(place).collect()
+}
+
+/// Columns up to this rank come before comfort.
+const NEEDED: u8 = 2;
+
+/// Gives what is left over to the columns that can use it, in equal parts; what is left then.
+fn widen(chosen: &mut [(usize, u16)], mut left: usize, most: impl Fn(usize) -> u16) -> usize {
+    loop {
+        let growing = chosen.iter().filter(|(at, width)| *width < most(*at)).count();
+        if left == 0 || growing == 0 {
+            return left;
+        }
+        let share = (left / growing).max(1);
+        for (at, width) in chosen.iter_mut() {
+            let more = share.min(left).min(usize::from(most(*at).saturating_sub(*width)));
+            *width += more as u16;
+            left -= more;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::names::Naming;
+    use leaktrace_model::{Callsite, Group, Process, Socket};
+
+    fn check<T: Tabular>() {
+        for width in 0..400u16 {
+            for (nth, sorting) in (0..T::columns().len()).map(Some).chain([None]).enumerate() {
+                let seen = VerdictCounts::from_iter([(Verdict::ALL[nth % 10], 1)]);
+                let places = fit::<T>(&Fitting { width, seen, naming: Naming::On, sorting });
+                let end = places.last().map_or(0, |place| place.x + place.width);
+                assert!(end <= width, "{width}: {places:?}");
+                assert!(places.windows(2).all(|pair| pair[0].x + pair[0].width < pair[1].x));
+                if width >= 24 {
+                    assert!(sorting.is_none_or(|at| places.iter().any(|place| place.column == at)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_never_overlap_or_leave_the_table_and_the_one_that_sorts_is_shown() {
+        check::<Callsite>();
+        check::<Process>();
+        check::<Group>();
+        check::<Socket>();
+    }
+
+    #[test]
+    fn every_column_of_rank_nought_is_on_an_80_column_terminal() {
+        let fitting = Fitting { width: 80, seen: VerdictCounts::new([1; 10]), naming: Naming::Off, sorting: None };
+        let places = fit::<Callsite>(&fitting);
+        for (at, column) in Callsite::columns().iter().enumerate().filter(|pair| pair.1.rank == 0) {
+            assert!(places.iter().any(|place| place.column == at), "{}", column.name);
+        }
+    }
+}
