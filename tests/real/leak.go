@@ -1,6 +1,6 @@
 // A Go client that neither reads nor closes its response bodies, and one that dials and waits for ever.
 //
-// Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+// Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 package main
 
 import (

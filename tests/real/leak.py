@@ -1,6 +1,6 @@
 """A Python client that never reads its responses to the end and never closes them.
 
-Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 """
 import http.client
 import json

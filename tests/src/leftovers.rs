@@ -27,11 +27,11 @@ mod tests {
         let own = std::process::id();
         let folder = std::env::temp_dir().join(format!("leaktrace-leftovers-{own}"));
         // No kernel gives a process the largest number.
-        let dead = format!("zoo-{}", u32::MAX);
-        for name in [&dead, &format!("zoo-{own}"), "zoo-", "zoo-pen", "other-4294967295"] {
+        let dead = format!("scenario-{}", u32::MAX);
+        for name in [&dead, &format!("scenario-{own}"), "scenario-", "scenario-pen", "other-4294967295"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
-        let found = of_the_dead(&folder, "zoo-");
+        let found = of_the_dead(&folder, "scenario-");
         std::fs::remove_dir_all(&folder)?;
         assert_eq!(found, [folder.join(dead)]);
         Ok(())

@@ -1,10 +1,10 @@
-//! What a zoo program says about itself: the line it prints when its sockets are in place, read by the suite.
+//! What a scenario program says about itself: the line it prints when its sockets are in place, read by the suite.
 //!
 //! It must not know how leaktrace works: everything in it is known to the program from its own calls.
 
 use serde::{Deserialize, Serialize};
 
-/// One line of JSON on a zoo program's stdout.
+/// One line of JSON on a scenario program's stdout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
     /// False when the program cannot run here; `skip` says why.
@@ -23,7 +23,7 @@ pub struct Truth {
     pub processes: Vec<ProcessTruth>,
 }
 
-/// One class of sockets, told apart from all others by a listener's port (and namespace and state).
+/// One class of sockets, distinguished from all others by a listener's port (and namespace and state).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Expect {
     /// What this class is to the program: `leaker`, `peer`, `control`, …
@@ -54,7 +54,7 @@ pub struct Expect {
     pub tolerated: Vec<String>,
     /// The worst severity allowed: `info`, `suspect` or `leak`.
     pub severity_max: String,
-    /// The process of every descriptor that each socket is held by, sorted; empty for nobody, `None` for "not said".
+    /// The process of every descriptor that each socket is held by, sorted; empty when no process holds it, `None` when the program does not say.
     pub holders: Option<Vec<u32>>,
     /// The state that all are in; `None` when it changes.
     pub state: Option<String>,

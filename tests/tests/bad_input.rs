@@ -180,11 +180,11 @@ fn a_kind_of_hook_that_is_refused_is_explained() {
 #[test]
 fn a_full_table_is_counted_and_costs_only_attribution() {
     let Some(leaktrace) = leaktrace() else { return };
-    use leaktrace_tests::suite::{child::ZooChild, tracer::Tracer};
+    use leaktrace_tests::suite::{child::ScenarioChild, tracer::Tracer};
     let words = ["report", "--duration", "60s", "--format", "json", "--all", "--max-sockets", "10"];
     let mut tracer = Tracer::start(&leaktrace, &words).unwrap();
     assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
-    let mut fifty = ZooChild::zoo(env!("CARGO_BIN_EXE_zoo").as_ref(), "fifty").unwrap();
+    let mut fifty = ScenarioChild::scenario(env!("CARGO_BIN_EXE_scenarios").as_ref(), "fifty").unwrap();
     let class = fifty.listen().unwrap().expect[0].clone();
     std::thread::sleep(Duration::from_millis(2_500));
     tracer.signal(nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -4,25 +4,25 @@
 mod subject;
 
 use leaktrace_skip::{Lack, skip};
-use leaktrace_tests::suite::{child::ZooChild, kernel};
+use leaktrace_tests::suite::{child::ScenarioChild, kernel};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use subject::{Folder, command, leaktrace, reported, run};
 
-fn zoo(name: &str) -> ZooChild {
-    ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), name).unwrap()
+fn scenario(name: &str) -> ScenarioChild {
+    ScenarioChild::scenario(Path::new(env!("CARGO_BIN_EXE_scenarios")), name).unwrap()
 }
 
-fn pid_of(child: &mut ZooChild) -> String {
+fn pid_of(child: &mut ScenarioChild) -> String {
     child.listen().unwrap().pid.to_string()
 }
 
 #[test]
 fn a_watch_ends_as_soon_as_what_it_waits_for_is_found() {
     let Some(leaktrace) = leaktrace() else { return };
-    let mut leak = zoo("close-wait");
+    let mut leak = scenario("close-wait");
     let pid = pid_of(&mut leak);
     let begin = Instant::now();
     let words = ["report", "--until", "close-wait", "--duration", "10m", "--stall", "1s", "--format", "json"];
@@ -34,7 +34,7 @@ fn a_watch_ends_as_soon_as_what_it_waits_for_is_found() {
 #[test]
 fn a_leak_is_told_once_for_each_call_site() {
     let Some(leaktrace) = leaktrace() else { return };
-    let mut leak = zoo("close-wait");
+    let mut leak = scenario("close-wait");
     let pid = pid_of(&mut leak);
     let folder = Folder::new("on-leak");
     let place = folder.path("findings");
@@ -62,7 +62,7 @@ fn lines(output: &Output) -> Vec<String> {
 #[test]
 fn kill_watches_for_as_long_as_a_verdict_takes() {
     let Some(leaktrace) = leaktrace() else { return };
-    let mut leak = zoo("close-wait");
+    let mut leak = scenario("close-wait");
     let pid = pid_of(&mut leak);
     let listed = |verdict: &str| {
         let words = ["kill", "--verdict", verdict, "--pid", &pid, "--stall", "1s", "--interval", "200ms"];
@@ -75,8 +75,8 @@ fn kill_watches_for_as_long_as_a_verdict_takes() {
     assert!(lines(&listed("connecting")).is_empty());
 }
 
-/// A zoo program in a network namespace of its own.
-fn elsewhere(program: &str) -> Option<ZooChild> {
+/// A scenario program in a network namespace of its own.
+fn elsewhere(program: &str) -> Option<ScenarioChild> {
     for tool in ["unshare", "ip"] {
         if Command::new(tool).arg("-V").output().is_err() {
             skip(Lack::Program(tool));
@@ -88,9 +88,9 @@ fn elsewhere(program: &str) -> Option<ZooChild> {
         skip(Lack::Privilege("no network namespace can be made"));
         return None;
     }
-    let script = format!("ip link set lo up && exec {} {program}", env!("CARGO_BIN_EXE_zoo"));
+    let script = format!("ip link set lo up && exec {} {program}", env!("CARGO_BIN_EXE_scenarios"));
     let mut command = Command::new("unshare");
-    Some(ZooChild::start(program, command.args(["--net", "sh", "-c", &script])).unwrap())
+    Some(ScenarioChild::start(program, command.args(["--net", "sh", "-c", &script])).unwrap())
 }
 
 /// Kept from the iterators over maps that passes over records go by, leaktrace uses what stands in for them.
@@ -136,7 +136,7 @@ fn name(line: &str) -> &str {
 fn in_another_namespace_exactly_what_was_listed_is_closed() {
     let Some(leaktrace) = leaktrace() else { return };
     let Some(mut away) = elsewhere("close-wait") else { return };
-    let mut home = zoo("close-wait");
+    let mut home = scenario("close-wait");
     let (away, home) = (pid_of(&mut away), pid_of(&mut home));
     let kill = |pid: &str, more: &[&str]| {
         let words = ["kill", "--pid", pid, "--verdict", "close-wait", "--stall", "1s", "--interval", "200ms"];

@@ -3,7 +3,7 @@
 
 mod subject;
 
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::child::ScenarioChild;
 use leaktrace_tests::suite::report::{Report, read};
 use leaktrace_tests::suite::tracer::Tracer;
 use nix::sys::signal::Signal;
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subject::{leaktrace, reported, run};
 
-fn zoo(name: &str) -> ZooChild {
-    let mut child = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), name).unwrap();
+fn scenario(name: &str) -> ScenarioChild {
+    let mut child = ScenarioChild::scenario(Path::new(env!("CARGO_BIN_EXE_scenarios")), name).unwrap();
     child.listen().unwrap();
     child
 }
 
-fn port(child: &ZooChild) -> u16 {
+fn port(child: &ScenarioChild) -> u16 {
     child.truth.expect[0].remote_port.unwrap()
 }
 
@@ -33,7 +33,7 @@ fn sample(leaktrace: &PathBuf, filters: &[&str]) -> Report {
 #[test]
 fn a_port_selects_both_ends_and_two_ports_select_either() {
     let Some(leaktrace) = leaktrace() else { return };
-    let (first, second) = (zoo("never-read"), zoo("long-lived"));
+    let (first, second) = (scenario("never-read"), scenario("long-lived"));
     let (one, two) = (port(&first).to_string(), port(&second).to_string());
     assert_eq!(sample(&leaktrace, &["--port", &one]).sockets.len(), 10);
     assert_eq!(sample(&leaktrace, &["--port", &one, "--port", &two]).sockets.len(), 20);
@@ -44,7 +44,7 @@ fn a_process_selects_what_it_holds_even_if_it_is_older_than_the_tracer() {
     let Some(leaktrace) = leaktrace() else {
         return;
     };
-    let (first, second) = (zoo("never-read"), zoo("long-lived"));
+    let (first, second) = (scenario("never-read"), scenario("long-lived"));
     let report = sample(&leaktrace, &["--pid", &first.truth.pid.to_string()]);
     assert_eq!(report.sockets.len(), 5);
     assert!(report.sockets.iter().all(|socket| socket.remote_port() == Some(port(&first))));
@@ -56,7 +56,7 @@ fn a_process_selects_what_it_holds_even_if_it_is_older_than_the_tracer() {
 #[test]
 fn different_options_must_all_match() {
     let Some(leaktrace) = leaktrace() else { return };
-    let (first, second) = (zoo("never-read"), zoo("long-lived"));
+    let (first, second) = (scenario("never-read"), scenario("long-lived"));
     let (pid, other) = (first.truth.pid.to_string(), port(&second).to_string());
     assert!(sample(&leaktrace, &["--pid", &pid, "--port", &other]).sockets.is_empty());
     let own = port(&first).to_string();
@@ -66,7 +66,7 @@ fn different_options_must_all_match() {
 #[test]
 fn a_network_selects_peers_of_both_families() {
     let Some(leaktrace) = leaktrace() else { return };
-    let (four, six) = (zoo("mapped"), zoo("ipv6"));
+    let (four, six) = (scenario("mapped"), scenario("ipv6"));
     let (four_port, six_port) = (port(&four).to_string(), port(&six).to_string());
     let ports = ["--port", &four_port, "--port", &six_port];
     let with = |peer: &str| sample(&leaktrace, &[&ports[..], &["--peer", peer]].concat()).sockets.len();
@@ -80,9 +80,9 @@ fn a_network_selects_peers_of_both_families() {
 #[test]
 fn a_name_selects_processes_of_that_name() {
     let Some(leaktrace) = leaktrace() else { return };
-    let child = zoo("never-read");
+    let child = scenario("never-read");
     let own = port(&child).to_string();
-    assert_eq!(sample(&leaktrace, &["--port", &own, "--comm", "zoo"]).sockets.len(), 10);
+    assert_eq!(sample(&leaktrace, &["--port", &own, "--comm", "scenarios"]).sockets.len(), 10);
     assert_eq!(sample(&leaktrace, &["--port", &own, "--comm", "nosuchname"]).sockets.len(), 0);
 }
 
@@ -90,11 +90,21 @@ fn a_name_selects_processes_of_that_name() {
 fn a_direction_selects_one_end() {
     let Some(leaktrace) = leaktrace() else { return };
     for direction in ["connect", "accept"] {
-        let words =
-            ["report", "--duration", "60s", "--all", "--format", "json", "--comm", "zoo", "--direction", direction];
+        let words = [
+            "report",
+            "--duration",
+            "60s",
+            "--all",
+            "--format",
+            "json",
+            "--comm",
+            "scenarios",
+            "--direction",
+            direction,
+        ];
         let mut tracer = Tracer::start(&leaktrace, &words).unwrap();
         assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
-        let child = zoo("never-read");
+        let child = scenario("never-read");
         std::thread::sleep(Duration::from_millis(1_500));
         tracer.signal(Signal::SIGINT).unwrap();
         let (report, _) = tracer.wait().unwrap().report().unwrap();
@@ -111,7 +121,7 @@ fn a_direction_selects_one_end() {
 #[test]
 fn without_all_only_flagged_sockets_are_listed_but_all_are_counted() {
     let Some(leaktrace) = leaktrace() else { return };
-    let child = zoo("long-lived");
+    let child = scenario("long-lived");
     let own = port(&child).to_string();
     let words = ["report", "--duration", "0s", "--format", "json", "--port", &own, "--threshold", "1h"];
     let report = reported(&run(&leaktrace, &words));

@@ -6,7 +6,7 @@ mod multiplexer;
 mod subject;
 
 use leaktrace_skip::{Lack, skip};
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::child::ScenarioChild;
 use multiplexer::Terminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -49,10 +49,10 @@ fn check_given_back(terminal: &Terminal, folder: &Folder) {
     assert_eq!(state(terminal), GIVEN_BACK);
 }
 
-/// A copy of the zoo under a name of its own, so that no other test's programs come into view.
-fn own_zoo(folder: &Folder, name: &str) -> PathBuf {
+/// A copy of the scenario programs under its own name, so that no other test's programs come into view.
+fn own_scenarios(folder: &Folder, name: &str) -> PathBuf {
     let own = PathBuf::from(folder.path(name));
-    std::fs::copy(env!("CARGO_BIN_EXE_zoo"), &own).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_scenarios"), &own).unwrap();
     own
 }
 
@@ -66,14 +66,14 @@ fn a_leak_is_found_looked_at_exported_and_closed_with_the_keyboard() {
     let Some(leaktrace) = subject_for() else { return };
     let folder = Folder::new("live");
     let comm = format!("lv{}", std::process::id());
-    let zoo = own_zoo(&folder, &comm);
+    let scenarios = own_scenarios(&folder, &comm);
     let words = format!("{} top --stall 1s --interval 300ms --comm {comm}", leaktrace.display());
     let terminal = Terminal::start("keys", (130, 40), &around(&folder, &words));
     terminal.wait_for(&["Call sites", "q quit"]);
     assert_eq!(state(&terminal), TAKEN);
 
-    let mut closer = ZooChild::zoo(&zoo, "close-wait").unwrap();
-    let mut reader = ZooChild::zoo(&zoo, "never-read").unwrap();
+    let mut closer = ScenarioChild::scenario(&scenarios, "close-wait").unwrap();
+    let mut reader = ScenarioChild::scenario(&scenarios, "never-read").unwrap();
     let count = closer.listen().unwrap().expect[0].count.unwrap();
     reader.listen().unwrap();
     // Both leaks by their verdict, their function and their line.
@@ -156,7 +156,7 @@ fn a_signal_gives_the_terminal_back() {
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_told() {
     // The product has no key for panics; its example has a mode.
-    let demo = Path::new(env!("CARGO_BIN_EXE_zoo")).with_file_name("examples").join("tui_demo");
+    let demo = Path::new(env!("CARGO_BIN_EXE_scenarios")).with_file_name("examples").join("tui_demo");
     if !multiplexer::is_there() {
         return skip(Lack::Program("tmux"));
     }

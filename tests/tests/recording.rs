@@ -3,7 +3,7 @@
 
 mod subject;
 
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::child::ScenarioChild;
 use leaktrace_tests::suite::tracer::Tracer;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -17,8 +17,8 @@ use subject::{Folder, leaktrace, refused, reported, run, run_as_nobody};
 
 /// Records a leaking program for a while; gives the recording and the report that was given live.
 fn record(leaktrace: &PathBuf, folder: &Folder) -> (String, String) {
-    let mut zoo = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "close-wait").unwrap();
-    zoo.listen().unwrap();
+    let mut child = ScenarioChild::scenario(Path::new(env!("CARGO_BIN_EXE_scenarios")), "close-wait").unwrap();
+    child.listen().unwrap();
     let (recording, live) = (folder.path("r.ltr"), folder.path("live.json"));
     let words = [
         "record",

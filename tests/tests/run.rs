@@ -1,4 +1,4 @@
-//! `leaktrace run`: the command is what it is without leaktrace, and what its processes leave open is told.
+//! `leaktrace run`: the command runs as it does without leaktrace, and what its processes leave open is reported.
 #![allow(clippy::unwrap_used)]
 
 mod subject;
@@ -186,7 +186,7 @@ fn what_a_grandchild_leaves_open_is_found_with_its_stack() {
     for script in [
         format!("{LEAVER} {port} 3"),
         format!("sh -c '{LEAVER} {port} 3'; true"),
-        // Forked twice, in a session of its own, with nobody who waits for it.
+        // Forked twice, in a session of its own, without a parent that waits for it.
         format!("(setsid sh -c '({LEAVER} {port} 3 &)' &); true"),
     ] {
         let (status, report) = reported(&leaktrace, &["--wait", "60s"], &["sh", "-c", &script]);

@@ -3,7 +3,7 @@
 
 mod subject;
 
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::child::ScenarioChild;
 use leaktrace_tests::suite::report::{Callsite, Report};
 use leaktrace_tests::suite::tracer::Tracer;
 use nix::sys::signal::Signal;
@@ -35,7 +35,7 @@ fn watch(leaktrace: &Path, options: &[&str]) -> Watched {
     let words = [&["report", "--duration", "120s", "--all", "--format", "json"], options].concat();
     let mut tracer = Tracer::start(leaktrace, &words).unwrap();
     assert!(tracer.wait_until_attached().unwrap(), "{:?}", tracer.wait());
-    let mut slow = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "two-callsites").unwrap();
+    let mut slow = ScenarioChild::scenario(Path::new(env!("CARGO_BIN_EXE_scenarios")), "two-callsites").unwrap();
     slow.listen().unwrap();
     let fast = Command::new(env!("CARGO_BIN_EXE_churn"))
         .args(["--seconds", "3", "--threads", "2", "--port", "0"])

@@ -3,7 +3,7 @@
 
 mod subject;
 
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::suite::child::ScenarioChild;
 use leaktrace_tests::suite::tracer::{Outcome, Tracer};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{self, Signal};
@@ -149,8 +149,8 @@ fn doctor_says_yes_to_root_and_no_to_nobody() {
 #[test]
 fn what_fail_on_names_decides_the_status() {
     let Some(leaktrace) = leaktrace() else { return };
-    let mut zoo = ZooChild::zoo(Path::new(env!("CARGO_BIN_EXE_zoo")), "close-wait").unwrap();
-    let pid = zoo.listen().unwrap().pid.to_string();
+    let mut child = ScenarioChild::scenario(Path::new(env!("CARGO_BIN_EXE_scenarios")), "close-wait").unwrap();
+    let pid = child.listen().unwrap().pid.to_string();
     let status = |list: &str, pid: &str| {
         let words =
             ["report", "--duration", "4s", "--stall", "1s", "--format", "json", "--pid", pid, "--fail-on", list];

@@ -1,6 +1,6 @@
 /* A C client that leaks connections: main → serve_requests → handle_request → leak_from_c → connect.
  *
- * Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes. */
+ * Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ CALLER int serve_requests(const struct sockaddr_in *peer) {
 }
 
 int main(void) {
-    const char *life = getenv("ZOO_LIFE_SECONDS");
+    const char *life = getenv("SCENARIO_LIFE_SECONDS");
     alarm(life ? atoi(life) : 120);
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof peer;

@@ -1,6 +1,6 @@
 // A C++ client that leaks connections: main → shop::Server::run → shop::Request<T>::handle → shop::Client::leak_from_cpp.
 //
-// Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+// Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 #include <arpa/inet.h>
 #include <cstdlib>
 #include <iostream>
@@ -49,7 +49,7 @@ struct Server {
 } // namespace shop
 
 int main() {
-    const char *life = std::getenv("ZOO_LIFE_SECONDS");
+    const char *life = std::getenv("SCENARIO_LIFE_SECONDS");
     alarm(life ? std::atoi(life) : 120);
     sockaddr_in peer{};
     peer.sin_family = AF_INET;

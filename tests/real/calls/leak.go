@@ -1,6 +1,6 @@
 // A Go client that leaks connections: main.main → main.(*server).run → main.handleRequest → main.leakFromGo → net.Dial.
 //
-// Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+// Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // A Node client that leaks connections: (anonymous) → serve → handleRequest → leakFromNode → net.connect.
 //
-// Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+// Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 'use strict';
 const fs = require('fs');
 const net = require('net');

@@ -1,6 +1,6 @@
 """A Python client that leaks connections: <module> → serve → handle_request → leak_from_python → connect.
 
-Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 """
 import json
 import os

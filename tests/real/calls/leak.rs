@@ -1,6 +1,6 @@
 //! A Rust client that leaks connections: main → shop::Server::run → shop::handle_request → shop::leak_from_rust.
 //!
-//! Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+//! Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 
 use std::net::{SocketAddr, TcpListener};
 

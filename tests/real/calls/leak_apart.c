@@ -1,7 +1,7 @@
 /* A C client whose two callers leak through one function, while the register that code with frame pointers keeps them in is 0:
  * main → send_mail or refresh_prices → leak_from_c → connect.
  *
- * Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes. */
+ * Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +61,7 @@ static void expect(const struct sockaddr_in *peer, int count, const char *caller
 }
 
 int main(void) {
-    const char *life = getenv("ZOO_LIFE_SECONDS");
+    const char *life = getenv("SCENARIO_LIFE_SECONDS");
     alarm(life ? atoi(life) : 120);
     struct sockaddr_in prices = listen_somewhere(), mails = listen_somewhere();
     /* The caller that leaks most goes first: that is the connect which gdb is asked for. */

@@ -2,7 +2,7 @@
 //
 // The Go callers are on another stack than the C functions, so only these can be asked for.
 //
-// Speaks the zoo's protocol: one line of truth on stdout, then it holds until stdin closes.
+// Speaks the protocol of the scenarios: one line of truth on stdout, then it holds until stdin closes.
 package main
 
 /*

@@ -57,7 +57,7 @@ pub fn skip(lack: Lack<'_>) {
     let name = thread.name().filter(|name| *name != "main");
     let test = name.map_or_else(|| Location::caller().to_string(), str::to_owned);
     let skip = Skip { test, reason: one_line(reason), expected };
-    // Neither macro nor lock of the harness is in the way of a plain write. Nobody is left to tell when one fails.
+    // A plain write: print macros would go through the harness. A write that fails cannot be reported anywhere.
     let _ = std::io::stderr().write_all(format!("SKIP {skip}\n").as_bytes());
     if let Some(path) = std::env::var_os(FILE_VARIABLE) {
         let file = File::options().append(true).create(true).open(&path);

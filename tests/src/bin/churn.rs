@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Where it listens unless told; at 0 the kernel chooses, so that two may run.
+/// Where it listens by default; at 0 the kernel chooses, so that two may run.
 const PORT: u16 = 7000;
 
 /// Number of the thread that leaks, for its address: behind all others.

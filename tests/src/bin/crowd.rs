@@ -1,8 +1,8 @@
 //! `crowd --sockets N [--seconds S]`: holds N open TCP sockets, both ends of N/2 loopback connections, until its standard input ends.
 //!
 //! What `cargo xtask bench` samples. Each connection has carried four bytes each way and has keepalive, so that none is stuck. A
-//! process may hold so many descriptors only, so the sockets are held by children, each on an address of its own. Prints a line of
-//! JSON when all are open; ends by itself after S seconds (600 unless told), and no child outlives it.
+//! process may hold a limited number of descriptors, so the sockets are held by children, each on an address of its own. Prints a line of
+//! JSON when all are open; ends by itself after S seconds (600 by default), and no child outlives it.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use leaktrace_tests::load;
@@ -22,7 +22,7 @@ const MOST_CONNECTIONS: u64 = 9_500;
 /// Descriptors that a process needs for itself.
 const OWN_DESCRIPTORS: u64 = 64;
 
-/// So many connections are opened in one go; then the processor is left to others for as long as that took.
+/// Connections that are opened in one go; then the processor is left to others for as long as that took.
 const BATCH: u64 = 100;
 
 /// More than this would take more memory than a test machine has.
@@ -50,7 +50,7 @@ fn run() -> Result<()> {
     }
 }
 
-/// Starts children one after the other, and stays until told to end.
+/// Starts children one after the other, and stays until it is asked to end.
 fn lead(sockets: u64, longest: Duration) -> Result<()> {
     let begun = Instant::now();
     let each = MOST_CONNECTIONS.min((descriptor_limit()?.saturating_sub(OWN_DESCRIPTORS)) / 2);
@@ -70,7 +70,7 @@ fn lead(sockets: u64, longest: Duration) -> Result<()> {
         wait_for_end_of_input();
         ended.send(())
     });
-    // Either way the crowd is over: told to end, or stayed too long.
+    // Either way the crowd is over: it was asked to end, or stayed too long.
     let _ = end.recv_timeout(longest);
     for mut child in children {
         drop(child.stdin.take());

@@ -1,7 +1,7 @@
 //! `deep --frames N [--stacks K] [--seconds S]`: connects again and again from exactly N frames deep, with frame pointers, by K
 //! ways in turn, and prints how often.
 //!
-//! The load of `cargo xtask bench capture`. Nobody listens where it connects to, so the hook on opening is nearly all that a tracer
+//! The load of `cargo xtask bench capture`. It connects to a port without a listener, so the hook on opening is nearly all that a tracer
 //! does here. It knows nothing of leaktrace.
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -45,7 +45,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// A port of an address of our own that nobody listens on.
+/// A port without a listener, at an address of our own.
 fn closed_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 1, 0, 2), 0)).context("cannot find a port")?;
     Ok(listener.local_addr()?)

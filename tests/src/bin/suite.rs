@@ -1,19 +1,19 @@
 //! `suite`: runs every scenario on every kind of hook, here, and prints a table.
 //!
-//! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--only NAME]… [--symbols|--no-symbols] [--keep FOLDER] [--list]`
+//! `suite [--hooks fentry,kprobe,tracepoint] [--in-vm] [--short] [--only NAME]… [--symbols|--no-symbols] [--keep FOLDER] [--list]`
 //! `suite --prepare-programs FOLDER` puts the programs of every language there, for machines without compilers, and
 //! prints which files their interpreters read.
-//! `$LEAKTRACE` is the program under test; the zoo is found beside this program. Exits with 1 when a cell failed or
-//! was skipped without being expected to, with 2 when the suite cannot run.
+//! `$LEAKTRACE` is the program under test; the scenario programs are found beside this program. Exits with 1 when a cell failed
+//! or was skipped unexpectedly, with 2 when the suite cannot run.
 
 use anyhow::{Context, Result};
+use leaktrace_tests::scenarios::stage::LIFE_VARIABLE;
 use leaktrace_tests::suite::cells::Cells;
-use leaktrace_tests::suite::check::Symbols;
-use leaktrace_tests::suite::real::Workshop;
+use leaktrace_tests::suite::check::terms::Symbols;
 use leaktrace_tests::suite::run::{Suite, Whole};
 use leaktrace_tests::suite::skips::Place;
+use leaktrace_tests::suite::workshop::Workshop;
 use leaktrace_tests::suite::{languages, locked_down, scenario, tracer};
-use leaktrace_tests::zoo::stage::LIFE_VARIABLE;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
 struct Options {
     hooks: Vec<String>,
     place: Place,
+    short: bool,
     only: Vec<String>,
     symbols: Symbols,
     keep: Option<PathBuf>,
@@ -42,15 +43,17 @@ struct Options {
 fn options() -> Result<Options> {
     let hooks = ["fentry", "kprobe", "tracepoint"].map(str::to_owned).to_vec();
     let (place, symbols) = (Place::Host, Symbols::Expected);
-    let mut options = Options { hooks, place, only: Vec::new(), symbols, keep: None, list: false, prepare: None };
+    let (only, short) = (Vec::new(), false);
+    let mut options = Options { hooks, place, short, only, symbols, keep: None, list: false, prepare: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
         match word.as_str() {
             "--hooks" => options.hooks = value()?.split(',').map(str::to_owned).collect(),
-            // An emulated processor is too slow to place every stack of the zoo before its process runs on.
+            // An emulated processor is too slow to place every stack before its process runs on.
             "--in-vm" => (options.place, options.symbols) = (Place::Vm, Symbols::OfLanguages),
             "--symbols" => options.symbols = Symbols::Expected,
+            "--short" => options.short = true,
             "--only" => options.only.push(value()?),
             "--no-symbols" => options.symbols = Symbols::Ignored,
             "--keep" => options.keep = Some(value()?.into()),
@@ -70,11 +73,12 @@ fn run() -> Result<bool> {
         }
         return Ok(true);
     }
-    let mut scenarios = scenario::all();
-    if !options.only.is_empty() {
-        scenarios.retain(|scenario| options.only.iter().any(|wanted| scenario.name.contains(wanted)));
-        anyhow::ensure!(!scenarios.is_empty(), "no scenario's name contains {:?}", options.only);
-    }
+    let scenarios = match (options.only.is_empty(), options.short) {
+        (false, _) => scenario::named(&options.only),
+        (true, true) => scenario::short(),
+        (true, false) => scenario::all(),
+    };
+    anyhow::ensure!(!scenarios.is_empty(), "no scenario's name contains {:?}", options.only);
     if options.list {
         for scenario in scenarios {
             println!("{:?} {:?} {}", scenario.kind, scenario.started, scenario.name);
@@ -83,17 +87,18 @@ fn run() -> Result<bool> {
     }
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "only root may watch every process: run it with sudo");
     let leaktrace = tracer::find().context("no leaktrace: set LEAKTRACE to the program under test")?;
-    let zoo = std::env::current_exe().context("which program is this?")?.with_file_name("zoo");
-    anyhow::ensure!(zoo.is_file(), "{} is missing", zoo.display());
+    let program = std::env::current_exe().context("which program is this?")?.with_file_name("scenarios");
+    anyhow::ensure!(program.is_file(), "{} is missing", program.display());
     if options.place == Place::Vm {
-        // As long as the machine itself may take (xtask, `vm::machine::TIME_LIMIT`): what was started first must still be there when all are judged.
+        // As long as the machine itself may take (xtask, `vm::outcome::TIME_LIMIT`): what was started first must still be there when
+        // all are judged.
         // SAFETY: no other thread exists yet.
-        unsafe { std::env::set_var(LIFE_VARIABLE, "1800") };
+        unsafe { std::env::set_var(LIFE_VARIABLE, "3600") };
     }
     let whole = if options.only.is_empty() { Whole::Run } else { Whole::Leave };
     let Options { place, symbols, ref keep, .. } = options;
     let keep = keep.clone();
-    let suite = Suite { leaktrace, zoo, workshop: Workshop::open()?, place, symbols, scenarios, whole, keep };
+    let suite = Suite { leaktrace, program, workshop: Workshop::open()?, place, symbols, scenarios, whole, keep };
     let mut cells = Cells::default();
     let begin = Instant::now();
     for hook in &options.hooks {

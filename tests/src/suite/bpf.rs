@@ -57,12 +57,12 @@ impl Objects {
         objects
     }
 
-    /// Those of these that the kernel still has after a grace period of up to five seconds.
+    /// Those of these that the kernel still has after up to a minute, within which a busy machine gets through its RCU grace periods.
     #[must_use]
     pub fn that_stay(&self) -> Self {
         let both = |a: &BTreeSet<u32>, b: &BTreeSet<u32>| a.intersection(b).copied().collect();
         let mut left = self.clone();
-        for _ in 0..50 {
+        for _ in 0..600 {
             let now = Self::now();
             left = Self {
                 programs: both(&self.programs, &now.programs),

@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 pub enum Result {
     /// As the truth says.
     Pass,
-    /// As the truth says, at the second try; with what was wrong at the first.
-    PassAgain(String),
     /// The report contradicts the truth.
     Fail(Vec<String>),
     /// Cannot run here, and that is known.
     Skip(String),
-    /// Cannot run here, and nobody expected that.
+    /// Cannot run here, which was not expected.
     UnexpectedSkip(String),
 }
 
@@ -26,11 +24,15 @@ pub struct Cells {
 }
 
 impl Cells {
+    /// Prints what the suite does now, on one kind of hook.
+    pub fn step(hook: &str, text: &str) {
+        println!("step {hook} {text}");
+    }
+
     /// Adds a result and prints its line.
     pub fn add(&mut self, hook: &str, scenario: &str, result: Result) {
         match &result {
             Result::Pass => println!("cell {hook} {scenario} PASS"),
-            Result::PassAgain(first) => println!("cell {hook} {scenario} PASS again: {}", one_line(first)),
             Result::Fail(complaints) => {
                 println!("cell {hook} {scenario} FAIL {}", complaints.first().map_or("", String::as_str));
                 for complaint in complaints.iter().skip(1) {
@@ -55,7 +57,7 @@ impl Cells {
     pub fn good(&self) -> bool {
         let all = || self.rows.values().flat_map(BTreeMap::values);
         all().any(|result| *result == Result::Pass)
-            && all().all(|result| matches!(result, Result::Pass | Result::PassAgain(_) | Result::Skip(_)))
+            && all().all(|result| matches!(result, Result::Pass | Result::Skip(_)))
     }
 
     /// Scenarios down, hooks across, and the sums.
@@ -76,9 +78,8 @@ impl Cells {
             self.rows.values().flat_map(BTreeMap::values).filter(|result| word(result) == wanted).count()
         };
         text += &format!(
-            "\n{} passed ({} of them at the second try), {} failed, {} skipped as expected, {} skipped unexpectedly",
-            count("pass") + count("pass 2nd"),
-            count("pass 2nd"),
+            "\n{} passed, {} failed, {} skipped as expected, {} skipped unexpectedly",
+            count("pass"),
             count("FAIL"),
             count("skip"),
             count("SKIP?"),
@@ -90,7 +91,6 @@ impl Cells {
 fn word(result: &Result) -> &'static str {
     match result {
         Result::Pass => "pass",
-        Result::PassAgain(_) => "pass 2nd",
         Result::Fail(_) => "FAIL",
         Result::Skip(_) => "skip",
         Result::UnexpectedSkip(_) => "SKIP?",
@@ -129,11 +129,6 @@ mod tests {
         cells.add("fentry", "ipv6", Result::Fail(vec!["one".into(), "two".into()]));
         let table = cells.table();
         assert!(table.starts_with("scenario      kprobe      fentry\n"), "{table}");
-        assert!(
-            table.ends_with(
-                "1 passed (0 of them at the second try), 1 failed, 0 skipped as expected, 0 skipped unexpectedly"
-            ),
-            "{table}"
-        );
+        assert!(table.ends_with("1 passed, 1 failed, 0 skipped as expected, 0 skipped unexpectedly"), "{table}");
     }
 }

@@ -1,58 +1,23 @@
-//! Holds a program's truth against a report; every contradiction becomes a sentence. Has no clock, and asks the kernel for its
+//! Compares a program's truth with a report; every contradiction becomes a sentence. Has no clock, and asks the kernel for its
 //! version only.
 
 mod callsite;
+mod complaints;
 mod socket;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 mod verdicts;
 
 use super::report::{Report, Socket};
 use crate::truth::{Expect, ProcessTruth, Truth, severity};
+use complaints::{Complaints, name};
 use std::collections::BTreeSet;
-
-/// Whether a program's sockets are older than the tracer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Started {
-    /// Adopted: the age is a lower bound, the opener unknown.
-    BeforeTracer,
-    /// Opened under the tracer's eyes.
-    AfterTracer,
-}
-
-/// Whether reports carry function names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Symbols {
-    /// Look for the leaking function on the stack.
-    Expected,
-    /// The same, but only for programs that are there for their names.
-    OfLanguages,
-    /// Only one call site is asked for.
-    Ignored,
-}
-
-/// What a report is held against besides the truth.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// When the program began.
-    pub started: Started,
-    /// `--threshold`
-    pub threshold_s: f64,
-    /// `--stall`
-    pub stall_s: f64,
-    /// `--idle`
-    pub idle_s: f64,
-    /// By how much an age may be off.
-    pub age_margin_s: f64,
-    /// Names on stacks.
-    pub symbols: Symbols,
-    /// The namespace that the suite runs in.
-    pub home_netns: u64,
-}
+use terms::{Started, Terms};
 
 /// What the report says against one class.
 pub fn class(expect: &Expect, report: &Report, terms: &Terms) -> Vec<String> {
-    let mut complaints = Complaints { role: expect.role.clone(), list: Vec::new() };
+    let mut complaints = Complaints::about(&expect.role);
     let sockets = members(expect, report, terms);
     if let Some(count) = expect.count
         && sockets.len() as u64 != count
@@ -97,32 +62,6 @@ pub fn process(truth: &ProcessTruth, report: &Report) -> Vec<String> {
         list.push(format!("fds_limit {:?}, not {}", process.fds_limit, truth.fds_limit));
     }
     list
-}
-
-/// Distinct complaints with an example each, so that a thousand equal ones stay readable.
-struct Complaints {
-    role: String,
-    list: Vec<String>,
-}
-
-impl Complaints {
-    const MOST: usize = 6;
-
-    fn add(&mut self, what: String) {
-        if self.list.len() < Self::MOST {
-            self.list.push(format!("{}: {what}", self.role));
-        }
-    }
-
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, socket: &Socket, what: &str, found: T, right: T) {
-        if found != right {
-            self.add(format!("{} {what} {found:?}, not {right:?}", name(socket)));
-        }
-    }
-}
-
-fn name(socket: &Socket) -> String {
-    format!("{}→{} {}", socket.local, socket.remote, socket.state)
 }
 
 fn members<'a>(expect: &Expect, report: &'a Report, terms: &Terms) -> Vec<&'a Socket> {

@@ -1,5 +1,6 @@
-//! A zoo program as seen by the suite: started, heard, given its cues, ended.
+//! A scenario program as the suite sees it: starts it, reads what it says, gives it cues, ends it.
 
+use crate::scenarios::stage::Limits;
 use crate::truth::Truth;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
@@ -8,12 +9,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// How long a program may take to get its sockets in place, on an emulated processor among dozens of others.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a program may take to get its sockets in place. Generous, for an emulated processor that runs dozens of others.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One running program.
 #[derive(Debug)]
-pub struct ZooChild {
+pub struct ScenarioChild {
     /// Its name in the catalogue.
     pub name: String,
     /// What it last said.
@@ -23,8 +24,8 @@ pub struct ZooChild {
     lines: Receiver<String>,
 }
 
-impl ZooChild {
-    /// Starts a program; [`ZooChild::listen`] waits for its truth.
+impl ScenarioChild {
+    /// Starts a program; [`ScenarioChild::listen`] waits for its truth.
     ///
     /// # Errors
     /// When the command cannot be started.
@@ -47,12 +48,21 @@ impl ZooChild {
         Ok(Self { name: name.to_owned(), truth: Truth::default(), child, stdin, lines })
     }
 
-    /// Starts a program of the zoo.
+    /// Starts a scenario program.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn zoo(zoo: &Path, name: &str) -> Result<Self> {
-        Self::start(name, Command::new(zoo).arg(name))
+    pub fn scenario(scenarios: &Path, name: &str) -> Result<Self> {
+        Self::start(name, Command::new(scenarios).arg(name))
+    }
+
+    /// The same for a tracer with other limits, below which controls stay.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn within(scenarios: &Path, name: &str, limits: Limits) -> Result<Self> {
+        let [stall, idle] = [limits.stall, limits.idle].map(|span| span.as_millis().to_string());
+        Self::start(name, Command::new(scenarios).args([name, "--stall-ms", &stall, "--idle-ms", &idle]))
     }
 
     /// Waits for the next line of truth.
@@ -84,7 +94,7 @@ impl ZooChild {
     }
 }
 
-impl Drop for ZooChild {
+impl Drop for ScenarioChild {
     fn drop(&mut self) {
         // Closing stdin ends it; one that does not end by itself is killed.
         drop(self.stdin.take());

@@ -1,6 +1,6 @@
 //! A second opinion: what gdb says of the same call, from a run of its own.
 //!
-//! Addresses differ between runs where they are drawn at random, but never within a page: so frames are told apart by those
+//! Addresses differ between runs where they are drawn at random, but never within a page: so frames are distinguished by those
 //! twelve bits, and by name where both know one.
 
 use super::report::{Callsite, Frame};
@@ -91,7 +91,7 @@ pub fn compare(site: &Callsite, gdb: &[GdbFrame]) -> Vec<String> {
         let both = format!("{} against {}", name(ours.symbol.as_deref()), name(theirs.name.as_deref()));
         if ours.address & WITHIN_PAGE != theirs.address & WITHIN_PAGE {
             if theirs.name.is_none() {
-                // Without tables gdb guesses, and here it lost its way: code that nobody has written.
+                // Without tables gdb guesses, and here its guess is no function of the program.
                 return complaints;
             }
             complaints.push(format!("frame {number} is elsewhere than gdb's: {both}"));

@@ -1,6 +1,6 @@
 //! The interpreters of the suite's Python and Node programs: where they are, and what of them another machine needs.
 
-use super::real::runs;
+use super::tools::runs;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +8,9 @@ use std::process::Command;
 /// What runs a program that is not compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpreter {
-    /// CPython 3.12 or later, told to name its functions.
+    /// CPython 3.12 or later, with the option that makes it name its functions.
     Python,
-    /// Node, told to name its functions.
+    /// Node, with the options that make it name its functions.
     Node,
 }
 
@@ -23,7 +23,7 @@ impl Interpreter {
         }
     }
 
-    /// Where it is, or why it is not to be had.
+    /// Where it is, or why there is none.
     pub fn find(self) -> std::result::Result<PathBuf, String> {
         match self {
             Self::Python => python_with_perf(),

@@ -1,6 +1,6 @@
 //! The running kernel's version, for what the suite may expect of it.
 
-/// The first two numbers of its release; the newest there can be where it cannot be told.
+/// The first two numbers of its release; the largest possible where it is unknown.
 pub fn version() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers =

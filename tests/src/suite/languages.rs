@@ -3,7 +3,8 @@
 //! What is built and how is decided here and nowhere else; a compiler that is not there is a reason, never an error.
 
 use super::interpreters::Interpreter;
-use super::real::{Workshop, runs};
+use super::tools::runs;
+use super::workshop::Workshop;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,8 @@
-//! Scenarios: a zoo program, leaktrace beside it, and the program's truth held against the report.
+//! Runs scenario programs with leaktrace beside them, and compares each program's truth with the report.
 //!
 //! One tracer watches all programs at once, so that a kind of hook costs one start and one wait.
 
+pub mod act;
 pub mod bpf;
 pub mod cells;
 pub mod check;
@@ -15,7 +16,10 @@ pub mod opinion;
 pub mod real;
 pub mod report;
 pub mod run;
+pub mod samples;
 pub mod scenario;
 pub mod skips;
+pub mod tools;
 pub mod tracer;
 pub mod whole;
+pub mod workshop;

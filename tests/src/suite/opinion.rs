@@ -1,4 +1,4 @@
-//! gdb's word on all native programs of a run, in one cell: that it was not asked must not pass for its consent.
+//! Compares the stacks of all native programs of a run with gdb's, in one cell. A gdb that did not answer is no agreement.
 
 use super::cells::Result as Outcome;
 use super::gdb::{self, Refusal};

@@ -1,34 +1,37 @@
-//! One kind of hook: the issue's own command first, then every scenario under one tracer.
+//! One kind of hook: the README's own command first, then every scenario under one tracer.
 
+use super::act::{Act, State, cue};
 use super::cells::{Cells, Result as Outcome};
-use super::check::{self, Started, Symbols, Terms};
-use super::child::ZooChild;
+use super::check;
+use super::check::terms::{Started, Symbols, Terms};
+use super::child::ScenarioChild;
 use super::kernel;
 use super::languages;
 use super::opinion;
-use super::real::{self, Workshop};
+use super::real;
 use super::report::Report;
+use super::samples::Samples;
 use super::scenario::Scenario;
 use super::skips::{Place, hook_may_be_missing, program_may_be_missing};
 use super::tracer::Tracer;
 use super::whole;
+use super::workshop::Workshop;
+use crate::scenarios::Kind;
+use crate::scenarios::stage::Limits;
 use crate::truth::Truth;
-use crate::zoo::Kind;
-use crate::zoo::stage::Limits;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Everything that is the same for all hooks.
 #[derive(Debug)]
 pub struct Suite {
     /// The program under test.
     pub leaktrace: PathBuf,
-    /// The zoo.
-    pub zoo: PathBuf,
+    /// The program that has all scenarios.
+    pub program: PathBuf,
     /// Where real programs are built, once for all hooks.
     pub workshop: Workshop,
     /// Host or virtual machine.
@@ -37,7 +40,7 @@ pub struct Suite {
     pub symbols: Symbols,
     /// What to run.
     pub scenarios: Vec<Scenario>,
-    /// Whether whole-report scenarios and the issue's own command are run as well.
+    /// Whether whole-report scenarios and the README's own command are run as well.
     pub whole: Whole,
     /// Where the last report of each hook is kept, for reading after a failure.
     pub keep: Option<PathBuf>,
@@ -52,47 +55,23 @@ pub enum Whole {
     Leave,
 }
 
-/// `--threshold` of the common run.
-const THRESHOLD: Duration = Duration::from_secs(4);
+/// `--interval` of the common run.
+const INTERVAL: Duration = Duration::from_millis(500);
 
-/// With more failures than this it is not the processor.
-const MOST_AGAIN: usize = 12;
+/// Samples before programs are cued that wait to be sampled: one in which each process was seen, and one more.
+const FIRST_SAMPLES: usize = 2;
 
-/// How much longer the tracer watches at a second try: a dozen looks at a call site are needed to say whether it grows, and an
-/// emulated processor does not always come to them.
-const MORE_TIME: Duration = Duration::from_secs(15);
+/// Samples of programs in place. Growth is judged from 12 on; twice as many leave some for sockets that are above the threshold.
+const SAMPLES: usize = 24;
 
-/// A scenario under way.
-struct Act {
-    scenario: Scenario,
-    state: State,
-    /// What was true before the cue.
-    before_cue: Option<Truth>,
-}
+/// Samples after leaks were mended: two walks over the kernel's tables, of which `--walk-every 3` makes one in three.
+const LAST_SAMPLES: usize = 6;
 
-impl Act {
-    /// The process, if it runs.
-    fn pid(&self) -> Option<u32> {
-        match &self.state {
-            State::Running(child) => Some(child.truth.pid),
-            _ => None,
-        }
-    }
+/// How long samples are waited for: not for a slow machine, but for a tracer that hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
 
-    /// Waits until the program says that everything is as it should be.
-    fn await_place(&mut self) {
-        let State::Running(child) = &mut self.state else { return };
-        if let Err(error) = child.listen() {
-            self.state = State::Broken(format!("{error:#}"));
-        }
-    }
-}
-
-enum State {
-    Running(ZooChild),
-    Missing(Truth),
-    Broken(String),
-}
+/// By how much spans are exceeded before the report is asked for.
+const MARGIN: Duration = Duration::from_secs(2);
 
 impl Suite {
     /// Runs everything on one kind of hook.
@@ -101,7 +80,7 @@ impl Suite {
     /// When the suite itself fails; what leaktrace does wrong goes into `cells`.
     pub fn run_hook(&self, hook: &str, cells: &mut Cells) -> Result<()> {
         // A start costs an emulated processor half a minute of verifying, so there is only one.
-        if self.whole == Whole::Run && self.place == Place::Host && !self.issue_command(hook, cells)? {
+        if self.whole == Whole::Run && self.place == Place::Host && !self.readme_command(hook, cells)? {
             return Ok(());
         }
         self.common_run(hook, cells)
@@ -116,14 +95,27 @@ impl Suite {
         if by_lists { &[("LEAKTRACE_NO_MAP_ITERATORS", "1")] } else { &[] }
     }
 
-    fn terms(&self, started: Started) -> Terms {
-        let limits = Limits::default();
+    /// What the tracer is set to. An emulated processor may stand still for seconds, so that on it a healthy program pauses for
+    /// longer than it means to: all spans are twice as long there.
+    fn limits(&self) -> Limits {
+        let Limits { stall, idle } = Limits::default();
+        self.slower(Limits { stall, idle }, Limits { stall: stall * 2, idle: idle * 2 })
+    }
+
+    /// `--threshold` of the common run.
+    fn threshold(&self) -> Duration {
+        self.limits().stall * 2
+    }
+
+    fn terms(&self, started: Started, adoption: Duration) -> Terms {
+        let limits = self.limits();
         Terms {
             started,
-            threshold_s: THRESHOLD.as_secs_f64(),
+            threshold_s: self.threshold().as_secs_f64(),
             stall_s: limits.stall.as_secs_f64(),
             idle_s: limits.idle.as_secs_f64(),
             age_margin_s: self.slower(0.5, 2.0),
+            adoption_s: adoption.as_secs_f64(),
             symbols: self.symbols,
             home_netns: std::fs::metadata("/proc/self/ns/net").map(|file| file.ino()).unwrap_or_default(),
         }
@@ -145,13 +137,14 @@ impl Suite {
         }
     }
 
-    /// `report --duration 5s --threshold 2s` with fifty forgotten connections; false when the hook is not to be had.
-    fn issue_command(&self, hook: &str, cells: &mut Cells) -> Result<bool> {
+    /// `report --duration 5s --threshold 2s` with fifty forgotten connections; false when this kind of hook does not attach.
+    fn readme_command(&self, hook: &str, cells: &mut Cells) -> Result<bool> {
         const NAME: &str = "fifty-by-the-book";
+        Cells::step(hook, "report --duration 5s");
         let words = ["report", "--duration", "5s", "--threshold", "2s", "--format", "json", "--hooks", hook];
         let mut tracer = Tracer::start(&self.leaktrace, &words)?;
         let attached = tracer.wait_until_attached()?;
-        let mut fifty = ZooChild::zoo(&self.zoo, "fifty")?;
+        let mut fifty = ScenarioChild::scenario(&self.program, "fifty")?;
         let truth = fifty.listen()?.clone();
         let outcome = tracer.wait()?;
         if !attached || outcome.status.code() == Some(2) {
@@ -163,7 +156,7 @@ impl Suite {
         }
         let result = match outcome.report() {
             Ok((report, _)) => {
-                let terms = self.terms(Started::AfterTracer);
+                let terms = self.terms(Started::AfterTracer, Duration::ZERO);
                 let terms = Terms { threshold_s: 2.0, stall_s: 10.0, idle_s: 60.0, age_margin_s: 0.1, ..terms };
                 let complaints = truth.expect.iter().flat_map(|class| check::class(class, &report, &terms));
                 verdict(complaints.collect())
@@ -186,51 +179,22 @@ impl Suite {
         }
     }
 
-    /// Every scenario under one tracer. On an emulated processor, which may stand still for seconds, what fails is played
-    /// once more, and the table says so.
+    /// Every scenario under one tracer.
     fn common_run(&self, hook: &str, cells: &mut Cells) -> Result<()> {
-        let mut results = self.play(hook, &self.scenarios, self.whole, Duration::ZERO, cells)?;
-        let failed = failures(&results);
-        if self.place == Place::Vm && !failed.is_empty() && failed.len() <= MOST_AGAIN {
-            let scenarios: Vec<Scenario> =
-                self.scenarios.iter().filter(|scenario| failed.contains_key(&scenario.name)).cloned().collect();
-            for (name, reason) in &failed {
-                println!("again {hook} {name}: {reason}");
-            }
-            for (name, result) in self.play(hook, &scenarios, Whole::Leave, MORE_TIME, cells)? {
-                let first = failed.get(&name).cloned().unwrap_or_default();
-                let result = if result == Outcome::Pass { Outcome::PassAgain(first) } else { result };
-                results.retain(|(known, _)| *known != name);
-                results.push((name, result));
-            }
-        }
-        results.into_iter().for_each(|(name, result)| cells.add(hook, &name, result));
-        Ok(())
-    }
-
-    /// Plays scenarios under one tracer, `longer` than they need, and judges its report; what belongs to no scenario goes into
-    /// `cells`.
-    fn play(
-        &self,
-        hook: &str,
-        scenarios: &[Scenario],
-        whole: Whole,
-        longer: Duration,
-        cells: &mut Cells,
-    ) -> Result<Vec<(String, Outcome)>> {
-        // First of all: no program lives for longer than two minutes, and compilers may take as long.
-        scenarios.iter().try_for_each(|scenario| self.workshop.build(scenario.program))?;
-        let mut acts = self.begin(scenarios, Started::BeforeTracer)?;
-        // What the tracer adopts must have been there for a while, or its age would say nothing.
+        let scenarios = &self.scenarios;
+        // Before anything is started: compilers may take minutes.
+        scenarios.iter().try_for_each(|scenario| real::build(&self.workshop, scenario.program))?;
+        let mut acts = self.begin(hook, Started::BeforeTracer)?;
+        // What the tracer adopts must have been there for a while, or its age would show nothing.
         std::thread::sleep(Duration::from_millis(300));
-        let limits = Limits::default();
-        // Twenty looks and more, so that growth is judged as well.
-        let interval = Duration::from_millis(500);
-        let words = [THRESHOLD, limits.stall, limits.idle, interval].map(|span| format!("{}ms", span.as_millis()));
+        Cells::step(hook, "starts leaktrace");
+        let limits = self.limits();
+        let words =
+            [self.threshold(), limits.stall, limits.idle, INTERVAL].map(|span| format!("{}ms", span.as_millis()));
         let [threshold, stall, idle, every] = &words;
         #[rustfmt::skip]
         let words = [
-            "report", "--duration", "10m", "--format", "json", "--all", "--hooks", hook, "--threshold", threshold,
+            "report", "--duration", "2h", "--format", "json", "--all", "--hooks", hook, "--threshold", threshold,
             "--stall", stall, "--idle", idle, "--interval", every,
             // So that both kinds of passes take part.
             "--walk-every", "3",
@@ -238,74 +202,117 @@ impl Suite {
         let mut tracer = Tracer::start_with(&self.leaktrace, &words, self.variables(hook))?;
         if !tracer.wait_until_attached()? {
             let outcome = tracer.wait()?;
-            let missing = |scenario: &Scenario| (scenario.name.clone(), self.missing_hook(hook, &outcome.stderr));
-            return Ok(scenarios.iter().map(missing).collect());
+            for scenario in scenarios {
+                cells.add(hook, &scenario.name, self.missing_hook(hook, &outcome.stderr));
+            }
+            return Ok(());
         }
-        acts.extend(self.begin(scenarios, Started::AfterTracer)?);
-        cue(&mut acts, "go");
-        let margin = Duration::from_secs(5);
-        std::thread::sleep(limits.idle.max(THRESHOLD) + interval * 2 + margin + longer);
-        cue(&mut acts, "mend");
-        // Two intervals, and some more for the slower beat of the holders.
-        std::thread::sleep(interval * 2 + margin);
+        let attached = Instant::now();
+        let mut samples = Samples::of(tracer.pid(), INTERVAL)?;
+        let watched = self.watch(hook, &mut samples, &mut acts, attached);
         let objects = tracer.objects();
-        tracer.signal(Signal::SIGINT)?;
+        Cells::step(hook, "waits for the report");
+        // A tracer that has ended has left its report or its error.
+        let _ = tracer.signal(Signal::SIGINT);
         let outcome = tracer.wait()?;
         if let Some(folder) = &self.keep {
             let path = folder.join(format!("report-{hook}.json"));
             std::fs::write(&path, &outcome.stdout).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        for act in &mut acts {
-            if let State::Running(child) = &mut act.state {
-                child.release();
-            }
-        }
-        let (report, missing) = match outcome.report() {
-            Ok(report) => report,
+        acts.iter_mut().for_each(Act::release);
+        let adoption = match watched {
+            Ok(adoption) => adoption,
             Err(error) => {
-                cells.add(hook, "report", Outcome::Fail(vec![format!("{error:#}")]));
-                return Ok(Vec::new());
+                let stderr = outcome.stderr.trim();
+                cells.add(hook, "samples", Outcome::Fail(vec![format!("{error:#}; stderr: {stderr}")]));
+                return Ok(());
             }
         };
-        if whole == Whole::Run {
-            cells.add(hook, "every-name-of-the-contract", verdict(missing));
-            cells.add(hook, "sums-add-up", verdict(whole::sums(&report)));
-            cells.add(hook, "listing", verdict(whole::listing(&report)));
-            cells.add(hook, "nothing-lost", verdict(whole::losses(&report, hook)));
-            let mended: Vec<Truth> = acts.iter().filter_map(mended_truth).collect();
-            cells.add(hook, "resolved-are-counted", verdict(whole::resolved(&report, &mended)));
-            let left = objects.that_stay();
-            let complaints = if left.is_empty() { Vec::new() } else { vec![format!("{left:?}")] };
-            cells.add(hook, "nothing-stays-in-the-kernel", verdict(complaints));
+        match outcome.report() {
+            Ok((report, missing)) => {
+                if self.whole == Whole::Run {
+                    cells.add(hook, "every-name-of-the-contract", verdict(missing));
+                    self.judge_whole(hook, &acts, &report, cells);
+                    let left = objects.that_stay();
+                    let complaints = if left.is_empty() { Vec::new() } else { vec![format!("{left:?}")] };
+                    cells.add(hook, "nothing-stays-in-the-kernel", verdict(complaints));
+                }
+                self.judge_all(hook, &acts, &report, adoption, cells)
+            }
+            Err(error) => {
+                cells.add(hook, "report", Outcome::Fail(vec![format!("{error:#}")]));
+                Ok(())
+            }
         }
-        // Once: the few programs of a second try say nothing of the whole.
-        if whole == Whole::Run && self.symbols != Symbols::Ignored {
+    }
+
+    /// Starts what is to start beside the tracer, gives every cue, and waits for samples. Says how long after its start the tracer
+    /// may have seen older sockets first.
+    fn watch(&self, hook: &str, samples: &mut Samples, acts: &mut Vec<Act>, attached: Instant) -> Result<Duration> {
+        let spans = self.limits().idle.max(self.threshold());
+        samples.wait(1, Duration::ZERO, PATIENCE)?;
+        let adoption = attached.elapsed() + MARGIN;
+        acts.extend(self.begin(hook, Started::AfterTracer)?);
+        cue(acts, "go");
+        Cells::step(hook, &format!("watches {} programs", acts.len()));
+        samples.wait(FIRST_SAMPLES, Duration::ZERO, PATIENCE)?;
+        cue(acts, "sampled");
+        samples.wait(SAMPLES, spans + MARGIN, PATIENCE)?;
+        cue(acts, "mend");
+        samples.wait(LAST_SAMPLES, MARGIN, PATIENCE)?;
+        Ok(adoption)
+    }
+
+    /// What must be true of the whole report.
+    fn judge_whole(&self, hook: &str, acts: &[Act], report: &Report, cells: &mut Cells) {
+        cells.add(hook, "sums-add-up", verdict(whole::sums(report)));
+        cells.add(hook, "listing", verdict(whole::listing(report)));
+        cells.add(hook, "nothing-lost", verdict(whole::losses(report, hook)));
+        let mended: Vec<Truth> = acts.iter().filter_map(Act::mended).collect();
+        cells.add(hook, "resolved-are-counted", verdict(whole::resolved(report, &mended)));
+        if self.symbols != Symbols::Ignored {
             let begun = acts.iter().filter(|act| {
                 act.scenario.started == Started::AfterTracer && self.names_of(act.scenario.program) == Symbols::Expected
             });
-            let stacks = whole::Stacks::count(&report, &begun.filter_map(Act::pid).collect());
+            let stacks = whole::Stacks::count(report, &begun.filter_map(Act::pid).collect());
             println!("{stacks}");
             cells.add(hook, "stacks-complete", verdict(stacks.complaints()));
         }
-        if self.place == Place::Host && self.symbols == Symbols::Expected {
-            let programs = acts.iter().filter_map(|act| Some((act.scenario.program, act.pid()?)));
-            let opinion = opinion::of(programs, &report, self.workshop.folder())?;
-            opinion.into_iter().for_each(|outcome| cells.add(hook, "gdb-agrees", outcome));
-        }
-        Ok(acts.iter().map(|act| (act.scenario.name.clone(), self.judge(act, &report))).collect())
     }
 
-    /// Starts all programs of one time, at once on the host: an emulated processor, slow as it is, would play them on top of
-    /// each other. Waits until each is in place.
-    fn begin(&self, scenarios: &[Scenario], started: Started) -> Result<Vec<Act>> {
-        let wanted = scenarios.iter().filter(|scenario| scenario.started == started);
+    /// What must be true of each scenario.
+    fn judge_all(
+        &self,
+        hook: &str,
+        acts: &[Act],
+        report: &Report,
+        adoption: Duration,
+        cells: &mut Cells,
+    ) -> Result<()> {
+        if self.place == Place::Host && self.symbols == Symbols::Expected {
+            Cells::step(hook, "compares stacks with gdb's");
+            let programs = acts.iter().filter_map(|act| Some((act.scenario.program, act.pid()?)));
+            let opinion = opinion::of(programs, report, self.workshop.folder())?;
+            opinion.into_iter().for_each(|outcome| cells.add(hook, "gdb-agrees", outcome));
+        }
+        for act in acts {
+            cells.add(hook, &act.scenario.name, self.judge(act, report, adoption));
+        }
+        Ok(())
+    }
+
+    /// Starts all programs of one time and waits until each is in place. At once on a host; one after the other on an emulated
+    /// processor, which is too slow for all of them together.
+    fn begin(&self, hook: &str, started: Started) -> Result<Vec<Act>> {
+        let wanted: Vec<&Scenario> = self.scenarios.iter().filter(|scenario| scenario.started == started).collect();
+        Cells::step(hook, &format!("starts {} programs", wanted.len()));
         let mut acts = Vec::new();
         for scenario in wanted {
-            let state = match real::start(&self.workshop, &self.zoo, scenario.program)? {
+            let state = match real::start(&self.workshop, &self.program, scenario.program, self.limits())? {
                 real::Started::Running(child) => State::Running(child),
                 real::Started::Missing(truth) => State::Missing(truth),
             };
-            let mut act = Act { scenario: scenario.clone(), state, before_cue: None };
+            let mut act = Act::new(scenario.clone(), state);
             if self.place == Place::Vm {
                 act.await_place();
             }
@@ -317,7 +324,7 @@ impl Suite {
         Ok(acts)
     }
 
-    fn judge(&self, act: &Act, report: &Report) -> Outcome {
+    fn judge(&self, act: &Act, report: &Report, adoption: Duration) -> Outcome {
         let truth = match &act.state {
             State::Running(child) => &child.truth,
             State::Missing(truth) => truth,
@@ -334,7 +341,7 @@ impl Suite {
             Some(_) => Started::AfterTracer,
             None => act.scenario.started,
         };
-        let terms = Terms { symbols: self.names_of(act.scenario.program), ..self.terms(started) };
+        let terms = Terms { symbols: self.names_of(act.scenario.program), ..self.terms(started, adoption) };
         let mut complaints: Vec<String> =
             truth.expect.iter().flat_map(|class| check::class(class, report, &terms)).collect();
         complaints.extend(truth.processes.iter().flat_map(|process| check::process(process, report)));
@@ -343,29 +350,6 @@ impl Suite {
         }
         verdict(complaints)
     }
-}
-
-fn cue(acts: &mut [Act], word: &str) {
-    for act in acts.iter_mut().filter(|act| act.scenario.cue == Some(word)) {
-        let State::Running(child) = &mut act.state else { continue };
-        act.before_cue = Some(child.truth.clone());
-        if let Err(error) = child.say(word).and_then(|()| child.listen().map(|_| ())) {
-            act.state = State::Broken(format!("{error:#}"));
-        }
-    }
-}
-
-/// What failed, with the first complaint.
-fn failures(results: &[(String, Outcome)]) -> BTreeMap<String, String> {
-    let failure = |(name, result): &(String, Outcome)| match result {
-        Outcome::Fail(complaints) => Some((name.clone(), complaints.first().cloned().unwrap_or_default())),
-        _ => None,
-    };
-    results.iter().filter_map(failure).collect()
-}
-
-fn mended_truth(act: &Act) -> Option<Truth> {
-    act.before_cue.clone().filter(|_| act.scenario.kind == Kind::Mended)
 }
 
 fn verdict(complaints: Vec<String>) -> Outcome {

@@ -1,15 +1,15 @@
-//! What is run, and when: the catalogue's programs under the tracer's eyes, and some of them before it comes.
+//! What is run, and when: the catalogue's programs while the tracer watches, and some of them before it starts.
 
-use super::check::Started;
+use super::check::terms::Started;
 use super::languages::{self, LANGUAGES};
-use crate::zoo::{CATALOGUE, Kind};
+use crate::scenarios::{CATALOGUE, Kind, Program};
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
     /// Its name in the table.
     pub name: String,
-    /// The program in the zoo, or a real one.
+    /// The scenario program, or a real one.
     pub program: &'static str,
     /// Before or after the tracer.
     pub started: Started,
@@ -19,7 +19,7 @@ pub struct Scenario {
     pub kind: Kind,
 }
 
-/// Programs that are also run before the tracer comes: every verdict, and everything about age and holders.
+/// Programs that are also started before the tracer: every verdict, and everything about age and holders.
 const ADOPTED: &[&str] = &[
     "fifty",
     "ipv6",
@@ -51,12 +51,73 @@ const ADOPTED: &[&str] = &[
     "control-never-connected",
 ];
 
-/// A real program that the host may have.
+/// Real programs that the host may have.
 const REAL: &[&str] = &["go-client", "python-client"];
 
-/// Whether a program is none of the zoo's: built or interpreted where the host has the tools.
+/// Whether a program is a real one: built or interpreted where the host has the tools.
 pub fn is_real(program: &str) -> bool {
     REAL.contains(&program) || languages::find(program).is_some()
+}
+
+/// A few scenarios of each kind, which together touch every part of the kernel side: the short column.
+const SHORT: &[&str] = &[
+    "fifty",
+    "two-callsites",
+    "ipv6",
+    "netns",
+    "accepts-begun-before",
+    "closed-by-exit",
+    "close-wait",
+    "close-wait@before",
+    "dead-held",
+    "never-read",
+    "never-read@before",
+    "read-stalled",
+    "write-stalled",
+    "silent-peer",
+    "connecting",
+    "not-accepted",
+    "idle-unguarded",
+    "growth",
+    "story-slow-leak",
+    "fork-shared",
+    "scm-rights",
+    "opener-gone",
+    "mptcp",
+    "uring-connect",
+    "control-pool",
+    "control-churn",
+    "control-slow-reader",
+    "mended-never-read",
+    "mended-not-accepted",
+    "c-no-frame-pointers",
+    "c-two-callers",
+    "go-plain",
+];
+
+/// What a program waits for, once the tracer watches.
+pub fn cue_of(program: &Program) -> Option<&'static str> {
+    match (program.kind, program.name) {
+        (Kind::Mended, _) => Some("mend"),
+        (_, "accepts-begun-before") => Some("go"),
+        (_, "opener-gone") => Some("sampled"),
+        _ => None,
+    }
+}
+
+/// The scenarios of the short column.
+pub fn short() -> Vec<Scenario> {
+    all().into_iter().filter(|scenario| SHORT.contains(&scenario.name.as_str())).collect()
+}
+
+/// The scenarios whose name is one of these; for one that is no scenario's name, those that contain it.
+pub fn named(names: &[String]) -> Vec<Scenario> {
+    let all = all();
+    let exact = |name: &String| all.iter().any(|scenario| scenario.name == *name);
+    let wanted = |scenario: &&Scenario| {
+        names.iter().any(|name| scenario.name == *name || !exact(name) && scenario.name.contains(name))
+    };
+    all.iter().filter(wanted).cloned().collect()
 }
 
 /// Every scenario with a program of its own, foundation first.
@@ -67,11 +128,7 @@ pub fn all() -> Vec<Scenario> {
             "accepts-begun-before" => Started::BeforeTracer,
             _ => Started::AfterTracer,
         };
-        let cue = match (program.kind, program.name) {
-            (Kind::Mended, _) => Some("mend"),
-            (_, "accepts-begun-before") => Some("go"),
-            _ => None,
-        };
+        let cue = cue_of(program);
         let name = program.name.to_owned();
         scenarios.push(Scenario { name, program: program.name, started, cue, kind: program.kind });
         if ADOPTED.contains(&program.name) {
@@ -92,9 +149,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_name_of_the_short_column_is_a_scenario() {
+        assert_eq!(short().len(), SHORT.len());
+    }
+
+    #[test]
+    fn a_name_is_that_of_one_scenario_or_part_of_several() {
+        let names = |name: &str| named(&[name.to_owned()]).into_iter().map(|one| one.name).collect::<Vec<_>>();
+        assert_eq!(names("close-wait"), ["close-wait"]);
+        assert_eq!(names("close-wa").len(), 4);
+        assert_eq!(names("no such"), [""; 0]);
+    }
+
+    #[test]
     fn every_adopted_program_is_in_the_catalogue() {
         for name in ADOPTED {
-            assert!(crate::zoo::find(name).is_some(), "{name}");
+            assert!(crate::scenarios::find(name).is_some(), "{name}");
         }
     }
 }

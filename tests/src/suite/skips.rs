@@ -16,7 +16,7 @@ pub enum Place {
 pub fn hook_may_be_missing(hook: &str, place: Place) -> bool {
     match (hook, place) {
         ("kprobe", Place::Host) => !kernel_has("register_kprobe"),
-        // A kernel may refuse fentry for reasons that show nowhere; leaktrace names what it was told.
+        // A kernel may refuse fentry for reasons that are visible nowhere; leaktrace prints the kernel's answer.
         ("fentry", Place::Host) => true,
         _ => false,
     }

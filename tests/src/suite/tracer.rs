@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// The word on stderr by which `report` says that hooks are attached.
 const ATTACHED: &str = "watching";
 
-/// Lets a program start as it would from a terminal. Whoever runs the tests in the background may have them ignore signals,
-/// which programs inherit; and a process group whose parents are all elsewhere is not stopped by SIGTSTP, hence one of
-/// its own below this process. There ^C does not reach it, so it is killed when the thread that starts it ends: whoever ends
-/// the tests leaves no tracer at work.
+/// Lets a program start as it would from a terminal. Tests that run in the background may ignore signals, which programs inherit.
+/// A process group without a parent in the same session is not stopped by SIGTSTP, so the program gets a group of its own below
+/// this process. ^C does not reach that group, so the program is killed when the thread that starts it ends: no tracer outlives
+/// the tests.
 pub fn as_from_a_terminal(command: &mut Command) {
     let with_default_actions = || {
         for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP] {
@@ -39,7 +39,7 @@ pub fn as_from_a_terminal(command: &mut Command) {
 #[derive(Debug)]
 pub struct Tracer {
     child: Child,
-    /// Reads to the end; taken by whoever waits for that.
+    /// Reads to the end; taken by the one call that waits for it.
     stdout: Option<std::thread::JoinHandle<std::io::Result<String>>>,
     stderr: Arc<Mutex<String>>,
 }
@@ -86,7 +86,7 @@ impl Tracer {
         as_from_a_terminal(&mut command);
         let mut child = command
             .args(arguments)
-            // What is tested is when a verdict comes, also on machines on which every sample is dear.
+            // The time of a verdict is tested, also on machines on which every sample is expensive: no budget delays it.
             .env("LEAKTRACE_CPU_BUDGET", "0")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())

@@ -37,7 +37,7 @@ impl Stacks {
     /// Most incomplete ones, in percent.
     const MOST: usize = 5;
 
-    /// So many may be incomplete however few there are: of 20 in a virtual machine one is, on every kernel of the matrix.
+    /// This number may be incomplete however few stacks there are: of 20 in a virtual machine one is, on every kernel of the matrix.
     const FEW: usize = 2;
 
     /// Stacks of call sites in these processes. Sockets that are older than the tracer have none to be seen.

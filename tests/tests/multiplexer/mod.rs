@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a screen may take to show what is expected of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Time between two looks at it.
+/// Time between two readings of it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whether there is a tmux to run.

@@ -1,4 +1,4 @@
-//! The kernel's own word on a program's sockets: `/proc/net/tcp` of every namespace, and `/proc/PID/fd`.
+//! What the kernel says of a program's sockets: `/proc/net/tcp` of every namespace, and `/proc/PID/fd`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

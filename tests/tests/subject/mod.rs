@@ -45,7 +45,7 @@ pub fn command(leaktrace: &PathBuf, words: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    // However dear a sample is on this machine, the next one comes when it is asked for.
+    // However expensive a sample is on this machine, the next one comes when it is asked for.
     command.env("LEAKTRACE_CPU_BUDGET", "0");
     command.args(words).stdin(Stdio::null());
     tracer::as_from_a_terminal(&mut command);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::machine::{BEGIN, END};
+use super::outcome::{BEGIN, END};
 use crate::bpf_side::in_path;
 use crate::project;
 
@@ -30,7 +30,7 @@ pub fn build(folder: &Path, words: &[String], files: &[PathBuf]) -> Result<PathB
         fs::create_dir_all(root.join(inside))?;
     }
     let busybox = in_path("busybox").next().context("no busybox; run `cargo xtask setup --for test`")?;
-    let programs = ["leaktrace", "suite", "zoo"].map(project::release_program);
+    let programs = ["leaktrace", "suite", "scenarios"].map(project::release_program);
     for program in programs.iter().filter(|program| program.is_file()).chain([&busybox]) {
         let name = program.file_name().context("a program has a name")?;
         fs::copy(program, root.join("bin").join(name)).with_context(|| format!("cannot copy {}", program.display()))?;

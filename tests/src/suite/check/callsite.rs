@@ -1,7 +1,8 @@
 //! What a report says of the call sites that a class of sockets comes from.
 
 use super::super::report::{Callsite, Frame, Report, Socket};
-use super::{Complaints, Symbols, Terms};
+use super::complaints::Complaints;
+use super::terms::{Symbols, Terms};
 use crate::truth::{Calls, Expect, Opener};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +115,7 @@ fn check_growth(expect: &Expect, sockets: &[&Socket], report: &Report, complaint
         let found: Vec<(u64, Option<bool>, Option<f64>)> =
             sites.iter().map(|site| (site.open, site.growing, site.growth_per_min)).collect();
         let what = match found.iter().all(|(_, growing, _)| growing.is_none()) {
-            true if !found.is_empty() => "too few looks to say what grows",
+            true if !found.is_empty() => "too few samples to judge growth",
             _ => "no call site grows",
         };
         complaints.add(format!("{what}: (open, growing, growth_per_min) {found:?}"));

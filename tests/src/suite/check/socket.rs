@@ -2,7 +2,8 @@
 
 use super::super::kernel;
 use super::super::report::{Report, Socket, unix_seconds};
-use super::{Complaints, Started, Terms, name};
+use super::complaints::{Complaints, name};
+use super::terms::{Started, Terms};
 use crate::truth::{Expect, Opener};
 
 /// Who holds it, what it holds, who opened it and how long ago.
@@ -19,7 +20,7 @@ pub fn check(expect: &Expect, socket: &Socket, report: &Report, terms: &Terms, c
         complaints.equal(socket, "holders", &found, right);
     }
     complaints.equal(socket, "netns", socket.netns, Some(expect.netns.unwrap_or(terms.home_netns)));
-    // The kernel numbers a socket when somebody asks, and nobody can ask about one that is in no table.
+    // The kernel gives a socket its cookie on request, and there is no way to request one for a socket that is in no table.
     let unknown = socket.cookie.is_none() && !matches!(socket.state.as_str(), "TIME_WAIT" | "CLOSED");
     if socket.cookie == Some(0) || unknown && kernel_makes_cookies() {
         complaints.add(format!("{} cookie {:?}", name(socket), socket.cookie));
@@ -101,8 +102,8 @@ fn check_age(expect: &Expect, socket: &Socket, report: &Report, terms: &Terms, c
             if socket.age_s > oldest {
                 complaints.add(format!("{} age ≥ {:.3} s, older than {oldest:.3}", name(socket), socket.age_s));
             }
-            // It was there when the tracer came, up to a pass and a half ago.
-            if socket.age_s < report.window.seconds - 2.0 - terms.age_margin_s {
+            // It was there before the tracer, which saw it in its first sample.
+            if socket.age_s < report.window.seconds - terms.adoption_s - terms.age_margin_s {
                 let window = report.window.seconds;
                 complaints.add(format!("{} age ≥ {:.3} s in a window of {window:.3}", name(socket), socket.age_s));
             }

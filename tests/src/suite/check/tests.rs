@@ -1,5 +1,6 @@
 //! Every kind of untruth is noticed, and the truth is not complained about.
 
+use super::terms::Symbols;
 use super::*;
 use crate::suite::report::{Callsite, Frame, Holder};
 use crate::truth::SocketTruth;
@@ -10,13 +11,14 @@ const TERMS: Terms = Terms {
     stall_s: 2.0,
     idle_s: 3.0,
     age_margin_s: 0.1,
+    adoption_s: 2.0,
     symbols: Symbols::Expected,
     home_netns: 99,
 };
 
 fn truth() -> Expect {
     let mut truth = Expect::connected("leaker", 7, 80).count(1).verdicts(&["never-read"]).function("leak_it");
-    truth.comm = Some("zoo".into());
+    truth.comm = Some("scenarios".into());
     truth.opened_unix_s = Some([95.0, 95.0]);
     truth.sockets =
         vec![SocketTruth { local: "127.0.0.1:9".into(), remote: "127.0.0.1:80".into(), opened_unix_s: [95.0, 95.0] }];
@@ -37,8 +39,8 @@ fn report() -> Report {
         state: "ESTABLISHED".into(),
         pid: Some(7),
         tid: Some(7),
-        comm: Some("zoo".into()),
-        holders: vec![Holder { pid: 7, comm: "zoo".into(), fd: 3 }],
+        comm: Some("scenarios".into()),
+        holders: vec![Holder { pid: 7, comm: "scenarios".into(), fd: 3 }],
         age_s: 5.0,
         age_exact: true,
         rx_queue_bytes: 100,
@@ -52,7 +54,7 @@ fn report() -> Report {
         id: 5,
         direction: "connect".into(),
         pids: vec![7],
-        stack: vec![Frame { address: 1, symbol: Some("zoo::leaks::leak_it".into()), inlined: false }],
+        stack: vec![Frame { address: 1, symbol: Some("scenarios::leaks::leak_it".into()), inlined: false }],
         stack_quality: "complete".into(),
         open: 1,
         verdicts: [("never-read".to_owned(), 1), ("long-lived".to_owned(), 1)].into(),
@@ -114,7 +116,7 @@ fn every_untruth_about_a_call_site_is_noticed() {
 }
 
 #[test]
-fn growth_that_was_not_judged_is_told_from_growth_that_was_not_seen() {
+fn growth_that_was_not_judged_is_another_complaint_than_growth_that_was_not_seen() {
     let growing = |growing| {
         let mut report = report();
         report.callsites[0].growing = growing;
@@ -122,7 +124,7 @@ fn growth_that_was_not_judged_is_told_from_growth_that_was_not_seen() {
     };
     assert_eq!(growing(Some(true)), "");
     assert!(growing(Some(false)).contains("no call site grows"));
-    assert!(growing(None).contains("too few looks"));
+    assert!(growing(None).contains("too few samples"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a report accuses one socket of: exactly what is true, with evidence beside it.
 
 use super::super::report::Socket;
-use super::{Complaints, Terms, name};
+use super::complaints::{Complaints, name};
+use super::terms::Terms;
 use crate::truth::Expect;
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ fn check_right(expect: &Expect, socket: &Socket, terms: &Terms, complaints: &mut
     }
     let long_lived = socket.verdicts.iter().any(|name| name == "long-lived");
     let alone = ["not-accepted"].iter().any(|only| found.contains(only));
-    // Sockets that nobody holds (closed, or in an accept queue) need not be long-lived at any age.
+    // Sockets that no process holds (closed, or in an accept queue) need not be long-lived at any age.
     let held = !socket.holders.is_empty();
     if alone && long_lived {
         complaints.add(format!("{} is in an accept queue and long-lived", name(socket)));

@@ -1,9 +1,9 @@
 //! Sockets in network namespaces of their own: of a process, of a single thread, and of a mount without any process.
 
-use super::net::{greet, listener, loopback, port_of};
-use super::peer::Peer;
-use super::stage::{Opened, Stage, cannot_run_here};
-use super::suspects::guarded_answerer;
+use super::net::{CLOSE_WAIT, await_state, greet, listener, loopback, port_of};
+use super::peer::{Peer, guarded_answerer};
+use super::refusal::cannot_run_here;
+use super::stage::{Opened, Stage};
 use crate::leftovers;
 use crate::truth::Expect;
 use anyhow::{Context, Result};
@@ -54,10 +54,10 @@ pub fn set_loopback(flags: nix::libc::c_short) -> Result<()> {
     Ok(())
 }
 
-/// The whole process lives in a namespace of its own.
+/// The whole process is in a namespace of its own.
 ///
 /// # Errors
-/// When namespaces are not to be had; so for every program.
+/// When namespaces cannot be made; the same for every program.
 pub fn process_namespace(stage: &mut Stage) -> Result<()> {
     let netns = enter_new_namespace()?;
     leak_and_hold(stage, netns)
@@ -91,7 +91,7 @@ pub fn twin_namespaces(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// One thread of an otherwise ordinary process lives in a namespace of its own, as container runtimes do it.
+/// One thread of an otherwise ordinary process is in a namespace of its own, as in container runtimes.
 ///
 /// # Errors
 /// See [`process_namespace`].
@@ -128,7 +128,7 @@ fn park<T>(_kept: T) -> Result<()> {
     }
 }
 
-/// The namespace has no process any more, only a mount where `ip netns` keeps them; the holder lives elsewhere.
+/// The namespace has no process any more, only a mount where `ip netns` keeps them; the holder is in another namespace.
 ///
 /// # Errors
 /// See [`process_namespace`].
@@ -139,9 +139,10 @@ pub fn mounted_namespace(stage: &mut Stage) -> Result<()> {
     let mount = NamespaceMount::new(stage.pid())?;
     setns(home, CloneFlags::CLONE_NEWNET).context("cannot go home")?;
     let (server, opened, class) = port_and_leak;
-    // The server's process is still inside; only the sockets and the mount shall keep the namespace.
+    // Ends the process that is still inside, so that only the sockets and the mount keep the namespace.
     drop(server);
-    // Its ends are closed now, so ours are in CLOSE_WAIT.
+    // The server's ends are closed now.
+    await_state(&opened.streams, CLOSE_WAIT)?;
     stage.expect(class.state("CLOSE_WAIT").verdicts(&["close-wait"]).netns(netns));
     stage.hold()?;
     drop((opened, mount));
@@ -168,7 +169,7 @@ fn leak_and_hold(stage: &mut Stage, netns: u64) -> Result<()> {
 }
 
 /// What mounted namespaces are called, before the id of the process whose they are.
-const MOUNT_NAME: &str = "zoo-";
+const MOUNT_NAME: &str = "scenario-";
 
 /// A namespace under the directory that `ip netns` uses; gone on drop.
 struct NamespaceMount(PathBuf);

@@ -1,8 +1,9 @@
 //! A socket destroyed by an administrator (`ss -K`): TCP is finished, the descriptor is still there.
 
 use super::net::{greet, listener, loopback, port_of};
-use super::stage::{Opened, Stage, cannot_run_here};
-use super::suspects::guarded_answerer;
+use super::peer::guarded_answerer;
+use super::refusal::cannot_run_here;
+use super::stage::{Opened, Stage};
 use crate::truth::Expect;
 use anyhow::{Context, Result};
 use nix::libc;

@@ -10,7 +10,7 @@ use std::io::{PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const THREADS: usize = 100;
 /// Every thread accepts more than once.
@@ -19,7 +19,7 @@ const CONNECTIONS: usize = 250;
 /// The threads block after the tracer came: every socket has an opener.
 ///
 /// # Errors
-/// When sockets or threads are not to be had; so for every program.
+/// When sockets or threads cannot be made; the same for every program.
 pub fn hundred_accepts(stage: &mut Stage) -> Result<()> {
     let crowd = Crowd::gather(stage)?;
     crowd.connect(stage, Opener::Certain)
@@ -69,8 +69,7 @@ impl Crowd {
             let (listener, sender) = (Arc::clone(&listener), sender.clone());
             thread(move || accept_for_ever(&listener, &sender))?;
         }
-        // There is no way to ask whether all of them have entered the call.
-        std::thread::sleep(Duration::from_millis(300));
+        await_blocked_threads(THREADS)?;
         Ok(Self { port, clients, start, accepted })
     }
 
@@ -96,6 +95,25 @@ impl Crowd {
         stage.hold()?;
         drop(kept);
         Ok(())
+    }
+}
+
+/// Waits until `count` threads of this process are inside accept(2).
+fn await_blocked_threads(count: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let accepts = [nix::libc::SYS_accept, nix::libc::SYS_accept4].map(|number| format!("{number} "));
+    let is_inside = |thread: &std::fs::DirEntry| {
+        let call = std::fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        accepts.iter().any(|accept| call.starts_with(accept))
+    };
+    loop {
+        let threads = std::fs::read_dir("/proc/self/task").context("cannot list the threads")?;
+        let inside = threads.flatten().filter(is_inside).count();
+        if inside >= count {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "{inside} of {count} threads are in accept after a minute");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Second processes: the other ends of a program's sockets, alive until the program is not.
 
+use super::net::{answer, guard};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -45,10 +46,10 @@ impl Bell {
 impl Peer {
     /// Forks a process that does `work`, rings, and keeps what `work` returned until it is killed.
     ///
-    /// Must be called before the first thread is started: only the calling thread lives on in the child.
+    /// Must be called before the first thread is started: only the calling thread exists in the child.
     ///
     /// # Errors
-    /// When no pipe or process is to be had.
+    /// When no pipe or process can be made.
     pub fn spawn<T>(work: impl FnOnce(&mut Bell) -> Result<T>) -> Result<Self> {
         let (words, bell) = std::io::pipe().context("cannot make a pipe")?;
         // SAFETY: no other thread exists yet, so the child may go on allocating and locking.
@@ -74,7 +75,7 @@ impl Peer {
                 nix::unistd::pause();
             },
             Err(error) => {
-                eprintln!("zoo: peer: {error:#}");
+                eprintln!("scenarios: peer: {error:#}");
                 std::process::exit(3)
             }
         }
@@ -146,4 +147,16 @@ pub fn server(
 pub fn accept_connection(listener: &TcpListener) -> Result<TcpStream> {
     let (stream, _) = listener.accept().context("cannot accept")?;
     Ok(stream)
+}
+
+/// A peer that answers the greeting and has keepalive on.
+///
+/// # Errors
+/// When no process can be made.
+pub fn guarded_answerer(listener: TcpListener, count: usize) -> Result<Peer> {
+    server(listener, count, |mut stream| {
+        guard(&stream)?;
+        answer(&mut stream)?;
+        Ok(Some(stream))
+    })
 }

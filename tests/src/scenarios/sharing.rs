@@ -1,9 +1,8 @@
 //! Sockets whose opener and holder differ: fork, exec, dup, SCM_RIGHTS.
 
 use super::net::{answer, greet, guard, listener, loopback, port_of};
-use super::peer::{Peer, accept_connection};
+use super::peer::{Peer, accept_connection, guarded_answerer};
 use super::stage::{Opened, Stage};
-use super::suspects::guarded_answerer;
 use crate::truth::Expect;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -12,8 +11,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::thread::sleep;
-use std::time::Duration;
 
 #[inline(never)]
 fn leak_shared(port: u16) -> Result<TcpStream> {
@@ -36,7 +33,7 @@ fn idle_class(stage: &Stage, opened: &Opened, port: u16) -> Expect {
 /// Opened before a fork: both processes hold it.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn fork_shared(stage: &mut Stage) -> Result<()> {
     let (port, _server) = idle_listener(4)?;
     let opened = Opened::many(4, || leak_shared(port))?;
@@ -170,7 +167,7 @@ pub fn scm_rights(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// Sent over a unix socket that nobody reads, then closed here: alive, and held by nobody.
+/// Sent over a unix socket that is not read, then closed here: open, and held by no process.
 ///
 /// # Errors
 /// See [`fork_shared`].
@@ -186,7 +183,7 @@ pub fn scm_rights_in_flight(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// The opener dies; the process that it handed its sockets to lives on.
+/// The opener dies; the process that it handed its sockets to goes on.
 ///
 /// # Errors
 /// See [`fork_shared`].
@@ -202,11 +199,18 @@ pub fn opener_gone(stage: &mut Stage) -> Result<()> {
     opener.wait()?;
     let kept = receive_descriptors(&ours, 3)?;
     let pid = opener.pid();
-    // Long enough to be looked at once; the report comes many seconds after its end.
-    sleep(Duration::from_millis(500));
+    let leaker = Expect::connected("leaker", pid, port).function("leak_shared").count(3);
+    let leaker = leaker.verdicts(&["idle-unguarded"]);
+    stage.expect(leaker.clone().held_by(&[pid, stage.pid()]));
+    stage.ready()?;
+    // The opener runs until the tracer has sampled it.
+    if !stage.cue("sampled")? {
+        return Ok(());
+    }
     opener.end(Signal::SIGKILL)?;
-    let leaker = Expect::connected("leaker", pid, port).function("leak_shared").count(3).held_by(&[stage.pid()]);
-    stage.expect(leaker.verdicts(&["idle-unguarded"]));
+    stage.forget();
+    stage.expect(leaker.held_by(&[stage.pid()]));
+    stage.ready()?;
     stage.hold()?;
     drop(kept);
     Ok(())
@@ -237,6 +241,6 @@ fn receive_descriptors(channel: &UnixStream, count: usize) -> Result<Vec<OwnedFd
 }
 
 fn own(descriptor: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code has its number.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }

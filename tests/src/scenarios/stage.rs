@@ -1,4 +1,4 @@
-//! What every zoo program stands on: it collects the truth, prints it, and ends with stdin or after a bounded time.
+//! What every scenario program stands on: it collects the truth, prints it, and ends with stdin or after a bounded time.
 
 use crate::truth::{Expect, ProcessTruth, SocketTruth, Truth};
 use anyhow::{Context, Result};
@@ -7,11 +7,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// No program outlives this many seconds, whatever happens to the suite, unless [`LIFE_VARIABLE`] says more.
-const LIFE_SECONDS: u32 = 120;
+/// No program runs longer than this, also when the suite is killed, unless [`LIFE_VARIABLE`] says otherwise. A slow machine starts
+/// dozens of programs one after the other and then watches all of them.
+const LIFE_SECONDS: u32 = 1800;
 
-/// The environment variable by which the suite gives programs more time on emulated processors.
-pub const LIFE_VARIABLE: &str = "ZOO_LIFE_SECONDS";
+/// The environment variable that says how many seconds a program may live instead.
+pub const LIFE_VARIABLE: &str = "SCENARIO_LIFE_SECONDS";
 
 /// Classes up to this size name every socket.
 const NAMED_SOCKETS: usize = 64;
@@ -31,37 +32,20 @@ impl Default for Limits {
     }
 }
 
-/// Set once the suite wants the program to end: from then on broken connections are no news.
+/// Set once the suite wants the program to end: from then on broken connections are expected.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Says on stderr what went wrong in a thread, unless the program is ending anyway.
 pub fn complain(error: &anyhow::Error) {
     if !ENDING.load(Ordering::Relaxed) {
-        eprintln!("zoo: thread: {error:#}");
+        eprintln!("scenarios: thread: {error:#}");
     }
 }
 
-/// Peers first: what breaks from now on is no news to anybody.
+/// Ends peers first. Connections that break from now on are expected.
 fn end() {
     ENDING.store(true, Ordering::Relaxed);
     super::peer::end_all();
-}
-
-/// The program cannot run on this kernel; not a failure.
-#[derive(Debug)]
-pub struct CannotRunHere(pub String);
-
-impl std::fmt::Display for CannotRunHere {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CannotRunHere {}
-
-/// An error that makes the program report a skip.
-pub fn cannot_run_here(why: impl Into<String>) -> anyhow::Error {
-    CannotRunHere(why.into()).into()
 }
 
 /// One run of one program.

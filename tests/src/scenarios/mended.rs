@@ -1,9 +1,11 @@
 //! Leaks that are mended on the word `mend`: within two intervals their verdicts must be gone.
 
-use super::net::{answer, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of, reset_on_close, say};
-use super::peer::{Peer, server};
+use super::net::{
+    CLOSE_WAIT, CLOSED, answer, await_state, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of,
+    reset_on_close, say,
+};
+use super::peer::{Peer, guarded_answerer, server};
 use super::stage::{Opened, Stage};
-use super::suspects::guarded_answerer;
 use crate::truth::{Expect, Opener};
 use anyhow::{Context, Result};
 use std::io::{PipeWriter, Read, Write};
@@ -37,7 +39,7 @@ impl Ward {
 /// Never read, then drained. The verdict goes, the sockets stay.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn never_read(stage: &mut Stage) -> Result<()> {
     let mut ward = ward(listener()?, |mut stream| {
         hear(&mut stream, 1)?;
@@ -64,6 +66,7 @@ pub fn close_wait(stage: &mut Stage) -> Result<()> {
     })?;
     ward.opened.streams.iter_mut().try_for_each(greet)?;
     ward.peer.wait()?;
+    await_state(&ward.opened.streams, CLOSE_WAIT)?;
     stage.expect(ward.class(stage).verdicts(&["close-wait"]).state("CLOSE_WAIT"));
     mend(stage, &mut ward, |ward| {
         ward.opened.streams.clear();
@@ -83,6 +86,7 @@ pub fn dead_held(stage: &mut Stage) -> Result<()> {
     })?;
     ward.opened.streams.iter_mut().try_for_each(greet)?;
     ward.peer.wait()?;
+    await_state(&ward.opened.streams, CLOSED)?;
     stage.expect(ward.class(stage).verdicts(&["dead-held"]).state("CLOSED"));
     mend(stage, &mut ward, |ward| {
         ward.opened.streams.clear();
@@ -134,7 +138,7 @@ pub fn silent_peer(stage: &mut Stage) -> Result<()> {
 pub fn write_stalled(stage: &mut Stage) -> Result<()> {
     let mut ward = nudged_ward(narrow_listener()?, |stream| {
         stream.set_nonblocking(false).context("cannot switch to blocking")?;
-        stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).context("cannot set a timeout")?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).context("cannot set a timeout")?;
         // Ends with the timeout, when nothing more comes.
         let _ = std::io::copy(stream, &mut std::io::sink());
         say(stream, 1)

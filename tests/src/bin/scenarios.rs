@@ -1,10 +1,11 @@
-//! `zoo NAME`: runs one program of the zoo. `zoo` alone lists them.
+//! `scenarios NAME`: runs one scenario program. `scenarios` alone lists them.
 //!
-//! `--stall-ms` and `--idle-ms` tell controls below which pauses they must stay.
+//! `--stall-ms` and `--idle-ms` are the limits that the pauses of controls must stay below.
 
 use anyhow::{Context, Result};
-use leaktrace_tests::zoo::stage::{CannotRunHere, Limits, Stage};
-use leaktrace_tests::zoo::{CATALOGUE, find};
+use leaktrace_tests::scenarios::refusal::CannotRunHere;
+use leaktrace_tests::scenarios::stage::{Limits, Stage};
+use leaktrace_tests::scenarios::{CATALOGUE, find};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zoo: {error:#}");
+            eprintln!("scenarios: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -26,7 +27,7 @@ fn run() -> Result<()> {
         }
         return Ok(());
     };
-    let program = find(&name).with_context(|| format!("no program {name}; zoo alone lists them"))?;
+    let program = find(&name).with_context(|| format!("no program {name}; scenarios alone lists them"))?;
     let mut limits = Limits::default();
     while let Some(option) = words.next() {
         let value = words.next().with_context(|| format!("{option} wants milliseconds"))?;

@@ -1,13 +1,13 @@
 //! The five leaks that users met, scaled down: who leaked, how many, and what the report must say about it.
 
-use super::net::{answer, greet, guard, hear, listener, loopback, port_of, say};
+use super::net::{CLOSE_WAIT, answer, await_state, greet, guard, hear, listener, loopback, port_of, say};
 use super::peer::{Peer, accept_connection, server};
 use super::stage::{Opened, Stage, complain};
 use crate::truth::{Expect, ProcessTruth};
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Story 1: a controller opens a gRPC client per loop and never closes it.
 const CONTROLLER_CONNECTIONS: usize = 1_100;
@@ -19,14 +19,16 @@ const SLOW_LEAK_LIMIT: u64 = 1_024;
 const TLS_CONNECTIONS: usize = 100;
 /// Story 5: clients that ping a server which never reads.
 const WEBSOCKETS: usize = 200;
+/// A leak in progress: time from one leaked connection to the next.
+const LEAK_EVERY_MS: u32 = 200;
 
-/// Threads of zoo programs do next to nothing.
+/// Enough for threads that only read and write.
 pub const SMALL_STACK: usize = 64 << 10;
 
 /// A thread with a small stack that runs until the process ends.
 ///
 /// # Errors
-/// When no thread is to be had.
+/// When no thread can be started.
 pub fn thread(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .stack_size(SMALL_STACK)
@@ -51,7 +53,7 @@ pub fn raise_descriptor_limit(to: u64) -> Result<()> {
 /// Story 1. The client sends the HTTP/2 preface, gets SETTINGS back, and forgets the connection.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn controller(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_client_per_reconcile(port: u16) -> Result<TcpStream> {
@@ -127,7 +129,7 @@ pub fn ssh(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// Length of `SSH-2.0-zoo` and a line end.
+/// Length of `SSH-2.0-dev` and a line end.
 const BANNER: usize = 13;
 
 /// Takes the client's banner and never sends its own. Accepts all first: clients write only after dialling.
@@ -169,8 +171,8 @@ pub fn slow_leak(stage: &mut Stage) -> Result<()> {
     while let Ok(()) = opened.one(|| leak_response(port)) {
         opened.streams.last_mut().map(greet).transpose()?;
     }
-    // The last answer's FIN may still be on its way.
-    std::thread::sleep(Duration::from_millis(50));
+    // No descriptor is left to wait with, and none is needed.
+    await_state(&opened.streams, CLOSE_WAIT)?;
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_response").state("CLOSE_WAIT");
     stage.expect(opened.describe(leaker).verdicts(&["close-wait"]));
     let process = ProcessTruth { pid: stage.pid(), fds_open: SLOW_LEAK_LIMIT, fds_limit: SLOW_LEAK_LIMIT };
@@ -210,13 +212,17 @@ pub fn growth(stage: &mut Stage) -> Result<()> {
     stage.expect(leaker);
     stage.expect(Expect::accepted("peer", peer.pid(), port).any_state().any_holder());
     thread(move || {
-        let mut leaked = Vec::new();
+        let (mut leaked, begin) = (Vec::new(), Instant::now());
         loop {
+            // By the clock, not by pauses: on a busy processor a late round is followed by the next one at once, so that the number
+            // of open sockets stays proportional to time.
+            while leaked.len() as u32 > begin.elapsed().as_millis() as u32 / LEAK_EVERY_MS {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             leaked.push(leak_now_and_then(port)?);
             for _ in 0..3 {
                 drop(leak_now_and_then(port)?);
             }
-            std::thread::sleep(Duration::from_millis(150));
         }
     })?;
     stage.hold()

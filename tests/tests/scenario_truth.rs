@@ -1,33 +1,35 @@
-//! Every zoo program's truth, held against the kernel's tables: a wrong truth would make leaktrace look wrong.
+//! Every scenario program's truth, held against the kernel's tables: a wrong truth would make leaktrace look wrong.
 
 #![allow(clippy::unwrap_used)]
 
 mod oracle;
 
 use leaktrace_skip::{Lack, skip};
-use leaktrace_tests::suite::child::ZooChild;
+use leaktrace_tests::scenarios::{CATALOGUE, Kind, find};
+use leaktrace_tests::suite::child::ScenarioChild;
+use leaktrace_tests::suite::scenario::cue_of;
 use leaktrace_tests::suite::skips::{Place, program_may_be_missing};
 use leaktrace_tests::truth::{Expect, SocketTruth, Truth};
-use leaktrace_tests::zoo::{CATALOGUE, Kind};
 use oracle::{Line, Oracle, own_namespace};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-const ZOO: &str = env!("CARGO_BIN_EXE_zoo");
+const SCENARIOS: &str = env!("CARGO_BIN_EXE_scenarios");
 
 #[test]
 fn the_kernel_confirms_every_truth() {
-    let mut children: Vec<ZooChild> = CATALOGUE
+    let mut children: Vec<ScenarioChild> = CATALOGUE
         .iter()
         .filter(|program| program.kind != Kind::Part)
-        .map(|program| ZooChild::zoo(Path::new(ZOO), program.name).unwrap())
+        .map(|program| ScenarioChild::scenario(Path::new(SCENARIOS), program.name).unwrap())
         .collect();
     for child in &mut children {
         child.listen().unwrap();
-        if child.name == "accepts-begun-before" {
-            child.say("go").unwrap();
+        let cue = find(&child.name).and_then(cue_of).filter(|cue| *cue != "mend");
+        if let Some(cue) = cue {
+            child.say(cue).unwrap();
             child.listen().unwrap();
         }
     }
@@ -40,11 +42,11 @@ fn the_kernel_confirms_every_truth() {
     }
     std::thread::sleep(Duration::from_millis(100));
     compare(&children, "after mending");
-    children.iter_mut().for_each(ZooChild::release);
+    children.iter_mut().for_each(ScenarioChild::release);
 }
 
-fn compare(children: &[ZooChild], when: &str) {
-    // One look may miss sockets, see `Oracle::look`, and a slow machine needs more time.
+fn compare(children: &[ScenarioChild], when: &str) {
+    // One reading of the tables may miss sockets, see `Oracle::look`, and a slow machine needs more time.
     let patient = |_| {
         std::thread::sleep(Duration::from_secs(1));
         complaints(children)
@@ -56,7 +58,7 @@ fn compare(children: &[ZooChild], when: &str) {
     assert!(complaints.is_empty(), "{when}:\n{}", complaints.join("\n"));
 }
 
-fn complaints(children: &[ZooChild]) -> Vec<String> {
+fn complaints(children: &[ScenarioChild]) -> Vec<String> {
     let oracle = Oracle::look();
     let mut complaints = Vec::new();
     for child in children {
@@ -141,7 +143,7 @@ fn contradiction(class: &Expect, oracle: &Oracle) -> Option<String> {
         .filter(|line| line.local.0.is_ipv6() == (class.family.as_deref() == Some("ipv6")))
         .filter(|line| is_at_listener(line, class))
         .filter(|line| class.only_state.as_deref().is_none_or(|state| line.state == state))
-        // What a process has closed lives on without an inode for a while; so do the unaccepted.
+        // What a process has closed stays in the table without an inode for a while; so do unaccepted sockets.
         .filter(|line| line.inode != 0 || class.holders.as_ref().is_some_and(Vec::is_empty))
         .collect();
     let says = |what: String| Some(format!("{}: {what}", class.role));

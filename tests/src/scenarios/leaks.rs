@@ -1,6 +1,9 @@
 //! Leaks of this end: each `leak` verdict by itself, with a peer that earns none.
 
-use super::net::{answer, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of, reset_on_close, say};
+use super::net::{
+    CLOSE_WAIT, CLOSED, answer, await_state, fill, greet, guard, hear, listener, loopback, narrow_listener, port_of,
+    reset_on_close, say,
+};
 use super::peer::server;
 use super::stage::{Opened, Stage};
 use crate::truth::Expect;
@@ -10,7 +13,7 @@ use std::net::{Shutdown, TcpStream};
 /// Fifty connections, used once and forgotten.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn fifty(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_fifty_connections(port: u16) -> Result<TcpStream> {
@@ -57,8 +60,8 @@ pub fn two_callsites(stage: &mut Stage) -> Result<()> {
     }
     let (one, another) = (listener()?, listener()?);
     let (one_port, another_port) = (port_of(&one)?, port_of(&another)?);
-    let one_peer = super::suspects::guarded_answerer(one, 10)?;
-    let another_peer = super::suspects::guarded_answerer(another, 10)?;
+    let one_peer = super::peer::guarded_answerer(one, 10)?;
+    let another_peer = super::peer::guarded_answerer(another, 10)?;
     let mut first = Opened::default();
     let mut second = Opened::default();
     for _ in 0..10 {
@@ -96,6 +99,7 @@ pub fn close_wait(stage: &mut Stage) -> Result<()> {
     let mut opened = Opened::many(5, || leak_after_fin(port))?;
     opened.streams.iter_mut().try_for_each(greet)?;
     peer.wait()?;
+    await_state(&opened.streams, CLOSE_WAIT)?;
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_after_fin").state("CLOSE_WAIT");
     stage.expect(opened.describe(leaker).verdicts(&["close-wait"]).rx_queue(0).received_and_read(1, 1));
     stage.hold()
@@ -115,6 +119,7 @@ pub fn close_wait_wordless(stage: &mut Stage) -> Result<()> {
         Ok(())
     })?;
     let opened = Opened::many(3, || super::peer::accept_connection(&listener))?;
+    await_state(&opened.streams, CLOSE_WAIT)?;
     let leaker = Expect::accepted("leaker", stage.pid(), port).function("accept_connection").state("CLOSE_WAIT");
     stage.expect(leaker.count(3).verdicts(&["close-wait"]).rx_queue(0).received_and_read(0, 0));
     stage.hold()?;
@@ -142,6 +147,7 @@ pub fn dead_held(stage: &mut Stage) -> Result<()> {
     let mut opened = Opened::many(5, || leak_after_reset(port))?;
     opened.streams.iter_mut().try_for_each(greet)?;
     peer.wait()?;
+    await_state(&opened.streams, CLOSED)?;
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_after_reset").state("CLOSED");
     stage.expect(opened.describe(leaker).verdicts(&["dead-held"]));
     stage.hold()
@@ -168,12 +174,13 @@ pub fn dead_held_accepted(stage: &mut Stage) -> Result<()> {
         opened.streams.last_mut().map(answer).transpose()?;
     }
     peer.wait()?;
+    await_state(&opened.streams, CLOSED)?;
     let leaker = Expect::accepted("leaker", stage.pid(), port).function("accept_connection").state("CLOSED");
     stage.expect(leaker.count(4).verdicts(&["dead-held"]));
     stage.hold()
 }
 
-/// Payload came and nobody ever read any.
+/// Payload came and none was ever read.
 ///
 /// # Errors
 /// See [`fifty`].

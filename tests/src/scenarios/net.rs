@@ -1,11 +1,13 @@
-//! Sockets on loopback: listeners, the few options that zoo programs need, and a greeting that leaves both queues empty.
+//! Sockets on loopback: listeners, the few options that scenario programs need, and a greeting that leaves both queues empty.
 
+use super::refusal::cannot_run_here;
 use anyhow::{Context, Result};
+use nix::libc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
 /// Enough for every program's connections at once.
 const BACKLOG: i32 = 4096;
@@ -18,7 +20,7 @@ pub fn listener() -> Result<TcpListener> {
     listener_on(loopback(0), BACKLOG)
 }
 
-/// A listener on `address` with room for `backlog` connections that nobody has accepted.
+/// A listener on `address` with a queue of `backlog` connections that are not accepted.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -106,7 +108,7 @@ pub fn answer(stream: &mut TcpStream) -> Result<()> {
     say(stream, 1)
 }
 
-/// Sends so many bytes.
+/// Sends this number of bytes.
 ///
 /// # Errors
 /// When the peer is gone.
@@ -114,7 +116,7 @@ pub fn say(stream: &mut impl Write, bytes: usize) -> Result<()> {
     stream.write_all(&vec![b'.'; bytes]).context("cannot send")
 }
 
-/// Reads exactly so many bytes.
+/// Reads exactly this number of bytes.
 ///
 /// # Errors
 /// When the peer is gone.
@@ -142,4 +144,55 @@ pub fn fill(stream: &mut TcpStream) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Sets an option of TCP.
+///
+/// # Errors
+/// When the kernel refuses it: then the program cannot run here.
+pub fn set_tcp_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> Result<()> {
+    let place = (&raw const value).cast();
+    let size = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the option's value is an int that outlives the call.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, place, size) };
+    nix::errno::Errno::result(result)
+        .map_err(|error| cannot_run_here(format!("TCP option {option} is refused: {error}")))?;
+    Ok(())
+}
+
+/// Waits until the kernel has each of these connections in a state of `include/net/tcp_states.h`, such as [`CLOSE_WAIT`]. On
+/// loopback the other end's FIN or reset is usually there at once, but a busy processor may deliver it later.
+///
+/// # Errors
+/// When one is not in that state after a minute.
+pub fn await_state(streams: &[TcpStream], state: u8) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for stream in streams {
+        loop {
+            let now = tcp_state(stream)?;
+            if now == state {
+                break;
+            }
+            anyhow::ensure!(Instant::now() < deadline, "a connection is in state {now}, not {state}, after a minute");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(())
+}
+
+/// The other end has closed its half.
+pub const CLOSE_WAIT: u8 = 8;
+
+/// TCP has finished.
+pub const CLOSED: u8 = 7;
+
+fn tcp_state(stream: &TcpStream) -> Result<u8> {
+    let mut state = 0_u8;
+    let mut size = size_of_val(&state) as libc::socklen_t;
+    let place = (&raw mut state).cast();
+    // SAFETY: the state is the first byte of tcp_info, and the kernel writes no more bytes than `size` says.
+    let result =
+        unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut size) };
+    nix::errno::Errno::result(result).context("cannot read TCP_INFO")?;
+    Ok(state)
 }

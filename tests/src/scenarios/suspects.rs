@@ -1,8 +1,7 @@
 //! States in which the other end, or the network, may be at fault: each `suspect` verdict by itself, and `long-lived`.
 
-use super::net::{answer, greet, guard, hear, listener, listener_on, loopback, port_of, say};
-use super::peer::{Peer, server};
-use super::protocols::set_tcp_option;
+use super::net::{greet, guard, hear, listener, listener_on, loopback, port_of, say, set_tcp_option};
+use super::peer::{Peer, guarded_answerer, server};
 use super::stage::{Opened, Stage};
 use crate::truth::{Expect, Opener};
 use anyhow::{Context, Result};
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// Established, and the peer never says a word.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn silent_peer(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_silent_peer(port: u16) -> Result<TcpStream> {
@@ -39,7 +38,7 @@ pub fn silent_peer(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// SYNs that nobody answers: the listener's accept queue is full, so the kernel drops them.
+/// SYNs without an answer: the listener's accept queue is full, so the kernel drops them.
 ///
 /// # Errors
 /// See [`silent_peer`].
@@ -177,16 +176,4 @@ pub fn long_lived(stage: &mut Stage) -> Result<()> {
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_long_lived");
     stage.expect(opened.describe(leaker));
     stage.hold()
-}
-
-/// A peer that answers the greeting and has keepalive on.
-///
-/// # Errors
-/// When no process is to be had.
-pub fn guarded_answerer(listener: std::net::TcpListener, count: usize) -> Result<Peer> {
-    server(listener, count, |mut stream| {
-        guard(&stream)?;
-        answer(&mut stream)?;
-        Ok(Some(stream))
-    })
 }

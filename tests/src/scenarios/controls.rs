@@ -25,7 +25,7 @@ const STEADY: usize = 8;
 /// A server that keeps its connections and answers one request after the other on each.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn keepalive_server(stage: &mut Stage) -> Result<()> {
     let listener = listener()?;
     let port = port_of(&listener)?;
@@ -111,7 +111,7 @@ fn churn_with(stage: &mut Stage, end: impl Fn(&TcpStream) -> Result<()> + Send +
         Ok(())
     })?;
     stage.expect(Expect::connected("control", stage.pid(), port).any_state().any_holder());
-    // One of them is in the accept queue at times, where nobody has opened it yet.
+    // At times one of them is in the accept queue, where no process has opened it yet.
     let accepted = Expect::accepted("control", peer.pid(), port).any_state().any_holder();
     stage.expect(accepted.opener(Opener::PerhapsUnknown));
     thread(move || {
@@ -292,7 +292,7 @@ pub fn late_accepter(stage: &mut Stage) -> Result<()> {
     })?;
     stage.expect(Expect::connected("control", stage.pid(), port).any_state().any_holder());
     let mut accepted = Expect::accepted("control", peer.pid(), port).any_state().any_holder();
-    // One of them is in the accept queue at times, where nobody has opened it yet.
+    // At times one of them is in the accept queue, where no process has opened it yet.
     accepted.opener = Opener::PerhapsUnknown;
     stage.expect(accepted);
     thread(move || {

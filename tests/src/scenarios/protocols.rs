@@ -1,16 +1,15 @@
 //! TCP with more to it: MPTCP and TCP Fast Open.
 
-use super::net::{greet, guard, hear, listen, loopback, port_of, say, tcp_socket};
+use super::net::{greet, guard, hear, listen, loopback, port_of, say, set_tcp_option, tcp_socket};
 use super::netns::enter_new_namespace;
-use super::peer::{Peer, accept_connection};
-use super::stage::{Opened, Stage, cannot_run_here};
-use super::suspects::guarded_answerer;
+use super::peer::{Peer, accept_connection, guarded_answerer};
+use super::refusal::cannot_run_here;
+use super::stage::{Opened, Stage};
 use crate::truth::{Calls, Expect};
 use anyhow::{Context, Result};
 use nix::libc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 
 /// MPTCP at both ends: the descriptor's socket is not TCP's, but the connection under it is.
 ///
@@ -92,21 +91,10 @@ pub fn fast_open(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// Sets an option of TCP; a kernel that refuses it is one on which the program cannot run.
-pub(super) fn set_tcp_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> Result<()> {
-    let place = (&raw const value).cast();
-    let size = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: the option's value is an int that outlives the call.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, place, size) };
-    nix::errno::Errno::result(result)
-        .map_err(|error| cannot_run_here(format!("TCP option {option} is refused: {error}")))?;
-    Ok(())
-}
-
 /// A socket whose last close sends a reset, kept open: SO_LINGER alone changes no verdict.
 ///
 /// # Errors
-/// When sockets are not to be had.
+/// When sockets cannot be made.
 pub fn linger_zero(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_with_linger(port: u16) -> Result<TcpStream> {

@@ -74,7 +74,7 @@ pub fn bound_client(stage: &mut Stage) -> Result<()> {
 fn ipv6_listener(address: Ipv6Addr) -> Result<TcpListener> {
     listener_on((address, 0).into(), 16).map_err(|error| match error.downcast_ref::<std::io::Error>() {
         Some(cause) if matches!(cause.raw_os_error(), Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL)) => {
-            super::stage::cannot_run_here("no IPv6 on loopback")
+            super::refusal::cannot_run_here("no IPv6 on loopback")
         }
         _ => error,
     })

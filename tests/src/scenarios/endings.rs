@@ -1,9 +1,8 @@
 //! Sockets that end without close(2), and kernel structures used again: nothing of the dead may be shown as open.
 
 use super::net::{answer, greet, guard, hear, listener, loopback, port_of};
-use super::peer::{Peer, accept_connection};
+use super::peer::{Peer, accept_connection, guarded_answerer};
 use super::stage::{Opened, Stage};
-use super::suspects::guarded_answerer;
 use crate::truth::Expect;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -13,7 +12,7 @@ const ENDED: usize = 30;
 const CHURNED: usize = 1_500;
 const LEFT: usize = 20;
 
-// Two functions, with words of their own lest they be merged: what both do would be one call site.
+// Two functions with different error texts, so that the compiler does not merge them into one call site.
 
 #[inline(never)]
 fn open_and_exit(port: u16) -> Result<TcpStream> {
@@ -32,7 +31,7 @@ fn open_and_be_killed(port: u16) -> Result<TcpStream> {
 /// Closed by the exit of the process.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn closed_by_exit(stage: &mut Stage) -> Result<()> {
     ended_by(stage, Signal::SIGTERM, "open_and_exit", open_and_exit)
 }

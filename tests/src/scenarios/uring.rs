@@ -1,9 +1,9 @@
 //! Sockets opened through io_uring, in the caller's context and in a kernel worker.
 
 use super::net::{answer, greet, guard, listener, loopback, port_of, tcp_socket};
-use super::peer::Peer;
-use super::stage::{Opened, Stage, cannot_run_here};
-use super::suspects::guarded_answerer;
+use super::peer::{Peer, guarded_answerer};
+use super::refusal::cannot_run_here;
+use super::stage::{Opened, Stage};
 use crate::truth::{Expect, Opener};
 use anyhow::{Context, Result};
 use io_uring::squeue::{Entry, Flags};
@@ -108,7 +108,7 @@ fn accept_through(ring: &mut IoUring, listener: &TcpListener, context: Runner) -
     let nobody = std::ptr::null_mut();
     let entry = opcode::Accept::new(types::Fd(listener.as_raw_fd()), nobody, std::ptr::null_mut());
     let descriptor = complete(ring, &entry.build().flags(context.flags()))?;
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code has its number.
     Ok(unsafe { TcpStream::from_raw_fd(descriptor) })
 }
 

@@ -16,6 +16,7 @@ pub mod netns;
 pub mod peer;
 pub mod protocols;
 pub mod reading;
+pub mod refusal;
 pub mod sharing;
 pub mod stage;
 pub mod stories;

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Looks at its payload again and again and never takes it.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn peeker(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_peeked(port: u16) -> Result<TcpStream> {

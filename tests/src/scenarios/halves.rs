@@ -1,6 +1,6 @@
 //! Connections closed in one direction: by either end, and with payload still on its way.
 
-use super::net::{answer, greet, hear, listener, loopback, port_of, say};
+use super::net::{CLOSED, answer, await_state, greet, hear, listener, loopback, port_of, say};
 use super::peer::{Peer, accept_connection, server};
 use super::stage::{Opened, Stage};
 use crate::truth::Expect;
@@ -10,7 +10,7 @@ use std::net::{Shutdown, TcpStream};
 /// The client has shut its sending side and waits for ever; the server never closes.
 ///
 /// # Errors
-/// When sockets are not to be had; so for every program.
+/// When sockets cannot be made; the same for every program.
 pub fn half_closed_by_us(stage: &mut Stage) -> Result<()> {
     #[inline(never)]
     fn leak_half_closed(port: u16) -> Result<TcpStream> {
@@ -40,7 +40,7 @@ pub fn half_closed_by_us(stage: &mut Stage) -> Result<()> {
     stage.hold()
 }
 
-/// The peer has shut its sending side after payload that nobody reads: closed by the peer, and unread.
+/// The peer has shut its sending side after payload that is not read: closed by the peer, and unread.
 ///
 /// # Errors
 /// See [`half_closed_by_us`].
@@ -77,7 +77,7 @@ pub fn receive_shut(stage: &mut Stage) -> Result<()> {
     }
     let listener = listener()?;
     let port = port_of(&listener)?;
-    let mut peer = super::suspects::guarded_answerer(listener, 3)?;
+    let mut peer = super::peer::guarded_answerer(listener, 3)?;
     let mut opened = Opened::many(3, || leak_receive_shut(port))?;
     for stream in &mut opened.streams {
         greet(stream)?;
@@ -117,7 +117,7 @@ pub fn shut_both_ways(stage: &mut Stage) -> Result<()> {
     }
     peer.wait()?;
     // The FIN's acknowledgement moves LAST_ACK to CLOSED.
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    await_state(&opened.streams, CLOSED)?;
     let leaker = Expect::connected("leaker", stage.pid(), port).function("leak_shut_both_ways").state("CLOSED");
     stage.expect(opened.describe(leaker).verdicts(&["dead-held"]));
     stage.hold()
