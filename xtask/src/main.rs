@@ -1,10 +1,14 @@
-//! The project's own commands: `cargo xtask setup | run | test | vm | bench`. Parses the command line; each command has its module.
+//! The project's own commands: `cargo xtask setup | run | test | check | vm | bench`. Parses the command line; each command has its module.
 
 mod bench;
 #[path = "../../leaktrace/kernel/build/bpf_side.rs"]
 mod bpf_side;
+mod check;
 mod command_line;
+mod debian;
+mod progress;
 mod project;
+mod results;
 mod run;
 mod setup;
 mod test;

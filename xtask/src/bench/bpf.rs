@@ -22,11 +22,11 @@ pub struct Program {
     pub runs: u64,
     /// How long it ran in all, in nanoseconds.
     pub run_ns: u64,
-    /// How many instructions the verifier followed before it let the program run; not told before 5.16.
+    /// How many instructions the verifier followed before it let the program run; unknown before 5.16.
     pub verified: Option<u64>,
 }
 
-/// While this lives, the kernel keeps the run times of all BPF programs, which costs each run some nanoseconds.
+/// While this exists, the kernel keeps the run times of all BPF programs, which costs each run some nanoseconds.
 pub struct RunTimes(#[expect(dead_code, reason = "open is all it must be")] OwnedFd);
 
 impl RunTimes {

@@ -1,18 +1,19 @@
-//! `bench capture`: what one stack capture of so many frames costs, of a program with frame pointers.
+//! `bench capture`: what one stack capture costs by its number of frames, of a program with frame pointers.
 //!
 //! Method: the kernel keeps the run times of leaktrace's programs while a program connects again and again, exactly that many
 //! frames deep. The run time of the hook on connect, for one connect, with stacks less the same without, is the capture: walk, hash
-//! and the look for its call site. What the kernel's clock takes is in both and cancels out.
+//! and the search for its call site. What the kernel's clock takes is in both and cancels out.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::bpf::RunTimes;
+use super::options::Pairs;
 use super::series::Series;
 use super::tracer::Subject;
-use super::{Pairs, load, turns};
+use super::{load, turns};
 
-/// The program that hears of a connect, by kind of hook.
+/// The program that sees a connect, by kind of hook.
 const HOOKS: [&str; 3] = ["fe_connect", "kp_connect", "tp_state"];
 
 /// What can be chosen.

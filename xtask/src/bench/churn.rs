@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::floor::Floor;
 use super::load::{self, Crowd};
+use super::options::Pairs;
 use super::peers::{PEERS, Peer};
 use super::process::{Cpu, Running};
 use super::series::Series;
 use super::tracer::Subject;
-use super::{Pairs, turns};
+use super::turns;
 use crate::setup::{self, Purpose};
 
 /// What can be chosen.
@@ -22,10 +23,10 @@ use crate::setup::{self, Purpose};
 pub struct Options {
     #[command(flatten)]
     pairs: Pairs,
-    /// Beside so many open sockets that do nothing, which makes leaktrace's passes dear; also tells what the passes take
+    /// Beside this number of open sockets that do nothing, which makes leaktrace's passes expensive; also prints what the passes take
     #[arg(long, value_name = "N", default_value_t = 0)]
     crowd: u64,
-    /// Rest so many seconds after leaktrace's first table: beside a crowd, what comes then is what goes on for days, passes as far
+    /// Seconds of rest after leaktrace's first table: beside a crowd, what comes then is what goes on for days, passes as far
     /// apart as the budget wants
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     settle: u16,
@@ -36,7 +37,7 @@ pub struct Options {
 
 /// Who watches.
 enum Watcher {
-    /// Nobody: other programs where leaktrace's tracepoint hooks are.
+    /// None: other programs where leaktrace's tracepoint hooks are.
     Floor(Floor),
     Leaktrace {
         name: &'static str,
@@ -49,7 +50,7 @@ const STACKS: Watcher = Watcher::Leaktrace { name: "stacks", options: &[] };
 const NO_STACKS: Watcher = Watcher::Leaktrace { name: "no stacks", options: &["--no-stacks"] };
 /// As it comes.
 const DEFAULT: Watcher = Watcher::Leaktrace { name: "default passes", options: &[] };
-/// However dear it is: with a budget, most runs would see none.
+/// However expensive it is: with a budget, most runs would see none.
 const A_PASS_A_SECOND: Watcher = Watcher::Leaktrace { name: "a pass a second", options: &["--cpu-budget", "0"] };
 /// No pass after the first within any run.
 const NO_PASSES: Watcher = Watcher::Leaktrace { name: "no passes", options: &["--interval", "1h"] };

@@ -1,4 +1,4 @@
-//! `bench cpu`: processor time that tracing takes of a socket's life, in the kernel and in leaktrace, under churn.
+//! `bench cpu`: processor time that tracing adds to one socket from open to close, in the kernel and in leaktrace, under churn.
 //!
 //! In the kernel it is measured twice: what a connection costs the load more than untraced, and what the kernel's own clock says
 //! that leaktrace's programs ran. The second includes what the clock takes, and is kept in runs of its own.
@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use super::bpf::RunTimes;
 use super::churn;
+use super::options::Pairs;
 use super::process::Cpu;
 use super::series::Series;
 use super::tracer::Subject;
-use super::{Pairs, load, turns};
+use super::{load, turns};
 
 /// Both ends of a connection are sockets of this host.
 const SOCKETS_OF_A_CONNECTION: f64 = 2.0;
@@ -67,7 +68,7 @@ fn traced(subject: &Subject, options: &[&str], span: Duration) -> Result<(churn:
 impl Figures {
     /// A run in which the kernel keeps the times of programs.
     fn add_hooks(&mut self, subject: &Subject, options: &[&str], span: Duration) -> Result<()> {
-        // Without passes, which are no part of a socket's life.
+        // Without passes, which are no part of opening and closing a socket.
         let tracer = subject.start("top", &[options, &["--interval", "1h"]].concat())?.running;
         let run = {
             let _run_times = RunTimes::keep()?;

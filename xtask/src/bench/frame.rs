@@ -3,7 +3,8 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Runs, example};
+use super::example;
+use super::options::Runs;
 
 /// What can be chosen.
 #[derive(clap::Args)]

@@ -71,7 +71,7 @@ impl Crowd {
         Ok(Some(crowd))
     }
 
-    /// An error if it is there no more: then what was measured was not beside so many sockets.
+    /// An error if it has ended: then the sockets were not there for the whole measurement.
     pub fn still_there(&mut self) -> Result<()> {
         match self.child.try_wait().context("cannot ask how the crowd is doing")? {
             Some(status) => bail!("the {} sockets were closed during the run: crowd ended, {status}", self.sockets),

@@ -1,4 +1,4 @@
-//! `bench memory`: what leaktrace takes beside so many open sockets: resident, and in kernel maps.
+//! `bench memory`: what leaktrace takes by the number of open sockets: resident, and in kernel maps.
 
 use std::thread;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::load::{self, Crowd};
+use super::options::{MIB, MOODS, Runs, Sizes};
 use super::series::Series;
 use super::tracer::Subject;
-use super::{MIB, MOODS, Runs, Sizes, turns};
+use super::turns;
 
 /// What can be chosen.
 #[derive(clap::Args)]
@@ -20,13 +21,13 @@ pub struct Options {
     sizes: Sizes,
 }
 
-/// From the first table to the look at its memory: two samples more at the default interval, and the time that they take beside so
+/// From the first table to the reading of its memory: two samples more at the default interval, and the time that they take beside so
 /// many sockets.
 fn settling(sockets: u64) -> Duration {
     Duration::from_millis(2500 + sockets / 200)
 }
 
-/// However dear a sample is, the next one comes when it is due.
+/// However expensive a sample is, the next one comes when it is due.
 const NO_BUDGET: [&str; 2] = ["--cpu-budget", "0"];
 
 /// What was measured, in mebibytes.

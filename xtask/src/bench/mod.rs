@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what leaktrace costs, as figures with intervals. Prints and writes them; never judges them, never fails on time.
 //!
-//! Each figure has its file; here is what they share: which leaktrace is measured, how often, and where the figures go.
+//! Each figure has its file. Here is decided which leaktrace is measured and where the figures go.
 
 mod bpf;
 mod bulk;
@@ -14,6 +14,7 @@ mod host;
 mod load;
 mod median;
 mod memory;
+mod options;
 mod peers;
 mod process;
 mod profile;
@@ -29,7 +30,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -37,10 +37,8 @@ use serde_json::{Value, json};
 use crate::project;
 use crate::setup::{self, Purpose};
 use host::Host;
+use options::Pairs;
 use tracer::Subject;
-
-/// For figures of memory.
-const MIB: f64 = (1 << 20) as f64;
 
 /// What to measure, of which program.
 #[derive(clap::Args)]
@@ -65,13 +63,13 @@ enum Figure {
     Churn(churn::Options),
     /// Throughput of one connection kept while leaktrace watches
     Bulk(bulk::Options),
-    /// Processor time of a socket's life in the kernel, and of leaktrace for 1,000 connections
+    /// Processor time of a socket in the kernel from open to close, and of leaktrace for 1,000 connections
     Cpu(Pairs),
     /// Part of the load's processor time that hooks take, from a sampling profile: what holds on a noisy machine
     Profile(Pairs),
-    /// Duration of the passes over so many sockets, beside ss
+    /// Duration of the passes by number of sockets, beside ss
     Scan(scan::Options),
-    /// Resident memory and memory of kernel maps beside so many sockets
+    /// Resident memory and memory of kernel maps by number of sockets
     Memory(memory::Options),
     /// Memory over time, every open counted, and a slow leak found, at full churn for as long as asked
     Soak(soak::Options),
@@ -84,71 +82,6 @@ enum Figure {
     /// Time of naming functions, cold and from the cache
     Symbols(symbols::Options),
 }
-
-/// Runs beside each other.
-#[derive(clap::Args)]
-struct Pairs {
-    /// Runs beside each other, for each comparison
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    pairs: u16,
-    /// Seconds of one run
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    seconds: u16,
-}
-
-impl Pairs {
-    fn count(&self) -> usize {
-        self.pairs.into()
-    }
-
-    fn span(&self) -> Duration {
-        Duration::from_secs(self.seconds.into())
-    }
-}
-
-/// Repetitions.
-#[derive(clap::Args)]
-struct Runs {
-    /// How often each is measured
-    #[arg(long, visible_alias = "pairs", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    runs: u16,
-}
-
-impl Runs {
-    fn count(&self) -> usize {
-        self.runs.into()
-    }
-}
-
-/// How many sockets are open.
-#[derive(clap::Args)]
-struct Sizes {
-    /// Open sockets, one size after the other
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "10000,100000,200000")]
-    #[arg(value_parser = clap::value_parser!(u64).range(2..=2_000_000))]
-    sizes: Vec<u64>,
-    /// Also 1,000,000, which take gigabytes of kernel memory and minutes to open
-    #[arg(long)]
-    large: bool,
-}
-
-impl Sizes {
-    fn each(&self) -> impl Iterator<Item = u64> {
-        self.sizes.iter().copied().chain(self.large.then_some(1_000_000))
-    }
-}
-
-/// How leaktrace judges a crowd of sockets that do nothing.
-struct Mood {
-    name: &'static str,
-    options: &'static [&'static str],
-}
-
-/// As on a healthy host, where a pass writes nothing; and the worst, where it writes a row for every socket.
-const MOODS: [Mood; 2] = [
-    Mood { name: "none flagged", options: &["--threshold", "1d", "--idle", "1d"] },
-    Mood { name: "all flagged", options: &["--threshold", "1ms"] },
-];
 
 /// Measures, prints, and writes the JSON if asked to.
 pub fn bench(request: Request) -> Result<ExitCode> {

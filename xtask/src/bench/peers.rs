@@ -13,7 +13,7 @@ use super::bpf::RunTimes;
 use super::load;
 use super::process::Running;
 
-/// Mounts tracefs for the program alone where the host has it mounted nowhere: these look for tracepoints there.
+/// Mounts tracefs for the program alone where the host has it mounted nowhere: these programs find tracepoints there.
 pub const WITH_TRACEFS: &str =
     r#"[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing; exec "$0" "$@""#;
 

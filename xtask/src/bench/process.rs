@@ -48,7 +48,7 @@ impl Running {
     /// Asks it to end, as ^C does.
     pub fn interrupt(&self) -> Result<()> {
         let id = libc::pid_t::try_from(self.child.id())?;
-        // SAFETY: the call has no conditions; the process is a child of ours that nobody has waited for, so the id is its own.
+        // SAFETY: the call has no conditions; the process is a child of ours that was not waited for, so the id is its own.
         let outcome = unsafe { libc::kill(id, libc::SIGINT) };
         ensure!(outcome == 0, "cannot interrupt {}: {}", self.name, io::Error::last_os_error());
         Ok(())
@@ -120,7 +120,7 @@ pub fn wait_with_cpu(child: Child) -> Result<(ExitStatus, Duration)> {
     // SAFETY: zeros are a value of this structure of numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both pointers are to variables of ours; nobody else waits for this child, which is ours alone.
+        // SAFETY: both pointers are to variables of ours; no other code waits for this child.
         if unsafe { libc::wait4(id, &raw mut status, 0, &raw mut usage) } == id {
             break;
         }

@@ -12,16 +12,17 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::floor::Floor;
+use super::options::Pairs;
 use super::series::Series;
 use super::tracer::Subject;
-use super::{Pairs, load, turns};
+use super::{load, turns};
 use crate::project;
 use crate::setup::{self, Purpose};
 
 /// The program that is profiled.
 const LOAD: &str = "churn";
 
-/// What calls programs on tracepoints, and the way out of a system call that is traced.
+/// What calls programs on tracepoints, and the exit path of a system call that is traced.
 const CALLERS: [&str; 4] = ["bpf_trace_run", "perf_syscall_exit", "syscall_exit_work", "trace_call_bpf"];
 
 /// Samples a second: no divisor of what a timer does.

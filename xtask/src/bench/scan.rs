@@ -1,4 +1,4 @@
-//! `bench scan`: a sampling pass over so many sockets beside `ss` over the same, and the pass over their holders.
+//! `bench scan`: a sampling pass by number of sockets beside `ss` over the same, and the pass over their holders.
 //!
 //! leaktrace's figures are what its report says of its last pass over known sockets, and of its last walk over the kernel's
 //! tables, which is one pass in ten; `ss` is measured from start to end, writing to /dev/null. Once no
@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 
 use super::floor::{Step, Walk};
 use super::load::{self, Crowd};
+use super::options::{MOODS, Runs, Sizes};
 use super::process::wait_with_cpu;
 use super::series::Series;
 use super::tracer::Subject;
-use super::{MOODS, Runs, Sizes, turns};
+use super::turns;
 
 /// What can be chosen.
 #[derive(clap::Args)]
@@ -31,10 +32,10 @@ pub struct Options {
 /// The forms of `ss` that show what leaktrace looks at: sockets, and sockets with what TCP knows of each.
 const SS: [&str; 2] = ["-tn", "-tni"];
 
-/// One pass in so many is a walk, as by default where a walk takes more than 10 ms.
+/// One pass in this number is a walk, as by default where a walk takes more than 10 ms.
 const ONE_IN: u32 = 10;
 
-/// The first look, which adopts the sockets, is followed by a pass, and the last look is a walk: a report tells of passes over
+/// The first sample, which adopts the sockets, is followed by a pass, and the last sample is a walk: a report has passes over
 /// known sockets unless every one is a walk.
 fn watch(sockets: u64, one_in: u32) -> Vec<String> {
     let milliseconds = 1500 + sockets / 200;
@@ -134,7 +135,7 @@ impl Times {
     }
 }
 
-/// What leaktrace says of its last pass where one in so many is a walk, and the processor time of its last holders pass in
+/// What leaktrace reports of its last pass where one in `walk_every` is a walk, and the processor time of its last holders pass in
 /// milliseconds.
 fn run_passes(subject: &Subject, options: &[&str], sockets: u64, one_in: u32) -> Result<(Time, f64)> {
     let watch = watch(sockets, one_in);

@@ -141,7 +141,7 @@ impl Load {
         thread::spawn(move || {
             let mut text = String::new();
             if BufReader::new(output).read_line(&mut text).is_ok() {
-                // Nobody waits any more: the run is over.
+                // The run is over: no thread waits any more.
                 let _ = tell.send(text);
             }
         });

@@ -1,7 +1,7 @@
 //! `bench start`: from exec to the first table, and the memory resident then; also beside sockets that must be adopted.
 //!
 //! Most of a start is the kernel's verifier. How many instructions it followed is the same on every run, however noisy the machine:
-//! that tells whether a change of the kernel side made starts dearer.
+//! that shows whether a change of the kernel side made starts slower.
 
 use std::cmp::Reverse;
 
@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::bpf::Program;
 use super::load::{self, Crowd};
+use super::options::{MIB, Runs};
 use super::series::Series;
 use super::tracer::Subject;
-use super::{MIB, Runs, turns};
+use super::turns;
 
 /// What can be chosen.
 #[derive(clap::Args)]

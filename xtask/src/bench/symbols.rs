@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
+use super::example;
+use super::options::Runs;
 use super::tracer::Subject;
-use super::{Runs, example};
 use crate::bpf_side::in_path;
 
 /// What can be chosen.

@@ -64,7 +64,7 @@ impl Subject {
         if !matches!(read, Ok(1)) {
             bail!("leaktrace ended without a table; run `{} {subcommand}` to see why", self.program.display());
         }
-        // Nobody reads the tables, yet a full pipe would stop leaktrace.
+        // The tables are not used, but a full pipe would stop leaktrace.
         thread::spawn(move || io::copy(&mut output, &mut io::sink()));
         Ok(tracer)
     }

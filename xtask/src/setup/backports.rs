@@ -7,13 +7,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::system::apt_get;
+use super::apt::apt_get;
+use crate::debian::{Release, debian_release};
 use crate::project;
-use crate::vm::{self, Release};
 
 /// Installs packages from there. Never removes one.
 pub fn install(packages: &[&str]) -> Result<()> {
-    let Release { codename, site, signed } = vm::debian_release().context("there are no backports to look in")?;
+    let Release { codename, site, signed } = debian_release().context("there are no backports to look in")?;
     let folder = project::cache()?.join("backports");
     fs::create_dir_all(folder.join("lists/partial")).with_context(|| format!("cannot make {}", folder.display()))?;
     fs::write(folder.join("sources.list"), format!("deb {signed}{site} {codename}-backports main\n"))?;

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::step::step;
 use super::system::{System, package_names};
-use super::{step, toolchain};
+use super::toolchain;
 use crate::bpf_side::{LINKED_TOOLCHAIN, Toolchain, cargo_bin, in_path};
 use crate::project;
 

@@ -2,11 +2,14 @@
 //!
 //! What counts as missing is decided in `leaktrace/kernel/build/bpf_side.rs` for the build and in `packages` for the rest.
 
+mod apt;
 mod backports;
 mod linker;
 mod packages;
+mod step;
 mod system;
 mod toolchain;
+mod tools;
 
 use std::fs::File;
 use std::time::SystemTime;
@@ -18,6 +21,7 @@ pub use packages::NOT_BROUGHT;
 
 use crate::bpf_side::{self, Missing};
 use crate::project;
+use step::step;
 use system::System;
 
 /// What the set-up is for.
@@ -27,8 +31,10 @@ pub enum Purpose {
     Build,
     /// `cargo xtask test` and `cargo xtask vm`
     Test,
-    /// `cargo xtask bench`, what it compares with included
+    /// `cargo xtask bench` and the programs it compares leaktrace with
     Bench,
+    /// `cargo xtask check`: tools that take minutes to build
+    Check,
 }
 
 /// Brings what `purpose` needs.
@@ -38,6 +44,7 @@ pub fn set_up(purpose: Purpose) -> Result<()> {
         Purpose::Build => {}
         Purpose::Test => system.bring(packages::FOR_TESTS)?,
         Purpose::Bench => system.bring(packages::FOR_BENCHMARKS)?,
+        Purpose::Check => tools::bring()?,
     }
     let mut news = !system.said_nothing();
     // At most: a toolchain, then its linker; or a linker that turns out to need another toolchain, and its linker.
@@ -70,17 +77,13 @@ fn bring(missing: &Missing, system: &mut System) -> Result<()> {
     }
 }
 
-/// One line for each thing done.
-fn step(text: &str) {
-    eprintln!("set-up: {text}");
-}
-
 fn say_ready(toolchain: &bpf_side::Toolchain, linker: &bpf_side::Linker, purpose: Purpose) {
     let name = toolchain.name.as_deref().unwrap_or("the rustc in PATH");
     let what = match purpose {
         Purpose::Build => "build has",
         Purpose::Test => "build and tests have",
         Purpose::Bench => "build and benchmarks have",
+        Purpose::Check => "build and checks have",
     };
     step(&format!(
         "the {what} all they need: rustc {} ({name}, LLVM {}) and {}",

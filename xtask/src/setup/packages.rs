@@ -28,7 +28,7 @@ pub const FOR_TESTS: &[Package] = &[
     package("python3", "python3"),
     package("node", "nodejs"),
     package("gdb", "gdb"),
-    // What reads the reports, written by nobody here, and what makes network namespaces usable.
+    // Independent readers of the reports, and what makes network namespaces usable.
     package("xmllint", "libxml2-utils"),
     package("jsonschema", "python3-jsonschema"),
     package("ip", "iproute2"),

@@ -4,8 +4,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use super::apt::apt_get;
+use super::backports;
 use super::packages::Package;
-use super::{backports, step};
+use super::step::step;
 use crate::bpf_side::in_path;
 use crate::project;
 
@@ -124,19 +126,4 @@ fn goes_beside(package: &str) -> bool {
     let mut simulate = Command::new("apt-get");
     simulate.args(["--simulate", "--quiet=2", "--no-install-recommends", "--no-remove", "install", package]);
     simulate.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-pub(super) fn apt_get(words: &[&str]) -> Result<()> {
-    let mut command = if project::is_root() {
-        Command::new("env")
-    } else if in_path("sudo").next().is_some() {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("env");
-        sudo
-    } else {
-        bail!("cannot install packages: this is not root and there is no sudo; run `cargo xtask setup` as root once");
-    };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(words);
-    // apt and debconf write to stdout, which may be somebody's data.
-    project::must_run(command.stdout(Stdio::from(std::io::stderr())))
 }

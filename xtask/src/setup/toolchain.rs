@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::step;
+use super::step::step;
 use super::system::System;
 use crate::bpf_side::{LINKED_TOOLCHAIN, in_path};
 use crate::project;
@@ -52,7 +52,7 @@ pub fn bring_from_distribution(system: &mut System) -> Result<()> {
     Ok(())
 }
 
-/// The youngest triple that is old enough for nobody: at least the workspace's `rust-version`.
+/// The newest triple, if it is at least the workspace's `rust-version`.
 fn newest_triple(system: &mut System) -> Result<Option<[&'static str; 3]>> {
     let found = youngest(system)?;
     if found.is_none() {

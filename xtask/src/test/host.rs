@@ -7,15 +7,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::cells::Cell;
-use super::table::Table;
+use crate::progress::{Progress, SuiteProgress};
 use crate::project;
+use crate::results::cell::{Cell, CellResult};
+use crate::results::table::{HERE, Table};
+use crate::vm::request::Column;
 
 /// Where a system keeps its programs.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs the suite, as root, and takes its lines down.
-pub fn run(filter: Option<&str>, table: &mut Table) -> Result<()> {
+/// Runs the suite as root, and adds its cells to the table.
+pub fn run(name: Option<&str>, column: Column, progress: &Progress, table: &mut Table) -> Result<()> {
     let suite = project::release_program("suite");
     let leaktrace = project::release_program("leaktrace");
     let mut command = Command::new("env");
@@ -24,23 +26,31 @@ pub fn run(filter: Option<&str>, table: &mut Table) -> Result<()> {
         command.arg("env").args(kept(|name| env::var_os(name)));
     }
     command.arg(format!("LEAKTRACE={}", leaktrace.display())).arg(suite);
-    if let Some(filter) = filter {
-        command.args(["--only", filter]);
+    match name {
+        Some(name) => _ = command.args(["--only", name]),
+        None if column == Column::Short => _ = command.arg("--short"),
+        None => {}
     }
-    eprintln!("$ suite, on this host");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the suite")?;
     let mut cells = Vec::new();
+    let mut parts = SuiteProgress::new(progress, HERE);
     for line in BufReader::new(child.stdout.take().context("the suite has no output")?).lines() {
         let line = line?;
-        println!("{line}");
-        cells.extend(Cell::parse(&line));
+        parts.line(&line);
+        let cell = Cell::parse(&line);
+        // What passes is counted; hundreds of such lines would hide the rest.
+        if cell.as_ref().is_none_or(|cell| cell.result != CellResult::Pass) && !line.starts_with("step ") {
+            println!("{line}");
+        }
+        cells.extend(cell);
     }
+    parts.end();
     table.add_host(cells, child.wait()?);
     Ok(())
 }
 
-/// What sudo takes away and the suite needs to find compilers in somebody's home: assignments for `env`. The system's own programs
-/// come first.
+/// Variables that sudo removes and that the suite needs to find compilers in a home folder: assignments for `env`. The system's own
+/// programs come first.
 fn kept(variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
     let mut path = OsString::from(format!("PATH={SYSTEM_PATH}"));
     if let Some(users) = variable("PATH") {
@@ -52,18 +62,37 @@ fn kept(variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
         assignment.push(variable(name)?);
         Some(assignment)
     };
-    // As cargo has them from rustup, which would look for the first in root's home.
+    // From cargo, which has them from rustup. Without RUSTUP_HOME, rustup would look in root's home.
     ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].into_iter().filter_map(assigned).chain([path]).collect()
 }
 
-/// Whether the suite has a scenario whose name contains this; the table says so when not. When that cannot be asked, it may have.
-pub fn has_scenario(filter: &str, table: &mut Table) -> bool {
+/// How a name fits the suite's scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// It is the name of one.
+    Exact,
+    /// It is part of a name.
+    Part,
+    /// It is in no name.
+    None,
+}
+
+/// How a name fits; the table says so where it fits none. Where the suite cannot be asked, it may fit.
+pub fn find(name: &str, table: &mut Table) -> Match {
     let listed = project::output_of(Command::new(project::release_program("suite")).arg("--list"));
-    let found = listed.map_or(true, |list| names(&list).any(|name| name.contains(filter)));
-    if !found {
-        table.add_note(format!("no scenario's name contains {filter}: neither the suite nor a machine was started"));
+    let found = listed.map_or(Match::Part, |list| fit(name, &list));
+    if found == Match::None {
+        table.add_note(format!("no scenario's name contains {name}: neither the suite nor a machine was started"));
     }
     found
+}
+
+fn fit(name: &str, list: &str) -> Match {
+    match () {
+        () if names(list).any(|known| known == name) => Match::Exact,
+        () if names(list).any(|known| known.contains(name)) => Match::Part,
+        () => Match::None,
+    }
 }
 
 /// The scenarios in the suite's own list, each the last word of its line.
@@ -84,8 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn scenarios_are_told_from_what_else_the_list_says() {
+    fn a_name_is_that_of_a_scenario_or_part_of_one_or_neither() {
         let list = "Foundation AfterTracer fifty\nLeak BeforeTracer never-read@before\n";
-        assert_eq!(names(list).collect::<Vec<_>>(), ["fifty", "never-read@before"]);
+        let fits = [fit("fifty", list), fit("never-read", list), fit("Leak", list)];
+        assert_eq!(fits, [Match::Exact, Match::Part, Match::None]);
     }
 }

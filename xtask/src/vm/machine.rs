@@ -1,110 +1,59 @@
-//! One virtual machine: starts it, reads its console, ends it. Says how it ended, never what that means.
+//! One virtual machine: starts it, reads its console, ends it. Reports how it ended and does not judge that.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::{Console, Kernel};
-
-/// Printed by the machine when its job begins, before the kernel's release.
-pub const BEGIN: &str = "leaktrace-vm begins";
-/// Printed by the machine when its job is done, before the exit status.
-pub const END: &str = "leaktrace-vm ends";
-
-/// For all that one machine does. A boot takes seconds, the suite minutes: 23 on a slow host with 2 cores (1,374 s for 6.12,
-/// two machines at once).
-const TIME_LIMIT: Duration = Duration::from_secs(3600);
+use super::kernels::Kernel;
+use super::outcome::{END, End, Outcome, TIME_LIMIT};
+use super::request::Console;
+use crate::progress::{Progress, SuiteProgress};
 
 /// `no_timer_check`: on a busy host the emulated timer is late, and the kernel gives up with "IO-APIC + timer doesn't work".
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 panic=-1 quiet no_timer_check";
 
-/// How a machine ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The job's exit status.
-    Finished(i32),
-    /// The kernel or QEMU died before the job was done.
-    Died,
-    /// It did not end by itself.
-    TimedOut,
-    /// It could not be run, or be heard to its end; with the reason.
-    Lost(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Finished(status) => write!(f, "exit status {status}"),
-            Self::Died => f.write_str("the machine died"),
-            Self::TimedOut => write!(f, "not done after {} s", TIME_LIMIT.as_secs()),
-            Self::Lost(why) => f.write_str(why),
-        }
-    }
-}
-
-/// What came of one kernel.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The kernel's name in the matrix.
-    pub kernel: String,
-    /// How it ended, the second time if there was one.
-    pub end: End,
-    /// All that the console said.
-    pub console: Vec<String>,
-    /// Where the console is kept.
-    pub log: PathBuf,
-    /// How often the machine died and was started again.
-    pub retries: u32,
-    /// From power on to power off.
-    pub seconds: f64,
-}
-
-impl Outcome {
-    /// What the job printed.
-    pub fn output(&self) -> String {
-        let job = self.console.iter().skip_while(|line| !line.contains(BEGIN)).skip(1);
-        job.take_while(|line| !line.starts_with(END)).map(|line| format!("{line}\n")).collect()
-    }
-}
-
-/// Boots a kernel; once more if the machine dies, which emulation without KVM now and then does. What cannot be run is an
-/// outcome as well: the other machines' shall not be lost with it.
-pub fn boot_with_retry(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Outcome {
-    let mut outcome = boot(kernel, initramfs, folder, console);
-    if outcome.end == End::Died {
-        eprintln!("vm: {} died, starting it once more (console in {})", kernel.name, outcome.log.display());
+/// Boots a kernel. A machine that dies before its job begins is booted once more, which is counted: emulation without KVM fails
+/// now and then while a kernel boots. A machine that dies later is not started again.
+///
+/// A machine that cannot be run is an outcome too, so that the results of the other machines are kept.
+pub fn boot(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console, progress: &Progress) -> Outcome {
+    let mut outcome = boot_once(kernel, initramfs, folder, console, progress);
+    if outcome.end == End::Died && !outcome.has_booted() {
+        eprintln!("vm: {} died while it booted; booting it again (console in {})", kernel.name, outcome.log.display());
         if let Err(error) = fs::rename(&outcome.log, outcome.log.with_extension("first.log")) {
-            eprintln!("vm: {}: its first console will be written over: {error}", kernel.name);
+            eprintln!("vm: {}: the console of the first boot will be overwritten: {error}", kernel.name);
         }
-        outcome = boot(kernel, initramfs, folder, console);
-        outcome.retries = 1;
+        outcome = boot_once(kernel, initramfs, folder, console, progress);
+        outcome.boots_repeated = 1;
     }
     eprintln!("vm: {}: {} after {:.0} s", kernel.name, outcome.end, outcome.seconds);
     outcome
 }
 
-fn boot(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console) -> Outcome {
+fn boot_once(kernel: &Kernel, initramfs: &Path, folder: &Path, console: Console, progress: &Progress) -> Outcome {
     let log = folder.join(format!("{}.log", kernel.name));
     let start = Instant::now();
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()));
-    let heard = file.and_then(|file| attend(start_qemu(kernel, initramfs)?, start, &kernel.name, file, console));
-    let (console, end) = heard.unwrap_or_else(|error| (Vec::new(), End::Lost(format!("{error:#}"))));
-    Outcome { kernel: kernel.name.clone(), end, console, log, retries: 0, seconds: start.elapsed().as_secs_f64() }
+    let mut reader = ConsoleReader { name: &kernel.name, console, suite: SuiteProgress::new(progress, &kernel.name) };
+    let read = file.and_then(|file| attend(start_qemu(kernel, initramfs)?, start, file, &mut reader));
+    reader.suite.end();
+    let (console, end) = read.unwrap_or_else(|error| (Vec::new(), End::Lost(format!("{error:#}"))));
+    let seconds = start.elapsed().as_secs_f64();
+    Outcome { kernel: kernel.name.clone(), end, console, log, boots_repeated: 0, seconds }
 }
 
-/// Hears a machine to its end; whatever becomes of that, it is gone afterwards.
-fn attend(mut qemu: Child, start: Instant, name: &str, log: File, console: Console) -> Result<(Vec<String>, End)> {
+/// Reads a machine's console to the end. The machine is gone afterwards, also after an error.
+fn attend(mut qemu: Child, start: Instant, log: File, reader: &mut ConsoleReader<'_>) -> Result<(Vec<String>, End)> {
     let output = qemu.stdout.take().context("QEMU has no output");
-    let heard = output.and_then(|output| listen(&follow(output), start, name, log, console));
-    // One that ended by itself is not hurt by it.
+    let read = output.and_then(|output| reader.read(&follow(output), start, log));
+    // Does nothing to a machine that ended by itself.
     qemu.kill().and_then(|()| qemu.wait()).context("cannot end QEMU")?;
-    heard
+    read
 }
 
 fn start_qemu(kernel: &Kernel, initramfs: &Path) -> Result<Child> {
@@ -134,29 +83,33 @@ fn follow(output: ChildStdout) -> Receiver<String> {
     receiver
 }
 
-fn listen(
-    lines: &Receiver<String>,
-    start: Instant,
-    name: &str,
-    mut log: File,
+/// What happens to each line of a console.
+struct ConsoleReader<'a> {
+    name: &'a str,
     console: Console,
-) -> Result<(Vec<String>, End)> {
-    let (mut said, mut end) = (Vec::new(), End::Died);
-    loop {
-        match lines.recv_timeout(TIME_LIMIT.saturating_sub(start.elapsed())) {
-            Ok(line) => {
-                writeln!(log, "{line}")?;
-                if console == Console::Print {
-                    println!("{name} │ {line}");
+    suite: SuiteProgress<'a>,
+}
+
+impl ConsoleReader<'_> {
+    fn read(&mut self, lines: &Receiver<String>, start: Instant, mut log: File) -> Result<(Vec<String>, End)> {
+        let (mut console, mut end) = (Vec::new(), End::Died);
+        loop {
+            match lines.recv_timeout(TIME_LIMIT.saturating_sub(start.elapsed())) {
+                Ok(line) => {
+                    writeln!(log, "{line}")?;
+                    if self.console == Console::Print {
+                        println!("{} │ {line}", self.name);
+                    }
+                    self.suite.line(&line);
+                    if let Some(status) = line.strip_prefix(END).and_then(|rest| rest.trim().parse().ok()) {
+                        end = End::Finished(status);
+                    }
+                    console.push(line);
                 }
-                if let Some(status) = line.strip_prefix(END).and_then(|rest| rest.trim().parse().ok()) {
-                    end = End::Finished(status);
-                }
-                said.push(line);
+                Err(RecvTimeoutError::Disconnected) => return Ok((console, end)),
+                Err(RecvTimeoutError::Timeout) if matches!(end, End::Finished(_)) => return Ok((console, end)),
+                Err(RecvTimeoutError::Timeout) => return Ok((console, End::TimedOut)),
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok((said, end)),
-            Err(RecvTimeoutError::Timeout) if matches!(end, End::Finished(_)) => return Ok((said, end)),
-            Err(RecvTimeoutError::Timeout) => return Ok((said, End::TimedOut)),
         }
     }
 }
@@ -164,6 +117,7 @@ fn listen(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn a_machine_whose_console_cannot_be_kept_does_not_run_on() -> Result<()> {
@@ -171,8 +125,11 @@ mod tests {
         let machine = command.args(["-c", "echo a; exec sleep 600"]).stdout(Stdio::piped()).spawn()?;
         let process = Path::new("/proc").join(machine.id().to_string());
         let full = File::options().write(true).open("/dev/full")?;
-        let heard = attend(machine, Instant::now(), "any", full, Console::KeepForFailures);
-        assert!(heard.is_err() && !process.exists(), "{heard:?}");
+        let progress = Progress::new(1);
+        let suite = SuiteProgress::new(&progress, "any");
+        let mut reader = ConsoleReader { name: "any", console: Console::KeepForFailures, suite };
+        let read = attend(machine, Instant::now(), full, &mut reader);
+        assert!(read.is_err() && !process.exists(), "{read:?}");
         Ok(())
     }
 
@@ -180,7 +137,7 @@ mod tests {
     fn a_machine_that_cannot_be_run_is_an_outcome() {
         let kernel = Kernel { name: "any".to_owned(), image: PathBuf::new() };
         let nowhere = Path::new("/nowhere");
-        let outcome = boot_with_retry(&kernel, nowhere, nowhere, Console::KeepForFailures);
+        let outcome = boot(&kernel, nowhere, nowhere, Console::KeepForFailures, &Progress::new(1));
         assert!(matches!(&outcome.end, End::Lost(why) if why.contains("cannot write /nowhere/any.log")), "{outcome:?}");
     }
 }

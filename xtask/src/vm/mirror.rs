@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use crate::debian::{Release, debian_release, site_of};
 use crate::project;
 
 /// Where the kernels of the matrix live: suites of the main archive, then suites of the security archive.
@@ -77,7 +78,7 @@ impl Mirror {
     }
 }
 
-/// Sends apt to a folder, and spares it what nobody reads here. The machine's proxies and keys stay in force.
+/// Makes apt use a folder, and leaves out what is not read here. The machine's proxies and keys stay in force.
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -108,40 +109,6 @@ fn parse_offer(line: &str) -> Option<Offer> {
 
 fn is_package(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "deb")
-}
-
-/// The Debian release that this machine runs.
-pub struct Release {
-    /// Such as `bookworm`.
-    pub codename: String,
-    /// The mirror that the machine's own sources name.
-    pub site: String,
-    /// What a source says of keys, with a space behind it; empty where there are none.
-    pub signed: String,
-}
-
-/// From what apt says of its sources.
-pub fn debian_release() -> Result<Release> {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("unstable");
-    let Some(site) = site_of(codename)?.filter(|_| release.lines().any(|line| line == "ID=debian")) else {
-        bail!("this machine's apt names no Debian mirror");
-    };
-    let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let signed = if Path::new(keys).is_file() { format!("[signed-by={keys}] ") } else { String::new() };
-    Ok(Release { codename: codename.to_owned(), site, signed })
-}
-
-/// The mirror of a suite.
-fn site_of(suite: &str) -> Result<Option<String>> {
-    let mut ask = Command::new("apt-get");
-    ask.args(["indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]);
-    let targets = project::output_of(&mut ask)?;
-    Ok(targets.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let site = words.next()?;
-        (words.next()? == suite && words.next()? == "main").then(|| site.to_owned())
-    }))
 }
 
 /// Sources for the suites, from the mirrors that this machine's own sources name.

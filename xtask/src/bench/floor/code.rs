@@ -94,7 +94,7 @@ impl Code {
         self.push(0x7a, R10, 0, offset, 0);
     }
 
-    /// `*(u64 *)(to + offset) += amount`, whoever else adds there.
+    /// `*(u64 *)(to + offset) += amount`, atomic.
     pub fn add(&mut self, to: u8, offset: i16, amount: u8) {
         self.push(0xdb, to, amount, offset, 0);
     }

@@ -51,7 +51,7 @@ pub enum Keeping {
     Stacks = 7,
 }
 
-/// Makes a map with keys and values of so many bytes.
+/// Makes a map with keys and values of these sizes in bytes.
 pub fn map(keeping: Keeping, key: u32, value: u32, entries: u32, flags: u32) -> Result<OwnedFd> {
     let mut attribute = Attribute::default();
     attribute.set(0, keeping as u32).set(4, key).set(8, value).set(12, entries).set(16, flags);

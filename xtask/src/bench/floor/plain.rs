@@ -3,7 +3,7 @@
 //! An open takes the time, the thread and the kernel's own id of the user stack, which follows frame pointers, and counts for
 //! that stack; an end looks the open up, counts, adds its lifetime up, and drops it. It judges nothing, samples nothing and
 //! shows nothing, has no process that reads it, and puts accepted sockets under their descriptor, which spares it the way from there
-//! to the socket: whoever asks these hooks for as much cannot have it for less without a way of his own to stacks.
+//! to the socket: the least that these hooks cost for that much, unless stacks are captured in another way.
 
 use std::os::fd::OwnedFd;
 
@@ -21,7 +21,7 @@ const USER_STACK: i32 = 1 << 8;
 /// The most that the kernel takes (`kernel.perf_event_max_stack`).
 const MOST_FRAMES: u32 = 127;
 
-/// How many stacks are told apart.
+/// How many stacks are distinguished.
 const STACKS: u32 = 1 << 14;
 
 /// How many sockets may be open.

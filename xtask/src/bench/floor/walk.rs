@@ -26,7 +26,7 @@ pub enum Step {
 /// A walk over the TCP sockets of this network namespace by the kernel's iterator.
 pub struct Walk {
     link: OwnedFd,
-    // The program holds it as well; here so that it can be seen where it lives.
+    // The program holds it as well; kept here to show where it is used.
     _table: Option<OwnedFd>,
 }
 

@@ -71,7 +71,7 @@ pub struct Seen {
     pub connects: Side,
     /// By accept.
     pub accepts: Side,
-    /// Open sockets whose opening nobody saw.
+    /// Open sockets whose opening was not seen.
     pub open_unknown: u64,
     /// Call sites that are said to grow and do not leak.
     pub others_growing: u64,

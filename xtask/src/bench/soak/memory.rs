@@ -6,16 +6,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::bench::MIB;
 use crate::bench::median::Median;
+use crate::bench::options::MIB;
 
 /// At the longest, until memory has settled; and the time whose median counts.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What is taken of a look.
+/// What is read in one sample.
 type Figure = fn(&Moment) -> u64;
 
-/// One look.
+/// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
     /// Since the load began.
@@ -32,7 +32,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// All looks.
+/// All samples.
 #[derive(Debug)]
 pub struct Memory {
     /// How long a stretch is: a minute, less in a short soak.

@@ -1,4 +1,4 @@
-//! All results of a run: kernels down, kinds of hook across, reasons below, one line of totals at the end.
+//! All results of a run: a row for each kernel, a column for each kind of hook, reasons below, one line of totals at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,14 +6,14 @@ use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Error;
 
-use super::cells::{Cell, CellResult};
-use super::unit::Totals;
-use crate::vm::{End, Outcome};
+use super::cell::{Cell, CellResult};
+use super::count::Count;
+use crate::vm::outcome::{End, Outcome};
 
-/// Lines of a console that are worth printing when a machine did not do its job.
+/// Lines of a console that are printed when a machine did not finish its job.
 const LAST_LINES: usize = 25;
 
-/// Where the tests run that run in no virtual machine.
+/// The row of tests that run in no virtual machine.
 pub const HERE: &str = "this host";
 
 /// What was found so far.
@@ -21,10 +21,24 @@ pub const HERE: &str = "this host";
 pub struct Table {
     rows: Vec<Row>,
     unit: Totals,
-    /// What unit tests said that they skipped, wholly or in part; the harness counts these as passed.
+    /// Unit tests that skipped themselves, wholly or in part; the harness counts these as passed.
     unit_skips: Vec<Cell>,
+    checks: Vec<Cell>,
     problems: Vec<String>,
     notes: Vec<String>,
+    /// How many machines died while booting and were booted again.
+    boots_repeated: u32,
+}
+
+/// The sums that `cargo test` prints, over all test programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Tests that passed.
+    pub passed: usize,
+    /// Tests that failed.
+    pub failed: usize,
+    /// Tests that were not run.
+    pub ignored: usize,
 }
 
 struct Row {
@@ -32,28 +46,24 @@ struct Row {
     cells: Vec<Cell>,
 }
 
-#[derive(Default, Clone, Copy)]
-struct Count {
-    passed: usize,
-    /// How many of them at the second try.
-    again: usize,
-    failed: usize,
-    skipped: usize,
-    unexpected: usize,
-}
-
 impl Table {
-    /// The totals of `cargo test`, and what its tests said that they skipped.
-    pub fn add_unit_tests(&mut self, mut totals: Totals, skips: Vec<Cell>, status: ExitStatus) {
-        // What was skipped in part has not passed either.
+    /// The totals of `cargo test`, and which tests skipped themselves. May be called again for another part of the unit tests.
+    pub fn add_unit_tests(&mut self, totals: Totals, skips: Vec<Cell>, status: ExitStatus) {
+        // A test that skipped a part of itself has not passed either.
         let tests: BTreeSet<&str> = skips.iter().map(|skip| skip.scenario.as_str()).collect();
-        totals.passed = totals.passed.saturating_sub(tests.len());
-        self.unit = totals;
-        self.unit_skips = skips;
+        self.unit.passed += totals.passed.saturating_sub(tests.len());
+        self.unit.failed += totals.failed;
+        self.unit.ignored += totals.ignored;
+        self.unit_skips.extend(skips);
         if !status.success() && totals.failed == 0 {
             self.problems
                 .push(format!("cargo test: {status}, though no test failed: a test program does not build or died"));
         }
+    }
+
+    /// Results of `cargo xtask check`.
+    pub fn add_checks(&mut self, cells: Vec<Cell>) {
+        self.checks.extend(cells);
     }
 
     /// The suite on this host.
@@ -66,8 +76,9 @@ impl Table {
     pub fn add_machine(&mut self, outcome: Outcome) {
         let cells: Vec<Cell> = outcome.console.iter().filter_map(|line| Cell::parse(line)).collect();
         let place = outcome.kernel;
-        if outcome.retries > 0 {
-            self.notes.push(format!("{place}: the machine died once and was started again"));
+        if outcome.boots_repeated > 0 {
+            self.notes.push(format!("{place}: the machine died while it booted and was booted again"));
+            self.boots_repeated += outcome.boots_repeated;
         }
         self.notes.push(format!("{place}: {:.0} s", outcome.seconds));
         if let End::Finished(status) = outcome.end {
@@ -86,12 +97,12 @@ impl Table {
         self.rows.push(Row { place, cells });
     }
 
-    /// A part of the run that came to nothing.
+    /// A part of the run that could not run at all.
     pub fn add_problem(&mut self, place: &str, error: &Error) {
         self.problems.push(format!("{place}: {error:#}"));
     }
 
-    /// What is worth knowing and no failure.
+    /// Something to know that is no failure.
     pub fn add_note(&mut self, note: String) {
         self.notes.push(note);
     }
@@ -106,7 +117,7 @@ impl Table {
         }
     }
 
-    /// Failure if anything failed, or was skipped without being expected to, or if there was nothing at all.
+    /// Failure if anything failed, was skipped unexpectedly, or if nothing ran.
     pub fn exit_code(&self) -> ExitCode {
         let total = self.total();
         let bad = total.failed + total.unexpected > 0 || total.passed + total.skipped == 0;
@@ -121,7 +132,7 @@ impl Table {
             ..Count::default()
         };
         let problems = Count { failed: self.problems.len(), ..Count::default() };
-        let unit = unit.plus(Count::of(&self.unit_skips));
+        let unit = unit.plus(Count::of(&self.unit_skips)).plus(Count::of(&self.checks));
         self.rows.iter().map(|row| Count::of(&row.cells)).fold(unit.plus(problems), Count::plus)
     }
 
@@ -153,33 +164,41 @@ impl fmt::Display for Table {
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "note {note}"))?;
         self.problems.iter().try_for_each(|problem| writeln!(f, "FAIL {problem}"))?;
-        writeln!(
-            f,
-            "unit tests: {} passed, {} failed, {} ignored, {} skips",
-            self.unit.passed,
-            self.unit.failed,
-            self.unit.ignored,
-            self.unit_skips.len()
-        )?;
+        if self.unit != Totals::default() || !self.unit_skips.is_empty() {
+            writeln!(
+                f,
+                "unit tests: {} passed, {} failed, {} ignored, {} skips",
+                self.unit.passed,
+                self.unit.failed,
+                self.unit.ignored,
+                self.unit_skips.len()
+            )?;
+        }
+        if !self.checks.is_empty() {
+            writeln!(f, "checks: {}", Count::of(&self.checks))?;
+        }
+        if self.boots_repeated > 0 {
+            writeln!(f, "boots of virtual machines that were repeated: {}", self.boots_repeated)?;
+        }
         let total = self.total();
         if total.unexpected > 0 {
-            writeln!(f, "{} of the skipped were not expected to be, which counts as failure", total.unexpected)?;
+            writeln!(f, "{} skips were not expected and count as failures", total.unexpected)?;
         }
         write!(f, "{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped + total.unexpected)
     }
 }
 
 impl Table {
-    /// Everything that did not pass at once, equal reasons together, with the places where it happened.
+    /// Everything that did not pass, equal reasons together, with the places where it happened.
     fn reasons(&self) -> BTreeMap<String, Vec<String>> {
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let of_suites = self.rows.iter().flat_map(|row| row.cells.iter().map(|cell| (row.place.as_str(), cell)));
-        for (place, cell) in of_suites.chain(self.unit_skips.iter().map(|cell| (HERE, cell))) {
+        let of_this_host = self.unit_skips.iter().chain(&self.checks).map(|cell| (HERE, cell));
+        for (place, cell) in of_suites.chain(of_this_host) {
             let place = format!("{place} {}", cell.hook);
             let exactly = format!("{place} {}", cell.scenario);
             let (text, place) = match &cell.result {
                 CellResult::Pass => continue,
-                CellResult::PassAgain(why) => (format!("passed at the second try, at the first: {why}"), exactly),
                 CellResult::Fail(why) => (format!("FAIL {}: {why}", cell.scenario), place),
                 CellResult::Skip(why) => (format!("SKIP {why}"), exactly),
                 CellResult::UnexpectedSkip(why) => (format!("SKIP, unexpected: {why}"), exactly),
@@ -187,54 +206,6 @@ impl Table {
             reasons.entry(text).or_default().push(place);
         }
         reasons
-    }
-}
-
-impl Count {
-    fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
-        let mut count = Self::default();
-        for cell in cells {
-            match cell.result {
-                CellResult::Pass => count.passed += 1,
-                CellResult::PassAgain(_) => {
-                    count.passed += 1;
-                    count.again += 1;
-                }
-                CellResult::Fail(_) => count.failed += 1,
-                CellResult::Skip(_) => count.skipped += 1,
-                CellResult::UnexpectedSkip(_) => count.unexpected += 1,
-            }
-        }
-        count
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            again: self.again + other.again,
-            failed: self.failed + other.failed,
-            skipped: self.skipped + other.skipped,
-            unexpected: self.unexpected + other.unexpected,
-        }
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self {
-            Self { failed: 0, unexpected: 0, passed: 0, skipped: 0, .. } => return f.write_str("FAIL (nothing ran)"),
-            Self { failed: 0, unexpected: 0, passed: 0, .. } => "SKIP",
-            Self { failed: 0, unexpected: 0, .. } => "PASS",
-            _ => "FAIL",
-        };
-        write!(f, "{word} {}", self.passed)?;
-        let others = [
-            ("at 2nd try", self.again),
-            ("failed", self.failed),
-            ("skipped", self.skipped),
-            ("unexpected", self.unexpected),
-        ];
-        others.iter().filter(|(_, number)| *number > 0).try_for_each(|(what, number)| write!(f, ", {number} {what}"))
     }
 }
 
@@ -265,7 +236,7 @@ mod tests {
             end,
             console: console.iter().map(|line| (*line).to_owned()).collect(),
             log: "log".into(),
-            retries: 0,
+            boots_repeated: 0,
             seconds: 1.0,
         };
         let mut table = Table::default();
@@ -286,6 +257,25 @@ mod tests {
         table.add_unit_tests(Totals { passed: 1, ..Totals::default() }, Vec::new(), ExitStatus::from_raw(0));
         assert_eq!(table.exit_code(), ExitCode::SUCCESS);
         assert!(table.to_string().contains("note no scenario's name contains x\n"), "{table}");
+    }
+
+    #[test]
+    fn a_failed_check_fails_the_run_and_a_repeated_boot_is_counted() {
+        let mut table = Table::default();
+        let fails = CellResult::Fail("run cargo fmt".to_owned());
+        table.add_checks(vec![Cell { hook: "check".to_owned(), scenario: "fmt".to_owned(), result: fails }]);
+        table.add_machine(Outcome {
+            kernel: "5.10".to_owned(),
+            end: End::Finished(0),
+            console: vec!["cell kprobe fifty PASS".to_owned()],
+            log: "log".into(),
+            boots_repeated: 1,
+            seconds: 1.0,
+        });
+        assert_eq!(table.exit_code(), ExitCode::FAILURE);
+        let text = table.to_string();
+        assert!(text.contains("FAIL fmt: run cargo fmt\n    this host check\n"), "{text}");
+        assert!(text.contains("that were repeated: 1\n") && text.ends_with("1 passed, 1 failed, 0 skipped"), "{text}");
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! The lines in which the suite says what came of a scenario: `cell HOOK SCENARIO PASS|FAIL|SKIP
-//! [REASON]`.
+//! One result: a line of the suite such as `cell HOOK SCENARIO PASS|FAIL|SKIP [REASON]`, a unit test that was skipped, or a check.
 
 /// One scenario on one kind of hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// `fentry`, `kprobe`, `tracepoint`, or what the suite calls tests that belong to none.
+    /// `fentry`, `kprobe`, `tracepoint`, or `unit` and `check` for results that belong to no hook.
     pub hook: String,
     /// The scenario's name.
     pub scenario: String,
@@ -17,33 +16,25 @@ pub struct Cell {
 pub enum CellResult {
     /// As it should be.
     Pass,
-    /// As it should be, at the second try; with what was wrong at the first.
-    PassAgain(String),
     /// Not as it should be, and how.
     Fail(String),
-    /// Could not run here, and that was to be expected; with the reason.
+    /// Could not run here, as expected; with the reason.
     Skip(String),
-    /// Could not run here, and nobody expected that.
+    /// Could not run here, which was not expected.
     UnexpectedSkip(String),
 }
 
-/// How the suite begins the reason of a pass that was none at first.
-const AGAIN: &str = "again:";
-
-/// How the suite begins the reason of a skip that should not be.
+/// How the suite begins the reason of a skip that was not expected.
 const UNEXPECTED: &str = "unexpected:";
 
 impl Cell {
-    /// Reads a line; anything else that the suite prints is `None`.
+    /// Reads a line of the suite; `None` for any line that is no result.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("cell ")?.splitn(4, ' ');
         let (hook, scenario, word) = (words.next()?, words.next()?, words.next()?);
         let reason = words.next().unwrap_or_default().trim();
         let result = match word {
-            "PASS" => match reason.strip_prefix(AGAIN) {
-                Some(reason) => CellResult::PassAgain(reason.trim().to_owned()),
-                None => CellResult::Pass,
-            },
+            "PASS" => CellResult::Pass,
             "FAIL" => CellResult::Fail(reason.to_owned()),
             "SKIP" => match reason.strip_prefix(UNEXPECTED) {
                 Some(reason) => CellResult::UnexpectedSkip(reason.trim().to_owned()),
@@ -63,7 +54,6 @@ mod tests {
     fn a_skip_says_whether_it_was_expected() {
         let cell = |line| Cell::parse(line).map(|cell| cell.result);
         assert_eq!(cell("cell fentry ipv6 PASS"), Some(CellResult::Pass));
-        assert_eq!(cell("cell fentry a PASS again: 2 of 3"), Some(CellResult::PassAgain("2 of 3".into())));
         assert_eq!(cell("cell fentry ipv6 SKIP no ipv6"), Some(CellResult::Skip("no ipv6".into())));
         assert_eq!(cell("cell kprobe a SKIP unexpected: why"), Some(CellResult::UnexpectedSkip("why".into())));
         assert_eq!(cell("cell kprobe a FAIL 3 sockets"), Some(CellResult::Fail("3 sockets".into())));
