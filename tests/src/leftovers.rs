@@ -1,10 +1,9 @@
-//! What killed runs have left behind: things that are called by the id of a process that is no more. Finds them, and
-//! removes nothing.
+//! Leftovers of killed runs: entries whose name has the id of a process that has ended. Finds them and removes nothing.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The entries of a folder that are called by `prefix` and the id of a process that is gone.
+/// The entries of a folder whose name is `prefix` and the id of a process that has ended.
 pub fn of_the_dead(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| pid_in(path, prefix).is_some_and(|pid| !is_alive(pid))).collect()

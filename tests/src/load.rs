@@ -1,4 +1,4 @@
-//! What the programs that benchmarks put a host under load with have in common: options, an end with words, a clock.
+//! What the load programs of benchmarks share: options, an error message at the end, a clock.
 
 use anyhow::{Context as _, Result};
 use nix::sys::resource::{UsageWho, getrusage};

@@ -62,7 +62,7 @@ pub struct Expect {
     pub family: Option<String>,
     /// The function that opened them all: one call site, with this name on its stack.
     pub function: Option<String>,
-    /// Functions above that one on the stack, nearest first, with whatever between them.
+    /// Functions above that one on the stack, nearest first, with any functions between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callers: Vec<String>,
     /// How many different calls of that function may have opened them.
@@ -113,7 +113,7 @@ pub enum Calls {
     /// Always the same.
     #[default]
     One,
-    /// Connecting for some, writing for others, as with Fast Open: the hook tells them apart, or does not.
+    /// Connecting for some, writing for others, as with Fast Open: the hook distinguishes them, or does not.
     Several,
 }
 
@@ -225,7 +225,7 @@ impl Expect {
         self
     }
 
-    /// Says nothing about holders: they change.
+    /// Expects no particular holders: they change.
     #[must_use]
     pub fn any_holder(mut self) -> Self {
         self.holders = None;
@@ -297,7 +297,7 @@ impl Expect {
         self
     }
 
-    /// Whether somebody waits on each.
+    /// Whether a thread or a poller waits on each.
     #[must_use]
     pub fn waiters(mut self, some: bool) -> Self {
         self.waiters = Some(some);

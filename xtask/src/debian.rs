@@ -12,7 +12,7 @@ use crate::project;
 pub struct Release {
     /// Such as `bookworm`.
     pub codename: String,
-    /// The mirror that the machine's own sources name.
+    /// The mirror in the machine's own sources.
     pub site: String,
     /// The `[signed-by=…] ` part of a source line; empty where there is no key ring.
     pub signed: String,

@@ -1,4 +1,4 @@
-//! Where the project's things are, and how its own programs are started: every command line is shown before it runs.
+//! Paths of the project, and the functions that start its programs. Every command line is printed before it runs.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn release_program(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
-/// What is worth keeping between clones: kernels of the matrix and their package index.
+/// The folder for what is kept between clones: kernels of the matrix and their package index.
 pub fn cache() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
@@ -52,7 +52,7 @@ pub fn build_release(packages: &[&str]) -> Result<()> {
     must_run(&mut build)
 }
 
-/// Shows a command line, runs it, and takes anything but success for an error.
+/// Shows a command line and runs it. An exit status other than 0 is an error.
 pub fn must_run(command: &mut Command) -> Result<()> {
     let status = show_and_run(command)?;
     if !status.success() {
@@ -67,14 +67,14 @@ pub fn show_and_run(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("cannot start `{}`", words(command)))
 }
 
-/// Shows a command line and runs it in place of this program. Returns only when that cannot be done.
+/// Shows a command line and replaces this program by it. Returns only when that fails.
 pub fn show_and_become(command: &mut Command) -> Error {
     use std::os::unix::process::CommandExt as _;
     eprintln!("$ {}", words(command));
     Error::new(command.exec()).context(format!("cannot start `{}`", words(command)))
 }
 
-/// What a command wrote to its standard output; its words go to ours.
+/// What a command wrote to its standard output. Its standard error is ours.
 pub fn output_of(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(std::process::Stdio::inherit())

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: from a fresh clone to leaktrace at work, with root rights for the run alone.
+//! `cargo xtask run`: from a fresh clone to a running leaktrace. Root rights are used for the run only.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use crate::bpf_side::in_path;
 use crate::project;
 use crate::setup::{self, Purpose};
 
-/// Sets up, builds, and becomes leaktrace, or sudo: signals are for it alone, and its exit status is this command's.
+/// Sets up, builds, and replaces this process by leaktrace, or by sudo: it gets all signals, and its exit status is this command's.
 pub fn run(arguments: &[OsString]) -> Result<Infallible> {
     setup::set_up(Purpose::Build)?;
     project::build_release(&["leaktrace"])?;

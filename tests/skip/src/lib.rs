@@ -1,5 +1,5 @@
-//! How a test of any crate says that it cannot run here: past the test harness, which would swallow it, and into the file
-//! from which `cargo xtask test` counts. Judges what evidence can judge; which programs there should be, the set-up knows.
+//! How a test of any crate reports that it cannot run here: around the test harness, which would hide it, and into the file
+//! that `cargo xtask test` counts. Judges by evidence whether the skip was expected; for programs, set-up's list decides.
 
 use std::fmt;
 use std::fs::File;
@@ -20,20 +20,20 @@ pub enum Lack<'a> {
     Privilege(&'a str),
     /// A feature of the kernel, and the function without which a kernel does not have it.
     Kernel(&'a str, &'a str),
-    /// What a machine may well be without, as the caller has seen of this one.
+    /// Something that a machine may lack, as the caller has checked on this one.
     Machine(&'a str),
-    /// What there should be.
+    /// Something that every machine should have.
     Unexplained(&'a str),
 }
 
-/// Whether a skip was to be expected.
+/// Whether a skip was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Expected {
     /// It was, by evidence.
     Yes,
     /// It was not.
     No,
-    /// A program, the reason, is missing: the set-up's list of packages tells.
+    /// A program is missing, named by the reason: set-up's list of packages decides.
     AsSetUp,
 }
 
@@ -48,7 +48,7 @@ pub struct Skip {
     pub expected: Expected,
 }
 
-/// Says that the calling test, or a part of it, does not run, and why.
+/// Reports that the calling test, or a part of it, does not run, and why.
 #[track_caller]
 pub fn skip(lack: Lack<'_>) {
     let (reason, expected) = lack.judged();

@@ -42,7 +42,7 @@ impl Objects {
         let mut objects = Self::default();
         let folder = Path::new("/proc").join(pid.to_string()).join("fdinfo");
         for descriptor in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            // Gone again already, perhaps.
+            // The process may have ended already.
             let text = std::fs::read_to_string(descriptor.path()).unwrap_or_default();
             let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
             // A link's text names its program as well: the link is what the descriptor is of.

@@ -36,7 +36,7 @@ pub fn class(expect: &Expect, report: &Report, terms: &Terms) -> Vec<String> {
     complaints.list
 }
 
-/// Whatever a healthy program holds or opened, classes or not: nothing may be flagged above info.
+/// What a healthy program holds or opened, in a class or not: nothing may be flagged above info.
 pub fn innocence(truth: &Truth, report: &Report) -> Vec<String> {
     let tolerated = |verdict: &&String| truth.expect.iter().any(|class| class.tolerated.contains(verdict));
     let ours =

@@ -42,7 +42,7 @@ pub struct GdbFrame {
 pub enum Refusal {
     /// There is no gdb.
     Missing,
-    /// It shows none; with its last word. It may not trace here, or have no Python.
+    /// It shows none; with its last line. It may not trace here, or have no Python.
     Silent(String),
 }
 
@@ -55,7 +55,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The stack of a program's first connect, merged calls left out; why not, where gdb is missing or cannot say.
+/// The stack of a program's first connect, without inlined calls; or why there is none.
 ///
 /// # Errors
 /// When the script cannot be written.
@@ -82,7 +82,7 @@ fn read(text: &str) -> Vec<GdbFrame> {
     text.lines().filter_map(frame).collect()
 }
 
-/// What a call site's stack says that gdb does not. Where gdb ends early the rest stands unchecked.
+/// Where a call site's stack differs from gdb's. Where gdb's ends early, the rest is not checked.
 pub fn compare(site: &Callsite, gdb: &[GdbFrame]) -> Vec<String> {
     let ours: Vec<&Frame> = site.stack.iter().filter(|frame| !frame.inlined).collect();
     let mut complaints = Vec::new();
@@ -103,7 +103,7 @@ pub fn compare(site: &Callsite, gdb: &[GdbFrame]) -> Vec<String> {
             complaints.push(format!("frame {number} has another name than gdb's: {both}"));
         }
     }
-    // Above a thread's start gdb may go on into what lies there, which has no name.
+    // Above a thread's start gdb may go on into other memory, where no frame has a name.
     if site.stack_quality == "complete"
         && let Some(next) = gdb.get(ours.len()).and_then(|frame| frame.name.as_deref())
     {
@@ -112,7 +112,7 @@ pub fn compare(site: &Callsite, gdb: &[GdbFrame]) -> Vec<String> {
     complaints
 }
 
-/// Whether two names mean one function: without what demanglers write differently, and as one of the C library's aliases.
+/// Whether two names mean one function. Ignores what demanglers write differently, and knows the C library's aliases.
 fn same(ours: &str, theirs: &str) -> bool {
     let (ours, theirs) = (plain(ours), plain(theirs));
     // `<T>::f` and `m::{impl#1}::f` are one: then the ends must agree.
@@ -121,7 +121,7 @@ fn same(ours: &str, theirs: &str) -> bool {
         || theirs.starts_with("::") && ours.ends_with(&theirs)
 }
 
-/// A name without parameters, type arguments, a compiler's hash and an alias's ornaments.
+/// A name without parameters, type arguments, a compiler's hash and an alias's prefixes.
 fn plain(name: &str) -> String {
     let name = name.trim_end_matches(".abi0").replace("{{closure}}", "{closure}").replace("{closure#0}", "{closure}");
     let name = match name.rsplit_once("::h") {

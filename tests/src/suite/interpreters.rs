@@ -1,4 +1,4 @@
-//! The interpreters of the suite's Python and Node programs: where they are, and what of them another machine needs.
+//! The interpreters of the suite's Python and Node programs: where they are, and which of their files another machine needs.
 
 use super::tools::runs;
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ pub enum Interpreter {
 }
 
 impl Interpreter {
-    /// The words before the program's file, which make it name its functions.
+    /// The options that make it name its functions.
     pub fn words(self) -> &'static [&'static str] {
         match self {
             Self::Python => &["-X", "perf"],
@@ -41,7 +41,7 @@ impl Interpreter {
             Self::Python => ("import sys; print(sys.executable)", "-c", PYTHON_NEEDS),
             Self::Node => ("console.log(process.execPath)", "-e", NODE_NEEDS),
         };
-        // What a source imports is what its own words say.
+        // The source's own import lines are part of the question.
         let imports = source.lines().filter(|line| self == Self::Python && line.starts_with("import "));
         let question = imports.chain([question]).collect::<Vec<_>>().join("\n");
         let program = PathBuf::from(ask(program, option, itself)?.trim());

@@ -1,6 +1,6 @@
 //! One small program for each language and each way to build it: a named function leaks, its callers have names too.
 //!
-//! What is built and how is decided here and nowhere else; a compiler that is not there is a reason, never an error.
+//! Only here is decided what is built and how. A compiler that is not installed is a reason to skip, never an error.
 
 use super::interpreters::Interpreter;
 use super::tools::runs;
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where programs lie that another machine has prepared, for one without compilers, such as a virtual machine of the
+/// The folder of programs that another machine has prepared, for a machine without compilers, such as a virtual machine of the
 /// matrix.
 pub const PREBUILT_VARIABLE: &str = "LEAKTRACE_PROGRAMS";
 
-/// A program and how it comes to be.
+/// A program and how it is built.
 #[derive(Debug)]
 pub struct Language {
     /// Its name in the table.
@@ -28,7 +28,7 @@ pub struct Language {
 enum Recipe {
     /// A compiler that takes these words and `-o PROGRAM SOURCE`.
     Compile { tool: &'static str, package: &'static str, words: &'static [&'static str] },
-    /// The same with gcc, then stripped, with its debug information in a file of its own.
+    /// The same with gcc, then stripped, with its debug information in a separate file.
     DebugLink,
     /// Nothing is built: the source is run.
     Interpret(Interpreter),
@@ -89,7 +89,7 @@ pub fn find(name: &str) -> Option<&'static Language> {
 }
 
 impl Language {
-    /// Whether a binary comes out of it, which a machine without compilers can run.
+    /// Whether it is built into a binary, which a machine without compilers can run.
     pub fn is_native(&self) -> bool {
         !matches!(self.recipe, Recipe::Interpret(_))
     }
@@ -102,7 +102,7 @@ impl Language {
         }
     }
 
-    /// The command that runs it, built in `folder` unless it lies there already; or why there is none.
+    /// The command that runs it, built in `folder` unless it is there already; or why there is none.
     ///
     /// # Errors
     /// When a compiler is there but fails.
@@ -159,7 +159,7 @@ impl Language {
         Ok(Ok(program))
     }
 
-    /// Makes ready in `folder` what [`Language::prebuilt`] looks for; the files that it needs beside it.
+    /// Puts into `folder` what [`Language::prebuilt`] looks for. Returns the other files that it needs.
     fn prepare(&self, workshop: &Workshop, folder: &Path) -> Result<std::result::Result<Vec<PathBuf>, String>> {
         if let Recipe::Interpret(interpreter) = self.recipe {
             let found = match interpreter.find() {
@@ -175,7 +175,7 @@ impl Language {
             Ok(program) => program,
             Err(why) => return Ok(Err(why)),
         };
-        // Beside the program, where a debug link is looked for.
+        // Beside the program, where debuggers look for the file of a debug link.
         let debug = debug_file(&program);
         for file in [program, debug].iter().filter(|file| file.is_file()) {
             let to = folder.join(file.file_name().unwrap_or_default());

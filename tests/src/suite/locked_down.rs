@@ -1,12 +1,11 @@
-//! The last thing asked of a virtual machine: its kernel is locked down, which cannot be taken back, and leaktrace must
-//! say what that means.
+//! The last test in a virtual machine: it locks the kernel down, which cannot be undone, and leaktrace must explain the refusal.
 
 use super::cells::{Cells, Result as Outcome};
 use super::tracer::Tracer;
 use anyhow::Result;
 use std::path::Path;
 
-/// Takes the choice; only ever upwards (Documentation of `security/lockdown`).
+/// The file that sets the lockdown level, which can only rise (Documentation of `security/lockdown`).
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
 /// Locks the kernel down and asks for a report.

@@ -21,7 +21,7 @@ pub fn of<'a>(
     for (program, pid) in programs {
         let Some(language) = languages::find(program).filter(|language| language.is_native()) else { continue };
         let leaks = |site: &&Callsite| site.direction == "connect" && site.pids.contains(&pid);
-        // That there is none is for the program's own cell to say.
+        // A missing call site fails the program's own cell.
         let Some(site) = report.callsites.iter().find(leaks) else { continue };
         let Ok(binary) = language.with_symbols().program(folder)? else { continue };
         opinion.asked += 1;
@@ -44,7 +44,7 @@ struct Opinion {
 }
 
 impl Opinion {
-    /// A contradiction counts most, then a refusal. The set-up brings gdb; what it may do here is the machine's to say.
+    /// A contradiction counts most, then a refusal. Set-up installs gdb, so a missing gdb is unexpected; a machine may forbid tracing.
     fn outcome(self) -> Option<Outcome> {
         if self.asked == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! Which skips are expected, each with evidence of its own: the kernel's word, never leaktrace's.
+//! Which skips are expected. Each needs evidence from the kernel, never from leaktrace.
 
 use leaktrace_skip::kernel_has;
 use std::path::Path;
@@ -31,9 +31,9 @@ pub fn program_may_be_missing(program: &str, place: Place) -> bool {
         "ipv6" | "mapped" | "dual-stack-server" => absent("/proc/net/if_inet6"),
         // Debian builds this as a module, and the guest loads none.
         "dead-held-destroyed" => !kernel_has("tcp_diag_destroy"),
-        // The set-up brings no CPython but the system's, which may be older than 3.12.
+        // Set-up installs the system's CPython only, which may be older than 3.12.
         "python-perf" => true,
-        // Every other tool the set-up brings; a machine has what the host has prepared, and no tools.
+        // Set-up installs every other tool. A virtual machine has what the host has prepared, and no tools.
         name if super::scenario::is_real(name) => place == Place::Vm,
         name if name.starts_with("uring-") => {
             !kernel_has("io_uring_get_socket")

@@ -1,4 +1,4 @@
-//! leaktrace itself, as its users run it: started, awaited, ended with a signal, its report read.
+//! Runs leaktrace as its users do: starts it, waits for it, ends it with a signal, reads its report.
 
 use super::bpf::Objects;
 use super::report::{Report, read};
@@ -13,10 +13,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long start or end may take on an emulated processor: hooks go only after RCU grace periods, which stall in a busy guest.
+/// How long start or end may take on an emulated processor: hooks detach only after RCU grace periods, which stall in a busy guest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The word on stderr by which `report` says that hooks are attached.
+/// What `report` prints on stderr when its hooks are attached.
 const ATTACHED: &str = "watching";
 
 /// Lets a program start as it would from a terminal. Tests that run in the background may ignore signals, which programs inherit.
@@ -171,7 +171,7 @@ impl Tracer {
         let reader = self.stdout.take().context("somebody else has waited")?;
         let text = reader.join().map_err(|_| anyhow::anyhow!("the reader died"))?;
         let stdout = text.context("stdout is not UTF-8")?;
-        // The last words may still be on their way through the other thread.
+        // The other thread may not have read the last lines yet.
         std::thread::sleep(Duration::from_millis(20));
         let stderr = self.stderr.lock().map(|words| words.clone()).unwrap_or_default();
         Ok(Outcome { status, stdout, stderr })
@@ -180,7 +180,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // Neither does anything to one whose end was seen.
+        // Neither does anything to a process that was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -40,7 +40,7 @@ impl Stacks {
     /// This number may be incomplete however few stacks there are: of 20 in a virtual machine one is, on every kernel of the matrix.
     const FEW: usize = 2;
 
-    /// Stacks of call sites in these processes. Sockets that are older than the tracer have none to be seen.
+    /// Stacks of call sites in these processes. Sockets that are older than the tracer have none.
     pub fn count(report: &Report, pids: &BTreeSet<u32>) -> Self {
         let sites = report.callsites.iter().filter(|site| site.direction != "unknown");
         let ours: Vec<_> = sites.filter(|site| site.pids.iter().any(|pid| pids.contains(pid))).collect();
@@ -89,7 +89,7 @@ pub fn listing(report: &Report) -> Vec<String> {
     list
 }
 
-/// Anything that the tracer lost; nothing here is large enough to be lost.
+/// Anything that the tracer lost. The suite is too small for any loss.
 pub fn losses(report: &Report, hook: &str) -> Vec<String> {
     let mut list = Vec::new();
     let lost = &report.health.lost;

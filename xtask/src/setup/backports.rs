@@ -1,5 +1,5 @@
-//! Packages from the backports of this Debian release, for a machine that holds some of them already: what the release itself has
-//! may not go beside those.
+//! Packages from the backports of this Debian release, for a machine that has some of them already: the release's own packages may
+//! conflict with those.
 //!
 //! Read with lists of its own: the machine's sources stay as they are.
 

@@ -1,4 +1,4 @@
-//! Brings bpf-linker, built against an LLVM that reads what the toolchain writes.
+//! Installs bpf-linker, built against an LLVM that reads what the toolchain writes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +17,7 @@ const VERSION: &str = "0.13.0";
 /// The LLVM versions that this release can be built against.
 const LLVM: std::ops::RangeInclusive<u32> = 21..=23;
 
-/// Brings a bpf-linker for this toolchain, or another toolchain where there is none for this.
+/// Installs a bpf-linker for this toolchain, or another toolchain where there is none for this one.
 pub fn bring(toolchain: &Toolchain, system: &mut System) -> Result<()> {
     let Some((llvm, prefix)) = bring_llvm(toolchain.llvm, system)? else {
         let ours = toolchain.name.as_deref() == Some(LINKED_TOOLCHAIN);
@@ -45,7 +45,7 @@ pub fn bring(toolchain: &Toolchain, system: &mut System) -> Result<()> {
     project::must_run(&mut install)
 }
 
-/// The oldest LLVM that will do, installed where apt has one, and where it is.
+/// The version and the prefix of the oldest LLVM that fits. Installs one where apt has it.
 fn bring_llvm(wanted: u32, system: &mut System) -> Result<Option<(u32, PathBuf)>> {
     let fits = |version: &u32| *version >= wanted && LLVM.contains(version);
     if let Some(found) = installed(&fits) {
@@ -79,7 +79,7 @@ fn installed(fits: &impl Fn(&u32) -> bool) -> Option<(u32, PathBuf)> {
             Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
         };
         let version = ask("--version")?.split('.').next()?.parse().ok().filter(fits)?;
-        // Packages of the runtime alone bring no header to build against.
+        // Runtime packages have no headers to build against.
         let headers = PathBuf::from(ask("--includedir")?);
         headers.join("llvm-c").is_dir().then_some(())?;
         Some((version, PathBuf::from(ask("--prefix")?)))

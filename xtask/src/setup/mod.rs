@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: brings what is missing, says each step, and is done at once when nothing is missing.
+//! `cargo xtask setup`: installs what is missing and prints each step. Ends at once when nothing is missing.
 //!
 //! What counts as missing is decided in `leaktrace/kernel/build/bpf_side.rs` for the build and in `packages` for the rest.
 
@@ -24,7 +24,7 @@ use crate::project;
 use step::step;
 use system::System;
 
-/// What the set-up is for.
+/// What to prepare for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Purpose {
     /// `cargo build --release`
@@ -37,7 +37,7 @@ pub enum Purpose {
     Check,
 }
 
-/// Brings what `purpose` needs.
+/// Installs what `purpose` needs.
 pub fn set_up(purpose: Purpose) -> Result<()> {
     let mut system = System::new();
     match purpose {

@@ -34,7 +34,7 @@ pub const FOR_TESTS: &[Package] = &[
     package("ip", "iproute2"),
 ];
 
-/// What a test uses where it is found, and is not worth bringing: a browser of some 300 MB.
+/// Programs that a test uses where they exist, and that set-up does not install: a browser of some 300 MB.
 pub const NOT_BROUGHT: &[&str] = &["chromium"];
 
 /// What `cargo xtask bench` compares leaktrace with.

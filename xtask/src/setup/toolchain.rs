@@ -1,5 +1,5 @@
-//! Brings a toolchain that has the sources of `core`: the distribution's Rust with its library source, linked under
-//! rustup's roof; where there is no apt, rustup's own nightly.
+//! Installs a toolchain that has the sources of `core`: the distribution's Rust with its library source, linked as a toolchain of
+//! rustup; where there is no apt, rustup's own nightly.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,13 +12,13 @@ use crate::bpf_side::{LINKED_TOOLCHAIN, in_path};
 use crate::project;
 
 /// Compiler, library source and cargo, which only work together in one version. Debian keeps two: the plain one, and
-/// the one that its web browsers are built with, which is younger.
+/// the one that its web browsers are built with, which is newer.
 const TRIPLES: [[&str; 3]; 2] = [["rustc-web", "rust-web-src", "cargo-web"], ["rustc", "rust-src", "cargo"]];
 
 /// The command that works where rustup reaches its own server.
 const BY_HAND: &str = "rustup toolchain install nightly --profile minimal --component rust-src";
 
-/// Brings a toolchain.
+/// Installs a toolchain.
 pub fn bring(system: &mut System) -> Result<()> {
     if System::has_apt() {
         return bring_from_distribution(system);

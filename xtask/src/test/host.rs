@@ -38,7 +38,7 @@ pub fn run(name: Option<&str>, column: Column, progress: &Progress, table: &mut 
         let line = line?;
         parts.line(&line);
         let cell = Cell::parse(&line);
-        // What passes is counted; hundreds of such lines would hide the rest.
+        // Cells that pass are counted and not printed: hundreds of such lines would hide the rest.
         if cell.as_ref().is_none_or(|cell| cell.result != CellResult::Pass) && !line.starts_with("step ") {
             println!("{line}");
         }
@@ -77,7 +77,7 @@ pub enum Match {
     None,
 }
 
-/// How a name fits; the table says so where it fits none. Where the suite cannot be asked, it may fit.
+/// How a name fits. The table notes a name that fits no scenario. When the suite cannot list its scenarios, the name may fit.
 pub fn find(name: &str, table: &mut Table) -> Match {
     let listed = project::output_of(Command::new(project::release_program("suite")).arg("--list"));
     let found = listed.map_or(Match::Part, |list| fit(name, &list));

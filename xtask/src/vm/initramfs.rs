@@ -14,7 +14,7 @@ use super::outcome::{BEGIN, END};
 use crate::bpf_side::in_path;
 use crate::project;
 
-/// Where the programs of every language lie in the machine, which has no compilers.
+/// The folder in the machine with the programs of every language: the machine has no compilers.
 const PROGRAMS: &str = "/programs";
 
 /// musl's loader, which a program linked with musl needs and ldd does not name.
@@ -54,7 +54,7 @@ pub fn build(folder: &Path, words: &[String], files: &[PathBuf]) -> Result<PathB
     pack(&root, &folder.join("initramfs"))
 }
 
-/// What runs as process 1. The first and the last line tell the host that the machine came up and how the job ended.
+/// The script that runs as process 1. Its first and last line report to the host that the machine has booted and how the job ended.
 fn init(words: &[String]) -> String {
     let job = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     format!(
@@ -93,8 +93,8 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Has the suite prepare its programs of every language that this host has, the files that interpreters read included;
-/// their paths here.
+/// Makes the suite prepare its programs of every language that this host has, with the files that interpreters read. Returns the
+/// paths on this host.
 fn prepare_programs(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join(PROGRAMS.trim_start_matches('/'));
     let suite = project::release_program("suite");
@@ -115,7 +115,7 @@ fn prepare_programs(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(prepared)
 }
 
-/// Whether the loader may have libraries to bring in: a script has none, and asking costs.
+/// Whether a file may need libraries. A script needs none, and running ldd takes time.
 fn is_elf(file: &Path) -> bool {
     let mut magic = [0; 4];
     fs::File::open(file).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"\x7fELF"
@@ -131,7 +131,7 @@ fn add(root: &Path, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the loader brings in: the absolute paths of ldd's lines. None for a static program.
+/// The libraries that a program needs: the absolute paths in ldd's output. None for a static program.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let listed = Command::new("ldd").arg(program).stderr(Stdio::null()).output();
     let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

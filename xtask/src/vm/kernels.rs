@@ -21,9 +21,9 @@ pub struct Kernel {
 /// Whether the package index is asked again for kernels that are in the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// What is in the cache will do.
+    /// The cached kernels are used.
     Cached,
-    /// Newer ones are looked for.
+    /// Newer kernels are searched for.
     Refresh,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// How many kernels of a row are asked for before it counts as empty.
+/// How many kernels of a row are tried before the row counts as empty.
 const TRIES: usize = 6;
 
 const MATRIX: &[Row] =
@@ -92,8 +92,8 @@ fn read(folder: &Path, list: &Path) -> Option<Vec<Kernel>> {
     (!kernels.is_empty() && kernels.iter().all(|kernel| kernel.image.is_file())).then_some(kernels)
 }
 
-/// One package for each row, the last that can be had, without repeating one: a mirror may list what it no longer holds.
-/// A row that no package fills is an error: the matrix has no holes.
+/// One package for each row: the last that can be downloaded, since a mirror may list packages that it no longer has. No package
+/// twice. A row without a package is an error.
 fn choose(offers: &[Offer], mut fetch: impl FnMut(&str) -> Result<()>) -> Result<Vec<String>> {
     let mut chosen: Vec<String> = Vec::new();
     for row in MATRIX {

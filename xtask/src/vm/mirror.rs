@@ -39,7 +39,7 @@ impl Mirror {
         fs::write(folder.join("sources.list"), sources()?)?;
         fs::write(folder.join("apt.conf"), configuration(&folder))?;
         let mirror = Self { folder };
-        // A suite that has left the mirror is no reason to do without the others; what is then missing is said later.
+        // A suite that the mirror no longer has must not stop the others. What is missing because of it is reported later.
         let status = project::show_and_run(mirror.apt("apt-get").args(["--quiet=2", "update"]))?;
         if !status.success() {
             eprintln!("vm: part of the package index could not be read, going on with the rest");

@@ -23,8 +23,8 @@ use kernels::{Index, Kernel};
 use outcome::{End, Outcome};
 use request::{Column, Console, Job, Request};
 
-/// How many machines run at once on a fast host. Each has two virtual CPUs; with one at a time the waits of the suite leave
-/// the processor idle.
+/// How many machines run at once on a fast host. Each has two virtual CPUs. One machine alone leaves the processor idle while its
+/// suite waits.
 const SIDE_BY_SIDE: usize = 2;
 
 /// A host that takes longer than this for the full suite in one machine runs its machines one by one: two of them would starve

@@ -61,7 +61,7 @@ fn check_site(
     }
 }
 
-/// The callers in order, on a stack that is whole: a walk that went astray finds neither.
+/// The callers in order, on a complete stack: a wrong walk finds neither.
 fn check_callers(function: &str, callers: &[String], site: &Callsite, complaints: &mut Complaints) {
     if site.stack_quality != "complete" {
         complaints.add(format!("the stack is {}", site.stack_quality));
@@ -93,7 +93,7 @@ fn check_counts(expect: &Expect, sockets: &[&Socket], site: &Callsite, complaint
 
 fn check_closed(expect: &Expect, report: &Report, complaints: &mut Complaints) {
     let (Some(closed), Some(pid)) = (expect.closed_in_window, expect.pid) else { return };
-    // The process is gone, so its call site may name it no longer.
+    // The process has ended, so its call site may no longer list it.
     let ours = |site: &&Callsite| site.pids.contains(&pid) || site.pids.is_empty();
     let sites: Vec<(u64, u64, u64)> = report
         .callsites

@@ -112,7 +112,7 @@ fn check_age(expect: &Expect, socket: &Socket, report: &Report, terms: &Terms, c
     }
 }
 
-/// Whether this kernel lets a tracing program ask for a cookie (5.12): before, a socket has one only if somebody else asked.
+/// Whether this kernel gives a tracing program a socket's cookie (5.12). Before, a socket has one only after another request.
 fn kernel_makes_cookies() -> bool {
     kernel::version() >= (5, 12)
 }

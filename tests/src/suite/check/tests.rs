@@ -1,4 +1,4 @@
-//! Every kind of untruth is noticed, and the truth is not complained about.
+//! Every kind of wrong report is noticed, and a right one causes no complaint.
 
 use super::terms::Symbols;
 use super::*;

@@ -1,4 +1,4 @@
-//! What a report accuses one socket of: exactly what is true, with evidence beside it.
+//! The verdicts of one socket: exactly the right ones, each with its evidence.
 
 use super::super::report::Socket;
 use super::complaints::{Complaints, name};
@@ -41,7 +41,7 @@ fn check_right(expect: &Expect, socket: &Socket, terms: &Terms, complaints: &mut
     }
 }
 
-/// A verdict's evidence stands beside it.
+/// Each verdict must have its evidence in the same row.
 fn check_evidence(socket: &Socket, terms: &Terms, complaints: &mut Complaints) {
     for verdict in &socket.verdicts {
         let needed = match verdict.as_str() {
