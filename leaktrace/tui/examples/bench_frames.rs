@@ -57,19 +57,19 @@ impl Percentiles {
 struct FrameTimes {
     /// Drawing a frame, with the escape sequences for what changed.
     frames: Percentiles,
-    /// Taking a key in: moves, views, orders.
+    /// Applying a key: moves, views, orders.
     keys: Percentiles,
-    /// Taking a snapshot in, in each view.
+    /// Applying a snapshot, in each view.
     snapshots: Percentiles,
-    /// Deriving what follows from a snapshot, which happens aside.
+    /// Making the index of a snapshot, which another thread does.
     derivations: Percentiles,
 }
 
-/// Draws frames of a synthetic host with so many listed sockets and call sites, moving, scrolling, opening details and
-/// changing views in between. The terminal is a sink.
+/// Draws frames of a made-up host of that many listed sockets and call sites; moves, scrolls, opens details and changes views in
+/// between. The terminal is a sink.
 ///
 /// # Errors
-/// None but what a sink can answer.
+/// Those of a sink, which has none.
 fn bench_frames(sockets: usize, callsites: usize, width: u16, height: u16) -> io::Result<FrameTimes> {
     let size = Size { sockets, callsites, processes: callsites.div_ceil(10), peers: callsites.div_ceil(4) };
     let first = Arc::new(snapshot(size, 0));
@@ -105,7 +105,7 @@ fn bench_frames(sockets: usize, callsites: usize, width: u16, height: u16) -> io
     })
 }
 
-/// Keys of somebody who looks around: mostly moves, each view with its detail.
+/// Keys of a user who looks around: mostly moves, each view with its detail.
 fn sequence() -> Vec<KeyCode> {
     let mut keys = Vec::new();
     for view in ['1', '2', '3', '4'] {

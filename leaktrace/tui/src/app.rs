@@ -36,10 +36,10 @@ pub struct Options {
     pub colour: Colour,
 }
 
-/// What each view remembers while another one is shown.
+/// What each view keeps while another one is shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
-    /// The row the cursor is on; `None` follows the top row, whichever it is.
+    /// The row the cursor is on; `None`: the cursor stays on the top row.
     pub(crate) selected: Option<RowKey>,
     /// Its place among the rows that are shown.
     pub(crate) position: usize,
@@ -47,13 +47,13 @@ pub(crate) struct List {
     pub(crate) offset: usize,
     /// The column that sorts; `None` is the snapshot's order, worst first.
     pub(crate) sort: Option<usize>,
-    /// Whether the order is turned round.
+    /// Whether the order is reversed.
     pub(crate) turn: Turn,
     /// What makes a row.
     pub(crate) grouping: Grouping,
 }
 
-/// Progress of taking in what was open before.
+/// Progress of adopting sockets that were open before the tracer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Adopting {
     /// Sockets so far.
@@ -62,7 +62,7 @@ pub(crate) struct Adopting {
     pub(crate) total: Option<u64>,
 }
 
-/// Everything.
+/// The state of the live view.
 #[derive(Debug, Default)]
 pub struct App {
     pub(crate) options: Options,
@@ -75,9 +75,9 @@ pub struct App {
     pub(crate) view: View,
     pub(crate) lists: [List; 4],
     pub(crate) filter: RowFilter,
-    /// What is typed into the filter.
+    /// The text that is typed into the filter.
     pub(crate) filter_text: TextInput,
-    /// What the scope of the sockets view is called, and the view it was entered from.
+    /// While the sockets of one row are shown: what that row is called, and the view it is in.
     pub(crate) scope_from: Option<(String, View)>,
     pub(crate) mode: Mode,
     pub(crate) panel: Panel,
@@ -93,7 +93,7 @@ pub struct App {
     pub(crate) replay: Option<ReplayState>,
     pub(crate) notice: Option<Notice>,
     pub(crate) names: Names,
-    /// Call sites whose frames were asked for.
+    /// Call sites whose frames were requested.
     pub(crate) asked: HashSet<u64>,
     pub(crate) mouse: MouseCapture,
     /// Thresholds of the first snapshot.
@@ -102,7 +102,7 @@ pub struct App {
     pub(crate) chosen: Option<Limits>,
 }
 
-/// What the header says about the last moment, each a second; unknown until there are two snapshots.
+/// Rates in the header, per second; `None` until there are two snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rates {
     /// Sockets opened.
@@ -124,18 +124,18 @@ impl App {
         &self.lists[self.view.index()]
     }
 
-    /// The same, to change.
+    /// The same, mutable.
     pub(crate) fn list_mut(&mut self) -> &mut List {
         &mut self.lists[self.view.index()]
     }
 
-    /// The rows that the view is about; `None` before the first snapshot.
+    /// The table of the view that is shown; `None` before the first snapshot.
     pub(crate) fn table(&self) -> Option<AnyTable<'_>> {
         let data = self.data.as_ref()?;
         Some(AnyTable::of(self.view, self.list().grouping, data, &self.grouped))
     }
 
-    /// What a cell of that row is made from.
+    /// What the cells of that row need beside the row.
     pub(crate) fn around<'a, T: Tabular>(&'a self, table: &Table<'a, T>, at: usize, width: usize) -> Around<'a> {
         Around {
             lens: table.lens,
@@ -156,7 +156,7 @@ impl App {
         self.rows.get(self.list().position).map(|at| *at as usize)
     }
 
-    /// The thresholds in force, or about to be.
+    /// The thresholds in force; those that were chosen here come first.
     pub(crate) fn limits(&self) -> Option<Limits> {
         self.chosen.or_else(|| Some(self.data.as_ref()?.snapshot.settings.limits))
     }

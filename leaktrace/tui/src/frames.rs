@@ -1,30 +1,13 @@
-//! Which frame of a stack is the application's own, and which can be folded away.
+//! Stacks as the screen lists them: the short name of a call site, and frames of libraries folded away.
 //!
-//! A matter of taste for the screen only: nothing is decided by it.
+//! Which frames are those of libraries is decided in `leaktrace-output`.
 
 use crate::text::short_function;
 use leaktrace_model::{Callsite, Frame};
-use leaktrace_output::{frame_name, is_plumbing};
+use leaktrace_output::{frame_name, is_library, own_frame};
 
-/// Whether a frame belongs to a library or a runtime and not to the application. A frame without a name may be either.
-pub(crate) fn is_library(frame: &Frame) -> bool {
-    frame.symbol.is_some() && is_plumbing(frame)
-}
-
-/// The frame that names a call site: the innermost one of the application, else the innermost one outside the module
-/// that made the system call, else the innermost one with a name.
-pub(crate) fn own_frame(site: &Callsite) -> Option<&Frame> {
-    let frames = || site.stack.iter();
-    let leaf = site.stack.first()?;
-    frames()
-        .find(|frame| !is_plumbing(frame))
-        .or_else(|| frames().find(|frame| frame.symbol.is_none() && frame.module != leaf.module))
-        .or_else(|| frames().find(|frame| frame.symbol.is_some()))
-        .or(Some(leaf))
-}
-
-/// The function that names a call site, in a few characters; `None` where no frame is known. Clean but for ASCII
-/// terminals.
+/// The function that names a call site, in a few characters; `None` where no frame is known. Clean, but not
+/// always ASCII.
 pub(crate) fn own_frame_name(site: &Callsite) -> Option<String> {
     own_frame(site).map(|frame| short_function(&frame_name(frame)).to_owned())
 }
@@ -34,14 +17,14 @@ pub(crate) fn own_frame_name(site: &Callsite) -> Option<String> {
 pub(crate) enum Line<'a> {
     /// One frame and its place in the stack.
     Frame(usize, &'a Frame),
-    /// So many frames of libraries in a row.
+    /// This many frames of libraries in a row.
     Folded(usize),
 }
 
 /// Whether frames of libraries are folded away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Folding {
-    /// They are.
+    /// Frames of libraries are folded away.
     #[default]
     Folded,
     /// Every frame is listed.

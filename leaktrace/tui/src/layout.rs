@@ -1,4 +1,4 @@
-//! Where everything is on the screen. `view` draws by it, `update` scrolls and finds clicks by it.
+//! Where everything is on the screen. Used by `view` to draw, and by `update` to scroll and to locate clicks.
 
 use crate::app::App;
 use crate::app::mode::Panel;
@@ -6,7 +6,7 @@ use crate::rows::columns::{Fitting, Place, Tabular, fit};
 use crate::rows::table::{Table, with_table};
 use ratatui::layout::Rect;
 
-/// From this many rows on there is room for table and detail together.
+/// Fewest rows of a screen that has table and detail together.
 const ROOM_FOR_BOTH: u16 = 26;
 
 /// The parts of the screen, top to bottom; a part that does not fit is empty.
@@ -14,9 +14,9 @@ const ROOM_FOR_BOTH: u16 = 26;
 pub(crate) struct Areas {
     /// Host and sums.
     pub(crate) header: Rect,
-    /// Progress of taking in what was open before.
+    /// Progress of adopting sockets that were open before the tracer.
     pub(crate) progress: Rect,
-    /// Views and what narrows them.
+    /// Tabs of the views, and the filters.
     pub(crate) tabs: Rect,
     /// Headings of the table.
     pub(crate) heading: Rect,
@@ -37,7 +37,7 @@ pub(crate) fn fits_both(app: &App) -> bool {
     app.size.1 >= ROOM_FOR_BOTH
 }
 
-/// Whether there is something to warn of.
+/// Whether there is a warning.
 pub(crate) fn has_warning(app: &App) -> bool {
     app.data.as_ref().is_some_and(|data| {
         let health = &data.snapshot.health;
@@ -110,7 +110,7 @@ pub(crate) fn places(app: &App, width: u16) -> Vec<Place> {
     with_table!(table, table => places_of(app, &table, width))
 }
 
-/// The same for a table at hand.
+/// The same for this table.
 pub(crate) fn places_of<T: Tabular>(app: &App, table: &Table<'_, T>, width: u16) -> Vec<Place> {
     fit::<T>(&Fitting {
         width,

@@ -1,5 +1,4 @@
-//! Numbers in few cells, for columns: tighter than the `format_*` of the
-//! model, which write them where there is room.
+//! Numbers in few cells, for columns: shorter than the `format_*` functions of the model.
 
 use crate::signs::Signs as _;
 use leaktrace_model::{Glyphs, Moment, format_duration};
@@ -23,7 +22,7 @@ fn floor_tenth(x: f64) -> f64 {
     (x * 10.0).floor() / 10.0
 }
 
-/// A signed change a minute in few cells: `+12`, `+1.5`, `-0.3`; nothing where it rounds to nothing.
+/// A signed change per minute in few cells: `+12`, `+1.5`, `-0.3`; `0` if it rounds to zero.
 pub(crate) fn per_minute(rate: f64) -> String {
     if !rate.is_finite() || rate.abs() < 0.05 {
         "0".to_owned()

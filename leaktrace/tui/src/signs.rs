@@ -52,12 +52,12 @@ pub(crate) trait Signs: Copy {
         self.pick("≥", ">")
     }
 
-    /// So many of them.
+    /// Stands before a count.
     fn times(self) -> &'static str {
         self.pick("×", "x")
     }
 
-    /// All is well.
+    /// Nothing is wrong.
     fn check(self) -> &'static str {
         self.pick("✓", "ok")
     }
@@ -72,12 +72,12 @@ pub(crate) trait Signs: Copy {
         self.pick("▼", "v")
     }
 
-    /// From here to there.
+    /// From one end to the other.
     fn arrow(self) -> &'static str {
         self.pick("→", "->")
     }
 
-    /// More of them.
+    /// Marks growth.
     fn up(self) -> &'static str {
         self.pick("↑", "^")
     }
@@ -97,12 +97,12 @@ pub(crate) trait Signs: Copy {
         self.pick("━", "=")
     }
 
-    /// Runs.
+    /// Marks a replay that runs.
     fn play(self) -> &'static str {
         self.pick("▶", ">")
     }
 
-    /// Stands still.
+    /// Marks a paused replay.
     fn pause(self) -> &'static str {
         self.pick("‖", "=")
     }

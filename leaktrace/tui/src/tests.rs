@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A live view on a terminal of its own.
 struct Stage {
     app: App,
-    /// What was asked for, in order.
+    /// The effects, in order.
     effects: Vec<Effect>,
 }
 
@@ -69,7 +69,7 @@ impl Stage {
         self.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
     }
 
-    /// What the screen asks for by itself.
+    /// The requests of the screen itself.
     fn wants(&mut self) -> Vec<Effect> {
         std::iter::from_fn(|| wants(&mut self.app)).collect()
     }

@@ -1,17 +1,17 @@
-//! Turns text that others chose into text a terminal may be given: no control characters, bounded, cut to width.
+//! Makes foreign text safe for the terminal: without control characters, bounded, cut to width.
 //!
-//! Process names, symbols, paths and host names are hostile. Whatever draws must pass them through [`clean`].
+//! Process names, symbols, paths and host names may be hostile. Code that draws them must pass them through [`clean`].
 
 use crate::signs::Signs as _;
 use leaktrace_model::Glyphs;
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// More than this of one piece of text is never looked at, in bytes.
+/// Bytes of one text that are read; the rest is ignored.
 const LONGEST: usize = 2048;
 
-/// `text` without anything that a terminal would act on or that would hide or reorder what follows, see
-/// [`leaktrace_output::clean`]; on ASCII terminals without anything else, either.
+/// The text without characters that a terminal acts on, or that hide or reorder others, see [`leaktrace_output::clean`]. On ASCII
+/// terminals only ASCII is left.
 pub(crate) fn clean(text: &str, glyphs: Glyphs) -> Cow<'_, str> {
     let text = head(text, LONGEST);
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
@@ -19,7 +19,7 @@ pub(crate) fn clean(text: &str, glyphs: Glyphs) -> Cow<'_, str> {
     }
     let safe = leaktrace_output::clean(text);
     match glyphs {
-        // Marks that pile up on one cell reach into its neighbours on some terminals.
+        // On some terminals, marks that pile up on one cell are drawn over its neighbours.
         Glyphs::Unicode if safe.chars().any(is_mark) => Cow::Owned(safe.chars().filter(|c| !is_mark(*c)).collect()),
         Glyphs::Ascii if !safe.is_ascii() => {
             Cow::Owned(safe.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect())
@@ -65,7 +65,7 @@ pub(crate) fn fit<'a>(text: impl Into<Cow<'a, str>>, cells: usize, glyphs: Glyph
     Cow::Owned(kept)
 }
 
-/// `text` in at most `cells`, its beginning replaced by an ellipsis: for paths, whose end tells most.
+/// `text` in at most `cells`, its beginning replaced by an ellipsis: for paths, whose end matters most.
 pub(crate) fn fit_end<'a>(text: impl Into<Cow<'a, str>>, cells: usize, glyphs: Glyphs) -> Cow<'a, str> {
     let text = text.into();
     if width(&text) <= cells {

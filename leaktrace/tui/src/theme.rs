@@ -1,5 +1,5 @@
-//! What each kind of text looks like. Only the terminal's own palette is used, so dark and light terminals both
-//! work; without colours the same roles differ by weight, underline and reversal.
+//! The style of each kind of text. Uses the terminal's own palette only, so dark and light terminals both work. Without colours,
+//! roles differ by weight, underline and reversal.
 
 use leaktrace_model::Severity;
 use ratatui::style::{Color, Modifier, Style};
@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier, Style};
 /// Whether colours may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
-    /// The terminal's sixteen.
+    /// The sixteen colours of the terminal.
     #[default]
     Palette,
     /// None: `NO_COLOR`, `--color never`.
@@ -17,20 +17,20 @@ pub enum Colour {
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// What is being read.
+    /// Normal text.
     #[default]
     Text,
-    /// Labels and what matters less.
+    /// Labels and less important text.
     Faint,
-    /// Names of things, figures that matter.
+    /// Names, important figures.
     Strong,
-    /// What can be acted on: keys, the chosen view, the column that sorts.
+    /// Keys, the chosen view, the column that sorts.
     Accent,
     /// The heading of a table.
     Heading,
     /// A severity.
     Bad(Severity),
-    /// All is well.
+    /// Nothing is wrong.
     Good,
     /// Loss and degradation.
     Warning,
@@ -67,7 +67,7 @@ impl Colour {
         }
     }
 
-    /// What the row that the cursor is on adds to the styles of its cells: one bar, readable on any palette.
+    /// The style that the selected row adds to its cells: one bar, readable on any palette.
     pub(crate) fn bar(self) -> Style {
         let bar = self.style(Role::Selected).remove_modifier(Modifier::DIM);
         if self == Self::Plain { bar } else { bar.fg(Color::Reset) }

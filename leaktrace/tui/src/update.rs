@@ -1,4 +1,4 @@
-//! What every message does to the live view. Pure: all that it wants done comes back as an effect.
+//! What every message does to the live view. Pure: what should be done outside returns as an effect.
 
 mod dialogs;
 mod export;
@@ -25,7 +25,7 @@ use crate::rows::names::Naming;
 use crate::rows::view_kind::View;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-/// Takes one message in.
+/// Applies one message.
 pub fn update(app: &mut App, msg: Msg) -> Option<Effect> {
     let mut effect = None;
     match msg {
@@ -141,7 +141,7 @@ fn open(app: &mut App) {
         Panel::Closed if fits_both(app) => Panel::Split,
         _ => Panel::Full,
     };
-    // From here on the cursor stays with this row, also at the top.
+    // From now on the cursor stays on this row, also if it is the top row.
     list::go(app, app.list().position);
     app.detail_scroll = 0;
 }

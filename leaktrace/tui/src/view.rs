@@ -1,4 +1,4 @@
-//! Draws what the live view knows. Nothing is changed here; one widget a file.
+//! Draws the state of the live view, without changing it. One widget in each file.
 
 mod confirm;
 mod curve;
@@ -24,7 +24,7 @@ use crate::app::mode::{Mode, Page};
 use crate::layout::areas;
 use ratatui::Frame;
 
-/// Draws one frame. The frame should have the size that the app was told last; more is left empty.
+/// Draws one frame. The frame should have the size that the app knows; the rest stays empty.
 pub fn view(app: &App, frame: &mut Frame<'_>) {
     let areas = areas(app);
     let buffer = frame.buffer_mut();

@@ -2,10 +2,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Most characters.
+/// Most characters of a line.
 const MOST: usize = 512;
 
-/// The line.
+/// A line of text that is being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextInput {
     text: String,
@@ -16,14 +16,14 @@ pub(crate) struct TextInput {
 /// Whether a key changed the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// It did.
+    /// It changed the text.
     Changed,
     /// It moved the cursor, or did nothing.
     Unchanged,
 }
 
 impl TextInput {
-    /// With the cursor at the end.
+    /// A line with this text and the cursor at its end.
     pub(crate) fn new(text: &str) -> Self {
         let mut input = Self::default();
         input.insert(text);

@@ -98,7 +98,7 @@ impl Context {
         Self::Replay,
     ];
 
-    /// What the help calls it.
+    /// Its title in the help.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Browse => "Tables",
@@ -167,11 +167,11 @@ impl Key {
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
-    /// Where it holds.
+    /// Where it has a meaning.
     pub(crate) contexts: &'static [Context],
     /// Any of these, the one to name first.
     pub(crate) keys: &'static [Key],
-    /// What it asks for.
+    /// The action.
     pub(crate) action: Action,
     /// One or two words for the footer; empty where the footer need not say it. Neighbours with the same words share one
     /// place there.

@@ -1,4 +1,4 @@
-//! Who has the keyboard: the table, or one of the dialogs with what it holds.
+//! Which part has the keyboard: the table, or one of the dialogs with its state.
 
 use crate::app::input::TextInput;
 use crate::app::keys::Context;
@@ -6,7 +6,7 @@ use leaktrace_model::{Holder, SocketId, TcpState};
 use leaktrace_output::ReportFormat;
 use std::path::PathBuf;
 
-/// Who has the keyboard.
+/// Which part has the keyboard.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Mode {
     /// The table, or its detail on the full screen.
@@ -16,7 +16,7 @@ pub(crate) enum Mode {
     Filter,
     /// A page to read.
     Page {
-        /// Which.
+        /// The page.
         page: Page,
         /// Lines above the first one shown.
         scroll: usize,
@@ -72,7 +72,7 @@ pub(crate) struct Export {
 /// Sockets that would be closed, as they were when it was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Confirm {
-    /// Which.
+    /// The sockets.
     pub(crate) sockets: Vec<Target>,
     /// Sockets of the row that stay open because they are not listed or have no cookie.
     pub(crate) unlisted: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Target {
 }
 
 impl Mode {
-    /// Which keys hold, given whether the detail has the full screen.
+    /// Which keys have a meaning now.
     pub(crate) fn context(&self, panel: Panel) -> Context {
         match self {
             Self::Browse if panel == Panel::Full => Context::Detail,
@@ -110,7 +110,7 @@ impl Mode {
 }
 
 impl Export {
-    /// Another format, and the ending of the path with it where it was the old one's.
+    /// Sets another format. The path gets its ending where it had that of the old format.
     pub(crate) fn set_format(&mut self, format: ReportFormat) {
         let ending = format!(".{}", self.format.extension());
         if let Some(stem) = self.path.text().strip_suffix(&ending) {

@@ -1,7 +1,6 @@
 //! What comes into the live view and what it asks for: messages, updates from the source, effects.
 //!
-//! Plain data. Effects are carried out by the caller, aside from the keyboard; what comes of them returns as an
-//! [`Update`].
+//! Plain data. The caller carries effects out, not on the thread that reads keys; results return as an [`Update`].
 
 use crate::rows::export_rows::Shown;
 use crate::rows::snapshot_index::SnapshotIndex;
@@ -23,18 +22,18 @@ pub enum Msg {
     Paste(String),
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
-    /// A snapshot with what was derived from it, aside.
+    /// A snapshot with its index, which another thread has made.
     Snapshot(Arc<Snapshot>, Arc<SnapshotIndex>),
-    /// Anything else the source says. [`Update::Snapshot`] belongs in [`Msg::Snapshot`] and is ignored here.
+    /// Any other update. [`Update::Snapshot`] belongs in [`Msg::Snapshot`] and is ignored here.
     Update(Update),
 }
 
-/// One thing the source of snapshots, or the handler of effects, says.
+/// A message from the source of snapshots or from the handler of effects.
 #[derive(Clone, Debug)]
 pub enum Update {
     /// What is known now.
     Snapshot(Arc<Snapshot>),
-    /// Sockets that were open before the tracer are being taken in. `done == total` ends the progress line.
+    /// Sockets that were open before the tracer are being adopted. `done == total` ends the progress line.
     Adopting {
         /// Sockets so far.
         done: u64,
@@ -50,11 +49,11 @@ pub enum Update {
         /// Its name.
         name: Option<String>,
     },
-    /// Something to tell, such as what came of an effect.
+    /// A notice, such as the result of an effect.
     Notice(Notice),
 }
 
-/// A line to tell the person.
+/// One line for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Whether it went well.
@@ -63,12 +62,12 @@ pub struct Notice {
     pub text: String,
 }
 
-/// Whether what a notice tells went well.
+/// Whether what a notice reports went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
-    /// It did.
+    /// It went well.
     Done,
-    /// It did not.
+    /// It failed.
     Failed,
 }
 
@@ -79,19 +78,19 @@ pub struct ReplayState {
     pub index: u64,
     /// How many there are, where known.
     pub count: Option<u64>,
-    /// Times real time.
+    /// Speed, as a multiple of real time.
     pub speed: f64,
-    /// Whether it stands still, also at its end.
+    /// Whether it runs; at its end it is paused.
     pub flow: Flow,
 }
 
 /// Whether time goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flow {
-    /// It does.
+    /// Time goes on.
     #[default]
     Running,
-    /// It stands still.
+    /// Time stands still.
     Paused,
 }
 
@@ -100,9 +99,9 @@ pub enum Flow {
 pub enum Effect {
     /// End.
     Quit,
-    /// Hand the terminal back and stop, until SIGCONT. The runner does this itself.
+    /// Restore the terminal and stop the process until SIGCONT. The runner does this itself.
     Suspend,
-    /// Take the mouse or leave it to the terminal. The runner does this itself.
+    /// Capture the mouse or leave it to the terminal. The runner does this itself.
     CaptureMouse(MouseCapture),
     /// Draw everything anew. The runner does this itself.
     Redraw,
@@ -113,17 +112,17 @@ pub enum Effect {
         format: ReportFormat,
         /// To this file.
         path: PathBuf,
-        /// Of this.
+        /// What to write.
         shown: Shown,
     },
     /// Close these sockets with SOCK_DESTROY. They were named and confirmed. Answer with [`Update::Notice`].
     KillSockets {
-        /// Which.
+        /// The sockets.
         sockets: Vec<SocketId>,
     },
     /// Judge by these thresholds from now on.
     SetThresholds(Limits),
-    /// The view has been paused or goes on. A replay stands still too; a live source may ignore this.
+    /// The view was paused or resumed. A replay must do the same; a live source may ignore this.
     SetFlow(Flow),
     /// Resolve the frames of these call sites: they are on the screen. The answer is the next snapshot, or the
     /// current one again with its frames resolved, which is shown even while the view is paused.
@@ -131,9 +130,9 @@ pub enum Effect {
         /// [`leaktrace_model::Callsite::id`]
         callsites: Vec<u64>,
     },
-    /// Look up the names of these addresses. Asked once for an address. Answer each with [`Update::PeerName`].
+    /// Look up the names of these addresses; each comes once. Answer each with [`Update::PeerName`].
     ReverseLookup {
-        /// Which.
+        /// The addresses.
         addresses: Vec<IpAddr>,
     },
     /// Go to a sample of the recording and show it.
@@ -147,7 +146,7 @@ pub enum Effect {
     ReplaySpeed(f64),
 }
 
-/// Whether the live view takes the mouse.
+/// Whether the live view captures the mouse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MouseCapture {
     /// Clicks select and sort.

@@ -1,6 +1,6 @@
 //! Drives the live view on a terminal: events and updates in, frames and effects out.
 //!
-//! Nothing here waits for anything but the next message; what takes time is the handler's to do aside.
+//! Waits for the next message and for nothing else. Work that takes time belongs to the handler, on another thread.
 
 use crate::app::msg::{Effect, Msg, Notice, NoticeKind, Update};
 use crate::app::terminal::Screen;
@@ -29,32 +29,32 @@ pub enum Ended {
     Signal(i32),
 }
 
-/// Why the live view could not go on. The terminal has been given back.
+/// Why the live view ended early. The terminal has been restored.
 #[derive(Debug, thiserror::Error)]
 pub enum TuiError {
-    /// Taking it over, drawing or reading failed.
+    /// Setting it up, drawing or reading failed.
     #[error("the terminal failed: {0}; use leaktrace report where there is none")]
     Terminal(#[from] io::Error),
-    /// It went away.
+    /// The terminal was closed.
     #[error("the terminal was closed")]
     Closed,
-    /// Another thread of the program panicked and has said so.
+    /// Another thread of the program panicked and printed its message.
     #[error("the program failed; the message above says where")]
     Panicked,
 }
 
-/// Runs the live view until it ends, on a runtime of its own: call it from a thread that is not part of one, so that
-/// no sampling pass ever keeps a key waiting.
+/// Runs the live view until it ends, on a runtime of its own, so that sampling never delays a key. Call it from a thread that
+/// belongs to no runtime.
 ///
-/// `updates` brings snapshots and the rest; of several snapshots that wait only the newest is shown. When it is closed
-/// the last picture stays. `handle` carries effects out and must return at once; [`Effect::Quit`] is the last one.
+/// `updates` delivers snapshots and other updates; of several waiting snapshots only the newest is shown. When it is closed, the last
+/// snapshot stays on the screen. `handle` carries effects out and must return at once; [`Effect::Quit`] is the last one.
 ///
 /// # Errors
 /// See [`TuiError`].
 pub fn run(options: Options, updates: mpsc::Receiver<Update>, handle: impl FnMut(Effect)) -> Result<Ended, TuiError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(Runner::open(options, updates, handle)?.run());
-    // A derivation may still be under way; nobody waits for it.
+    // An index may still be in the making; its result is not needed.
     runtime.shutdown_background();
     ended
 }
@@ -73,9 +73,9 @@ struct Runner<H> {
     screen: Screen,
     updates: mpsc::Receiver<Update>,
     source: Source,
-    /// What is being derived, aside.
+    /// The index that another thread makes now.
     deriving: Option<JoinHandle<Data>>,
-    /// The newest snapshot that waits for it.
+    /// The newest snapshot that has no index yet.
     waiting: Option<Arc<Snapshot>>,
     handle: H,
 }
@@ -86,7 +86,7 @@ enum Source {
     Ended,
 }
 
-/// Whether the live view goes on.
+/// What happens next.
 enum Next {
     Go,
     End(Ended),
@@ -119,7 +119,7 @@ impl<H: FnMut(Effect)> Runner<H> {
             if let Next::End(ended) = self.take(wake)? {
                 return Ok(ended);
             }
-            // Everything that is there already goes into the same frame: held keys never lag behind.
+            // Everything that has arrived goes into the same frame, so a key that is held down never lags behind.
             while let Some(event) = ready_event(&mut events).await {
                 if let Next::End(ended) = self.take(Wake::Event(event))? {
                     return Ok(ended);
@@ -173,7 +173,7 @@ impl<H: FnMut(Effect)> Runner<H> {
         }
     }
 
-    /// Derives what follows from the newest snapshot, on a thread of the pool, unless that is under way.
+    /// Makes the index of the newest snapshot, on a thread of the pool, unless one is in the making.
     fn derive_next(&mut self) {
         if self.deriving.is_none()
             && let Some(snapshot) = self.waiting.take()
@@ -205,7 +205,7 @@ async fn next_event(events: &mut EventStream) -> Option<io::Result<Event>> {
     std::future::poll_fn(|context| Pin::new(&mut *events).poll_next(context)).await
 }
 
-/// An event that is there already.
+/// An event that has already arrived.
 async fn ready_event(events: &mut EventStream) -> Option<Option<io::Result<Event>>> {
     std::future::poll_fn(|context| match Pin::new(&mut *events).poll_next(context) {
         Poll::Ready(event) => Poll::Ready(Some(event)),
@@ -214,7 +214,7 @@ async fn ready_event(events: &mut EventStream) -> Option<Option<io::Result<Event
     .await
 }
 
-/// What was derived; never, while nothing is. A derivation that panicked gives nothing.
+/// Waits for the index that is in the making, for ever if there is none. `None` if its thread panicked.
 async fn derived(deriving: &mut Option<JoinHandle<Data>>) -> Option<Data> {
     match deriving {
         Some(handle) => handle.await.ok(),

@@ -1,4 +1,4 @@
-//! The terminal: whether it can carry the live view, taking it over, and giving it back on every way out.
+//! The terminal: whether it can show the live view, setting it up, and restoring it on every exit path.
 
 use crate::app::msg::MouseCapture;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
@@ -13,7 +13,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the terminal is ours at this moment. One terminal a process, so one flag.
+/// Whether the terminal is set up for the live view now. A process has one terminal, so there is one flag.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Why there cannot be a live view.
@@ -22,12 +22,12 @@ pub enum Unfit {
     /// Output or input is a file or a pipe.
     #[error("the live view needs a terminal for input and output")]
     NotATerminal,
-    /// It says so itself.
+    /// `TERM` says that it cannot.
     #[error("the terminal cannot place the cursor (TERM is dumb or not set)")]
     Dumb,
 }
 
-/// Whether there can be a live view; where not, a plain table does.
+/// Checks whether there can be a live view.
 ///
 /// # Errors
 /// Why not.
@@ -41,18 +41,18 @@ pub fn check_terminal() -> Result<(), Unfit> {
     }
 }
 
-/// The terminal while it is ours. Dropping it gives it back.
+/// The terminal while the live view has it. Dropping it restores the terminal.
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: MouseCapture,
 }
 
 impl Screen {
-    /// Takes the terminal over: alternate screen, raw mode, mouse, bracketed paste. From here on a panic gives it
-    /// back before its message is printed.
+    /// Sets the terminal up: alternate screen, raw mode, mouse, bracketed paste. From here on a panic restores it before its
+    /// message is printed.
     ///
     /// # Errors
-    /// What the terminal answered; it has been given back then.
+    /// What the terminal answered; it has been restored then.
     pub(crate) fn open() -> io::Result<Self> {
         give_back_on_panic();
         take(MouseCapture::default()).inspect_err(|_| give_back())?;
@@ -70,12 +70,12 @@ impl Screen {
         Ok((size.width, size.height))
     }
 
-    /// Whether it is still ours: a panic elsewhere in the process has given it back.
+    /// Whether the live view still has it: a panic in another thread restores it.
     pub(crate) fn is_taken(&self) -> bool {
         TAKEN.load(Ordering::SeqCst)
     }
 
-    /// Draws a frame; terminals that can show it at once, without tearing.
+    /// Draws a frame. Terminals with synchronized updates show all of it at once.
     ///
     /// # Errors
     /// What the terminal answered.
@@ -93,7 +93,7 @@ impl Screen {
         self.terminal.clear()
     }
 
-    /// Takes the mouse or leaves it to the terminal.
+    /// Captures the mouse or leaves it to the terminal.
     ///
     /// # Errors
     /// What the terminal answered.
@@ -105,7 +105,7 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back, stops the process until SIGCONT, takes it over again.
+    /// Restores the terminal, stops the process until SIGCONT, sets the terminal up again.
     ///
     /// # Errors
     /// What the terminal answered.
@@ -134,7 +134,7 @@ fn take(mouse: MouseCapture) -> io::Result<()> {
     }
 }
 
-/// Gives the terminal back, once. Errors are of no use to anybody any more: the terminal may be gone.
+/// Restores the terminal, once. Errors are ignored, as the terminal may be gone.
 fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;

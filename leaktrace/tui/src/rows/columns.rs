@@ -19,10 +19,10 @@ use ratatui::style::Style;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-/// What a cell is made from, beside its row.
+/// What a cell is made from beside its row.
 #[derive(Clone, Copy)]
 pub(crate) struct Around<'a> {
-    /// Snapshot and what follows from it.
+    /// The snapshot and its index.
     pub(crate) lens: Lens<'a>,
     /// Counts over time.
     pub(crate) history: &'a History,
@@ -38,21 +38,21 @@ pub(crate) struct Around<'a> {
     pub(crate) counts: VerdictCounts,
     /// Which end opened them, where rows of its kind have a direction.
     pub(crate) opened: Option<Opened>,
-    /// What a grouped row has on top.
+    /// What a grouped row has beside the fields of its kind.
     pub(crate) extra: Option<Extra>,
     /// Cells there are to fill.
     pub(crate) width: usize,
 }
 
-/// What stands in one place of a table. Its text must be clean.
+/// The content of one cell of a table. Its text must be clean.
 pub(crate) struct Cell<'a> {
-    /// Cut to the column by whoever draws.
+    /// The table cuts it to the width of the column.
     pub(crate) text: Cow<'a, str>,
     /// How it looks.
     pub(crate) style: Style,
 }
 
-/// On which side a column stands.
+/// To which side the text of a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     /// Text.
@@ -76,17 +76,17 @@ pub(crate) enum When {
 
 /// How a column orders rows. Unknown comes last either way.
 pub(crate) enum Sort<T: 'static> {
-    /// By a number, largest first unless turned round.
+    /// By a number, largest first unless reversed.
     Number(fn(&T, &Around<'_>) -> Option<f64>),
-    /// By text, A first unless turned round.
+    /// By text, A first unless reversed.
     Text(for<'a> fn(&'a T) -> Cow<'a, str>),
-    /// By the word for which end opened, A first unless turned round.
+    /// By the word for which end opened, A first unless reversed.
     Direction,
-    /// By address and port, lowest first unless turned round.
+    /// By address and port, lowest first unless reversed.
     Address(fn(&T) -> Option<Address>),
 }
 
-/// An address as rows are ordered by it: IPv4 before IPv6, then by number, then by port, without a port first.
+/// An address in the order of rows: IPv4 before IPv6, then by number, then by port. No port comes before every port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address(IpAddr, Option<u16>);
 
@@ -104,7 +104,7 @@ impl Address {
         }
     }
 
-    /// Of what is grouped by.
+    /// Of the key of a group.
     pub(crate) fn of_group(key: GroupKey) -> Self {
         match key {
             GroupKey::Peer(peer) => Self::of_peer(peer),
@@ -121,11 +121,11 @@ pub(crate) struct Column<T: 'static> {
     pub(crate) about: &'static str,
     /// Fewest cells.
     pub(crate) least: u16,
-    /// Cells that it gets before less important columns get any.
+    /// Width that it gets before less important columns get any.
     pub(crate) good: u16,
     /// Most cells.
     pub(crate) most: u16,
-    /// What goes first when there is little room: the highest.
+    /// Columns with a high rank are left out first where there is little room.
     pub(crate) rank: u8,
     /// Which side.
     pub(crate) align: Align,
@@ -137,7 +137,7 @@ pub(crate) struct Column<T: 'static> {
     pub(crate) sort: Sort<T>,
 }
 
-/// A column as far as it does not depend on what the rows are.
+/// The part of a column that does not depend on the kind of row.
 pub(crate) struct Head {
     name: &'static str,
     about: &'static str,
@@ -147,18 +147,18 @@ pub(crate) struct Head {
     when: When,
 }
 
-/// A column of text: its heading, what it says, fewest, good and most cells, and its rank (see [`Column`]).
+/// A column of text: heading, meaning, fewest, good and most cells, rank (see [`Column`]).
 pub(crate) const fn left(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
     Head { name, about, cells, rank, align: Align::Left, when: When::Always }
 }
 
-/// A column of figures, by the same.
+/// A column of figures, from the same arguments.
 pub(crate) const fn right(name: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Head {
     Head { name, about, cells, rank, align: Align::Right, when: When::Always }
 }
 
 impl Head {
-    /// Shown only then.
+    /// The column is shown only then.
     pub(crate) const fn when(self, when: When) -> Self {
         Self { when, ..self }
     }
@@ -206,7 +206,7 @@ pub(crate) fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
     let columns = T::columns();
     let seen = |verdict: Verdict| fitting.seen.get(verdict) > 0;
     let cost = |column: &Column<T>| usize::from(column.least) + 1;
-    // Verdicts stand in columns of their own where all of them do, beside comfortable columns of what is needed.
+    // Verdicts get a column each if all of these fit beside the needed columns at their good width.
     let apart: usize = columns
         .iter()
         .filter(|column| match column.when {
@@ -249,7 +249,7 @@ pub(crate) fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
             left -= cells;
             chosen.push((*at, columns[*at].least));
         } else if columns[*at].rank == 0 && left > 6 {
-            // The most important columns take whatever there is rather than nothing.
+            // The most important columns take the rest, even if it is too narrow for them.
             chosen.push((*at, (left - 1) as u16));
             left = 0;
         }
@@ -274,10 +274,10 @@ pub(crate) fn fit<T: Tabular>(fitting: &Fitting) -> Vec<Place> {
     chosen.into_iter().filter(|(_, width)| *width > 0).map(place).collect()
 }
 
-/// Columns up to this rank come before comfort.
+/// Columns up to this rank are placed before any column gets more than its fewest cells.
 const NEEDED: u8 = 2;
 
-/// Gives what is left over to the columns that can use it, in equal parts; what is left then.
+/// Shares the cells that are left among the columns that can use them, in equal parts. Returns what is left then.
 fn widen(chosen: &mut [(usize, u16)], mut left: usize, most: impl Fn(usize) -> u16) -> usize {
     loop {
         let growing = chosen.iter().filter(|(at, width)| *width < most(*at)).count();

@@ -1,21 +1,21 @@
-//! A snapshot together with what follows from it.
+//! A snapshot together with its index, shared.
 
 use crate::rows::lens::Lens;
 use crate::rows::snapshot_index::SnapshotIndex;
 use leaktrace_model::Snapshot;
 use std::sync::Arc;
 
-/// What is shown. Cheap to clone.
+/// A snapshot and its index. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
-    /// What is known.
+    /// The snapshot.
     pub(crate) snapshot: Arc<Snapshot>,
-    /// What follows.
+    /// Its index.
     pub(crate) index: Arc<SnapshotIndex>,
 }
 
 impl Data {
-    /// Derives what follows; see [`SnapshotIndex::of`] for the cost.
+    /// Makes the index; see [`SnapshotIndex::of`] for the cost.
     pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
         let index = Arc::new(SnapshotIndex::of(&snapshot));
         Self { snapshot, index }

@@ -1,6 +1,6 @@
-//! The row the cursor is on, seen closely: its sockets, who holds them, what its verdicts rest on.
+//! What the detail of a row shows: its sockets, which processes hold them, the evidence of its verdicts.
 //!
-//! Computed when the cursor moves or a snapshot comes, and only while the detail is open.
+//! Computed when the cursor moves or a snapshot arrives, and only while the detail is open.
 
 use crate::rows::data::Data;
 use crate::rows::row_key::RowKey;
@@ -9,11 +9,11 @@ use leaktrace_output::evidence;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// Most sockets that are looked at closely.
-const LOOKED_AT: usize = 2000;
+/// Most sockets that are examined.
+const EXAMINED: usize = 2000;
 
 /// Most sockets that are listed.
-pub(crate) const LISTED: usize = 100;
+const LISTED: usize = 100;
 
 /// Sockets of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,44 +24,44 @@ pub(crate) struct Held {
     pub(crate) comm: String,
     /// Its first descriptors.
     pub(crate) fds: Vec<u32>,
-    /// Descriptors, as far as looked at.
+    /// Descriptors among the examined sockets.
     pub(crate) count: u64,
 }
 
-/// What one verdict of the row rests on.
+/// The evidence of one verdict of the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reason {
     /// The verdict.
     pub(crate) verdict: Verdict,
     /// Sockets that have it.
     pub(crate) count: u64,
-    /// The evidence of the worst one, in words.
+    /// The evidence of the worst socket, in words.
     pub(crate) words: Option<String>,
 }
 
-/// A row seen closely.
+/// The detail of one row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DetailData {
     /// Which row.
     pub(crate) key: Option<RowKey>,
     /// Its first sockets, as indices into the snapshot's list, worst first.
     pub(crate) sockets: Vec<u32>,
-    /// How many it has in that list; at least so many where [`Self::all_counted`] says so.
+    /// How many it has in that list; a lower bound if [`Self::all_counted`] is [`Counted::Some`].
     pub(crate) listed: u64,
-    /// Whether there may be more.
+    /// Whether that is all of them.
     pub(crate) all_counted: Counted,
     /// Who holds them, most first.
     pub(crate) held: Vec<Held>,
     /// Call sites that opened its sockets, by id, most first.
     pub(crate) sites: Vec<(u64, u64)>,
-    /// What its verdicts rest on, worst first.
+    /// The evidence of its verdicts, worst first.
     pub(crate) reasons: Vec<Reason>,
 }
 
 /// Whether a count is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Counted {
-    /// It is.
+    /// It is complete.
     #[default]
     All,
     /// There may be more.
@@ -69,18 +69,18 @@ pub(crate) enum Counted {
 }
 
 impl DetailData {
-    /// Looks closely at a row whose sockets have these verdicts.
+    /// The detail of a row whose sockets have these verdicts.
     pub(crate) fn of(key: RowKey, counts: &VerdictCounts, data: &Data, glyphs: Glyphs) -> Self {
-        let (sockets, listed, all_counted) = sockets_of(&key, data, LOOKED_AT);
+        let (sockets, listed, all_counted) = sockets_of(&key, data, EXAMINED);
         let all = &data.snapshot.sockets;
-        let looked_at = || sockets.iter().filter_map(|at| all.get(*at as usize));
+        let examined = || sockets.iter().filter_map(|at| all.get(*at as usize));
         let reason = |(verdict, count): (Verdict, u64)| {
-            let worst = looked_at().find(|socket| socket.observed.verdicts.contains(verdict));
+            let worst = examined().find(|socket| socket.observed.verdicts.contains(verdict));
             Reason { verdict, count, words: worst.and_then(|socket| words(socket, verdict, glyphs)) }
         };
         Self {
-            held: held(looked_at()),
-            sites: sites(looked_at()),
+            held: held(examined()),
+            sites: sites(examined()),
             reasons: counts.iter().map(reason).collect(),
             listed,
             all_counted,
@@ -95,8 +95,8 @@ fn words(socket: &Socket, verdict: Verdict, glyphs: Glyphs) -> Option<String> {
     evidence(socket, glyphs).into_iter().find(|fact| fact.verdict == verdict).map(|fact| fact.words)
 }
 
-/// The first `most` sockets of a row, how many were found, and whether that is all. Rows that no list is kept for are
-/// looked for among the worst sockets only.
+/// The first `most` sockets of a row, how many were found, and whether that is all. Where the index has no list for the row,
+/// only the worst sockets are searched.
 fn sockets_of(key: &RowKey, data: &Data, most: usize) -> (Vec<u32>, u64, Counted) {
     let (lens, index) = (data.lens(), &data.index);
     let owned = |at: &u32| data.snapshot.sockets.get(*at as usize).is_some_and(|socket| key.owns(socket, lens));

@@ -1,4 +1,4 @@
-//! What is shown, as a report of its own: what an export writes.
+//! The rows that are shown as a report of their own, for an export.
 
 use crate::rows::data::Data;
 use crate::rows::row_key::RowKey;
@@ -7,7 +7,7 @@ use leaktrace_model::{Snapshot, Totals};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The rows that were on show when an export was asked for. Cheap until [`Self::to_snapshot`].
+/// The rows that were shown when an export was requested. Cheap to make; [`Self::to_snapshot`] does the work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     pub(crate) data: Data,
@@ -18,8 +18,8 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The report: those rows, their sockets, and the call sites, processes and peers of these sockets. Takes as
-    /// long as a pass over all sockets, so not where keys are read.
+    /// The report: those rows, their sockets, and the call sites, processes and peers of these sockets. Takes a
+    /// pass over all sockets, so never call it on the thread that reads keys.
     pub fn to_snapshot(&self) -> Arc<Snapshot> {
         let Some(rows) = &self.rows else { return Arc::clone(&self.data.snapshot) };
         let (whole, lens) = (&*self.data.snapshot, self.data.lens());
@@ -61,7 +61,7 @@ fn keep<T: crate::rows::row::Row + Clone>(rows: &[T], keys: &HashSet<RowKey>) ->
     rows.iter().filter(|row| keys.contains(&row.key(Grouping::Each))).cloned().collect()
 }
 
-/// Sums over what is kept: of call sites where these are what was shown, else of the listed sockets.
+/// Sums over what is kept: over its call sites if call sites were shown, else over its listed sockets.
 fn totals(part: &Snapshot, view: View) -> Totals {
     let mut totals = Totals::default();
     if view == View::Callsites {

@@ -1,4 +1,4 @@
-//! Rows made of rows: call sites of a process name, processes of a container, peers of a host.
+//! Rows that stand for several rows each: call sites of a process name, processes of a container, peers of a host.
 
 use crate::rows::lens::Lens;
 use crate::rows::row::Row;
@@ -8,10 +8,10 @@ use crate::rows::view_kind::{Grouping, Opened, View};
 use leaktrace_model::{Callsite, Group, GroupKey, Peer, Process, Snapshot, Trend, VerdictCounts};
 use std::collections::HashMap;
 
-/// What a grouped row has on top of the fields of its kind.
+/// What a grouped row has beside the fields of its kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Extra {
-    /// Rows in it.
+    /// How many rows it stands for.
     pub(crate) members: u32,
     /// Its sockets by verdict.
     pub(crate) counts: VerdictCounts,
@@ -19,7 +19,7 @@ pub(crate) struct Extra {
     pub(crate) opened: Option<Opened>,
 }
 
-/// Rows made of rows.
+/// Rows that stand for several rows each.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Grouped {
     /// The snapshot's own rows are shown.
@@ -34,7 +34,7 @@ pub(crate) enum Grouped {
 }
 
 impl Grouped {
-    /// Puts the rows of a view together. Listeners come grouped already.
+    /// Groups the rows of a view. Listeners are groups already.
     pub(crate) fn of(view: View, grouping: Grouping, snapshot: &Snapshot, index: &SnapshotIndex) -> Self {
         let lens = Lens { snapshot, index };
         match (view, grouping) {

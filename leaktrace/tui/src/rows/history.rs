@@ -5,7 +5,7 @@
 use leaktrace_model::GroupKey;
 use std::collections::HashMap;
 
-/// Most points of a series; reached, every two neighbours become one.
+/// Most points of a series. In a full series, every two neighbours become one point.
 const POINTS: usize = 256;
 
 /// Most rows that have a series: 24 MiB when all are full.
@@ -34,7 +34,7 @@ struct Series {
 pub(crate) struct History {
     /// Samples so far.
     samples: u64,
-    /// Samples that share a slot; a power of two, less one bit shift.
+    /// How many samples share a slot, as a power of two.
     shift: u32,
     /// Time from the first sample to the last, in seconds.
     seconds: f64,
@@ -43,7 +43,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Begins a sample, `elapsed_s` after the one before. Rows follow with [`Self::note`].
+    /// Begins a sample, `elapsed_s` after the one before. [`Self::note`] then adds the rows.
     pub(crate) fn advance(&mut self, elapsed_s: f64, open: u64) {
         if self.samples > 0 {
             self.seconds += elapsed_s.max(0.0);
@@ -117,7 +117,7 @@ impl Series {
         }
     }
 
-    /// Makes every two slots one. The later count stays: a curve of levels, not of sums.
+    /// Makes one slot of every two. The later count is kept, as a curve shows levels and not sums.
     fn halve(&mut self) {
         let odd = usize::from(self.start % 2 == 1);
         let mut halved = Vec::with_capacity(self.points.len() / 2 + 1);

@@ -1,14 +1,14 @@
-//! A snapshot together with what was derived from it, borrowed.
+//! A snapshot together with its index, borrowed.
 
 use crate::rows::snapshot_index::SnapshotIndex;
 use leaktrace_model::{Callsite, Process, Snapshot};
 
-/// A snapshot with what was derived from it.
+/// A snapshot and its index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lens<'a> {
-    /// What is known.
+    /// The snapshot.
     pub(crate) snapshot: &'a Snapshot,
-    /// What follows.
+    /// Its index.
     pub(crate) index: &'a SnapshotIndex,
 }
 

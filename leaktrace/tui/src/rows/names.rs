@@ -1,4 +1,4 @@
-//! Names of peers, as far as they were looked up. Nothing is looked up unless it is asked for.
+//! Names of peers. Nothing is looked up until the user switches that on.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ const MOST: usize = 8192;
 /// Whether names of peers are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// They are not: a lookup tells a name server what this host talks to.
+    /// Nothing is looked up: a lookup would show a name server whom this host talks to.
     #[default]
     Off,
-    /// They are, for what is on the screen.
+    /// Names of what is on the screen are looked up.
     On,
 }
 
-/// What is known of names.
+/// The names that are known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     /// Whether names are looked up.
@@ -34,7 +34,7 @@ impl Names {
         self.found.get(&address).map(String::as_str)
     }
 
-    /// Whether `address` should be asked for now; says so once.
+    /// Whether `address` should be looked up now; true once for each address.
     pub(crate) fn ask(&mut self, address: IpAddr) -> bool {
         if self.naming == Naming::Off || self.asked.contains(&address) {
             return false;
@@ -47,7 +47,7 @@ impl Names {
         true
     }
 
-    /// Takes an answer in.
+    /// Stores an answer.
     pub(crate) fn learn(&mut self, address: IpAddr, name: Option<String>) {
         if let (Some(name), true) = (name, self.found.len() < MOST) {
             self.found.insert(address, name);

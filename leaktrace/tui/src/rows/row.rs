@@ -1,4 +1,4 @@
-//! What the four tables have in common: a row's identity, its verdicts, where a filter may look.
+//! What the rows of the four tables have in common: an identity, verdicts, texts that a search finds.
 
 use crate::rows::lens::Lens;
 use crate::rows::row_key::RowKey;
@@ -11,7 +11,7 @@ pub(crate) trait Row: Sized + 'static {
     /// Its identity among rows of the same grouping.
     fn key(&self, grouping: Grouping) -> RowKey;
 
-    /// Whether it is that row; no allocation.
+    /// Whether it is that row, without an allocation.
     fn is(&self, key: &RowKey, grouping: Grouping) -> bool;
 
     /// Its sockets by verdict; `at` is its index in the snapshot's list.
@@ -20,32 +20,32 @@ pub(crate) trait Row: Sized + 'static {
     /// Which end opened, where it has a direction.
     fn direction(&self) -> Option<Direction>;
 
-    /// Whether the number of its sockets grows.
-    fn growing(&self) -> bool;
-
-    /// Whether that process has to do with it.
+    /// Whether that process opened or holds its sockets.
     fn has_pid(&self, pid: u32) -> bool;
 
-    /// Whether `probe` says yes to any text of the row in the fields that `wanted` covers, its direction aside.
-    fn any_text(&self, lens: Lens<'_>, wanted: Field, probe: &mut dyn FnMut(&str) -> bool) -> bool;
+    /// Whether a word is in any text of the row in the fields that `wanted` covers. The direction is not among the texts.
+    fn any_text(&self, lens: Lens<'_>, wanted: Field, term: &Term) -> bool;
 
-    /// Whether the row passes the filter, where its sockets were opened by that end.
+    /// Whether a search finds the row. `opened`: which end opened its sockets.
     fn passes(&self, search: &Search, opened: Option<Opened>, lens: Lens<'_>) -> bool {
         search.matches(|term: &Term| {
             let by_pid = term.field.covers(Field::Process) && term.pid.is_some_and(|pid| self.has_pid(pid));
             by_pid
                 || (term.field == Field::Any && opened.is_some_and(|opened| term.is_in(opened.name())))
-                || self.any_text(lens, term.field, &mut |text| term.is_in(text))
+                || self.any_text(lens, term.field, term)
         })
     }
 }
 
-fn any_container(process: &Process, probe: &mut dyn FnMut(&str) -> bool) -> bool {
-    [&process.container, &process.pod, &process.unit, &process.cgroup].into_iter().flatten().any(|text| probe(text))
+fn any_container(process: &Process, term: &Term) -> bool {
+    [&process.container, &process.pod, &process.unit, &process.cgroup]
+        .into_iter()
+        .flatten()
+        .any(|text| term.is_in(text))
 }
 
-fn any_verdict(counts: &VerdictCounts, growing: bool, probe: &mut dyn FnMut(&str) -> bool) -> bool {
-    counts.iter().any(|(verdict, _)| probe(verdict.name())) || (growing && probe("growing"))
+fn any_verdict(counts: &VerdictCounts, growing: bool, term: &Term) -> bool {
+    counts.iter().any(|(verdict, _)| term.is_in(verdict.name())) || (growing && term.is_in("growing"))
 }
 
 impl Row for Callsite {
@@ -72,22 +72,19 @@ impl Row for Callsite {
         Some(self.direction)
     }
 
-    fn growing(&self) -> bool {
-        self.is_growing()
-    }
-
     fn has_pid(&self, pid: u32) -> bool {
         self.pids.contains(&pid)
     }
 
-    fn any_text(&self, lens: Lens<'_>, wanted: Field, probe: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn any_text(&self, lens: Lens<'_>, wanted: Field, term: &Term) -> bool {
         let mut frames = self.stack.iter().flat_map(|f| [&f.symbol, &f.file, &f.module]).flatten();
         let mut processes = self.pids.iter().filter_map(|pid| lens.process(*pid));
-        (wanted.covers(Field::Process) && (probe(&self.comm) || self.exe.as_deref().is_some_and(&mut *probe)))
-            || (wanted.covers(Field::Symbol) && frames.any(|text| probe(text)))
-            || (wanted.covers(Field::Peer) && self.peers.iter().any(|peer| probe(&peer.peer.to_string())))
-            || (wanted.covers(Field::Verdict) && any_verdict(&self.sums.verdicts, self.growing(), probe))
-            || (wanted.covers(Field::Container) && processes.any(|process| any_container(process, probe)))
+        (wanted.covers(Field::Process)
+            && (term.is_in(&self.comm) || self.exe.as_deref().is_some_and(|text| term.is_in(text))))
+            || (wanted.covers(Field::Symbol) && frames.any(|text| term.is_in(text)))
+            || (wanted.covers(Field::Peer) && self.peers.iter().any(|peer| term.is_in_address(peer.peer)))
+            || (wanted.covers(Field::Verdict) && any_verdict(&self.sums.verdicts, self.is_growing(), term))
+            || (wanted.covers(Field::Container) && processes.any(|process| any_container(process, term)))
     }
 }
 
@@ -119,19 +116,16 @@ impl Row for Process {
         None
     }
 
-    fn growing(&self) -> bool {
-        false
-    }
-
     fn has_pid(&self, pid: u32) -> bool {
         self.pid == pid
     }
 
-    fn any_text(&self, lens: Lens<'_>, wanted: Field, probe: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn any_text(&self, lens: Lens<'_>, wanted: Field, term: &Term) -> bool {
         let counts = || lens.index.process(self.pid).map(|at| self.counts(at, lens)).unwrap_or_default();
-        (wanted.covers(Field::Process) && (probe(&self.comm) || self.exe.as_deref().is_some_and(&mut *probe)))
-            || (wanted.covers(Field::Container) && any_container(self, probe))
-            || (wanted.covers(Field::Verdict) && any_verdict(&counts(), false, probe))
+        (wanted.covers(Field::Process)
+            && (term.is_in(&self.comm) || self.exe.as_deref().is_some_and(|text| term.is_in(text))))
+            || (wanted.covers(Field::Container) && any_container(self, term))
+            || (wanted.covers(Field::Verdict) && any_verdict(&counts(), false, term))
     }
 }
 
@@ -155,17 +149,13 @@ impl Row for Group {
         None
     }
 
-    fn growing(&self) -> bool {
-        self.is_growing()
-    }
-
     fn has_pid(&self, _pid: u32) -> bool {
         false
     }
 
-    fn any_text(&self, _lens: Lens<'_>, wanted: Field, probe: &mut dyn FnMut(&str) -> bool) -> bool {
-        (wanted.covers(Field::Peer) && probe(&self.key.to_string()))
-            || (wanted.covers(Field::Verdict) && any_verdict(&self.sums.verdicts, self.growing(), probe))
+    fn any_text(&self, _lens: Lens<'_>, wanted: Field, term: &Term) -> bool {
+        (wanted.covers(Field::Peer) && term.is_in_address(self.key))
+            || (wanted.covers(Field::Verdict) && any_verdict(&self.sums.verdicts, self.is_growing(), term))
     }
 }
 
@@ -188,25 +178,21 @@ impl Row for Socket {
         Some(self.observed.direction)
     }
 
-    fn growing(&self) -> bool {
-        false
-    }
-
     fn has_pid(&self, pid: u32) -> bool {
         self.opener.is_some_and(|opener| opener.pid == pid) || self.holders.iter().any(|holder| holder.pid == pid)
     }
 
-    fn any_text(&self, lens: Lens<'_>, wanted: Field, probe: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn any_text(&self, lens: Lens<'_>, wanted: Field, term: &Term) -> bool {
         let observed = &self.observed;
         let site = || self.callsite.and_then(|id| lens.callsite(id));
         (wanted.covers(Field::Process)
-            && (self.opener.is_some_and(|opener| probe(&opener.comm.text()))
-                || self.holders.iter().any(|holder| probe(&holder.comm))))
+            && (self.opener.is_some_and(|opener| term.is_in(&opener.comm.text()))
+                || self.holders.iter().any(|holder| term.is_in(&holder.comm))))
             || (wanted.covers(Field::Peer)
-                && [observed.remote, observed.local].iter().any(|address| probe(&address.to_string())))
-            || (wanted.covers(Field::State) && probe(observed.state.name()))
-            || (wanted.covers(Field::Verdict) && observed.verdicts.iter().any(|verdict| probe(verdict.name())))
-            || (wanted.covers(Field::Container) && self.container.as_deref().is_some_and(&mut *probe))
-            || (wanted.covers(Field::Symbol) && site().is_some_and(|site| site.any_text(lens, Field::Symbol, probe)))
+                && [observed.remote, observed.local].iter().any(|address| term.is_in_address(address)))
+            || (wanted.covers(Field::State) && term.is_in(observed.state.name()))
+            || (wanted.covers(Field::Verdict) && observed.verdicts.iter().any(|verdict| term.is_in(verdict.name())))
+            || (wanted.covers(Field::Container) && self.container.as_deref().is_some_and(|text| term.is_in(text)))
+            || (wanted.covers(Field::Symbol) && site().is_some_and(|site| site.any_text(lens, Field::Symbol, term)))
     }
 }

@@ -1,4 +1,4 @@
-//! Who a row is, so that the cursor stays on it from one snapshot to the next, and which sockets are its own.
+//! Identity of a row, so that the cursor stays on it from one snapshot to the next, and which sockets belong to it.
 
 use crate::rows::lens::Lens;
 use crate::rows::snapshot_index::holding_pids;
@@ -7,7 +7,7 @@ use leaktrace_model::{Direction, GroupKey, Peer, Process, Socket};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 
-/// Identity of a row, whatever its place.
+/// Identity of a row, independent of its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RowKey {
     /// A call site, by id.
@@ -33,7 +33,7 @@ pub(crate) enum RowKey {
 }
 
 impl RowKey {
-    /// The row of a group as it is, not by host.
+    /// The row of a group, where rows are not grouped by host.
     pub(crate) fn of_group(key: GroupKey) -> Self {
         match key {
             GroupKey::Peer(peer) => Self::Peer(peer),
@@ -71,7 +71,7 @@ impl RowKey {
         }
     }
 
-    /// The rows of `view`, grouped so, that a socket belongs to.
+    /// The rows of a view with this grouping that a socket belongs to.
     pub(crate) fn of_socket(socket: &Socket, view: View, grouping: Grouping, lens: Lens<'_>) -> Vec<Self> {
         let processes = || holding_pids(socket).filter_map(|pid| lens.process(pid));
         let (local, remote) = (socket.observed.local, socket.observed.remote);

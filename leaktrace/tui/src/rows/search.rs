@@ -1,8 +1,10 @@
-//! The filter that is typed: words that must all match, each somewhere in a row.
+//! The search that is typed: words that must all match, each somewhere in a row.
 //!
-//! `word` looks everywhere, `field:word` in one field, `!word` excludes. Case does not matter for ASCII letters.
+//! `word` searches everywhere, `field:word` in one field, `!word` excludes. Case does not matter for ASCII letters.
 
-/// Where a word is looked for.
+use std::fmt;
+
+/// Where a word is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     /// Everywhere.
@@ -22,7 +24,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    /// Whether a word for `self` is looked for in `field`.
+    /// Whether a word for `self` is searched in `field`.
     pub(crate) fn covers(self, field: Self) -> bool {
         self == Self::Any || self == field
     }
@@ -43,7 +45,7 @@ impl Field {
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Term {
-    /// Where to look.
+    /// Where to search.
     pub(crate) field: Field,
     needle: String,
     /// The word as a process id.
@@ -64,7 +66,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Every text is a filter. A field without a word yet matches everything.
+    /// Any text is a search. A field without a word matches everything.
     pub(crate) fn parse(text: &str) -> Self {
         Self { terms: text.split_whitespace().filter_map(Term::parse).collect() }
     }
@@ -74,7 +76,7 @@ impl Search {
         self.terms.is_empty()
     }
 
-    /// Whether every row that matches `self` also matches `wider`, as far as that is easy to see.
+    /// Whether every row that matches `self` surely matches `wider` too. May say no where it does.
     pub(crate) fn narrows(&self, wider: &Self) -> bool {
         wider.terms.iter().all(|old| {
             self.terms.iter().any(|new| {
@@ -89,7 +91,7 @@ impl Search {
         })
     }
 
-    /// Whether a row matches, where `has` says whether a word is in it.
+    /// Whether a row matches; `has` tells whether a word is in it.
     pub(crate) fn matches(&self, mut has: impl FnMut(&Term) -> bool) -> bool {
         self.terms.iter().all(|term| has(term) == (term.excludes == Excludes::No))
     }
@@ -109,6 +111,13 @@ impl Term {
             pid: needle.parse().ok(),
             excludes,
         })
+    }
+
+    /// Whether the word is in the text of an address. A word that no address can contain is not searched, as making the text takes
+    /// longer than the search.
+    pub(crate) fn is_in_address(&self, address: impl fmt::Display) -> bool {
+        self.needle.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'.' | b':' | b'[' | b']' | b'%'))
+            && self.is_in(&address.to_string())
     }
 
     /// Whether the word is in `text`.
@@ -149,6 +158,17 @@ mod tests {
         assert!(matches("2001:db8", "[2001:db8::1]:443"));
         assert_eq!(Search::parse("pid:12").terms[0].field, Field::Process);
         assert_eq!(Search::parse("12").terms[0].pid, Some(12));
+    }
+
+    #[test]
+    fn an_address_is_found_by_any_part_of_its_text() {
+        let found = |word: &str, address: &str| {
+            let address: std::net::SocketAddr = address.parse().unwrap();
+            Search::parse(word).matches(|term| term.is_in_address(address))
+        };
+        assert!(found("2001:DB8::1]:443", "[2001:db8::1]:443"));
+        assert!(found("0.0.1:4", "10.0.0.1:443"));
+        assert!(!found("pool", "10.0.0.1:443"));
     }
 
     #[test]

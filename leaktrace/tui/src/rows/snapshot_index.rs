@@ -1,4 +1,5 @@
-//! What follows from a snapshot and is needed again and again: counted once per snapshot, aside from the keyboard.
+//! The index of a snapshot: where things are in its lists, and counts. Made once for each snapshot, on another thread than the
+//! one that reads keys.
 
 use leaktrace_model::{Severity, Snapshot, Socket, VerdictCounts};
 use std::collections::HashMap;
@@ -6,7 +7,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::ops::Range;
 
-/// Derived from one snapshot; indices are those of its lists.
+/// The index of one snapshot; its numbers are places in the lists of that snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct SnapshotIndex {
     /// Listed sockets by their worst verdict: info, suspect, leak.
@@ -22,7 +23,7 @@ pub struct SnapshotIndex {
     by_host: Lists<IpAddr>,
 }
 
-/// Sockets by something they share: one list of indices, and where in it each one's are.
+/// Sockets by a property that they share: all of them in one list, and which part of it has which property.
 #[derive(Clone, Debug)]
 struct Lists<K> {
     indices: Vec<u32>,
@@ -57,7 +58,7 @@ impl<K: Copy + Ord + Hash> Lists<K> {
 }
 
 impl SnapshotIndex {
-    /// Several passes over everything, so not where keys are read.
+    /// Makes the index. Takes several passes over everything, so never call it on the thread that reads keys.
     pub fn of(snapshot: &Snapshot) -> Self {
         let processes = (0u32..).zip(&snapshot.processes).map(|(at, process)| (process.pid, at)).collect();
         let callsites = (0u32..).zip(&snapshot.callsites).map(|(at, site)| (site.id, at)).collect();

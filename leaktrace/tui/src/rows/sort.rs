@@ -1,4 +1,4 @@
-//! Which rows are shown and in which order: computed when snapshot, filter or order change, not for every frame.
+//! Which rows are shown and in which order: computed when the snapshot, the filter or the order changes, not for every frame.
 
 use crate::rows::columns::{Around, Sort, Tabular};
 use crate::rows::lens::Lens;
@@ -10,26 +10,26 @@ use leaktrace_model::Socket;
 use std::any::Any;
 use std::cmp::Ordering;
 
-/// What rows must be to be shown.
+/// Which rows are shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowFilter {
-    /// Words.
+    /// Those with these words.
     pub(crate) search: Search,
-    /// How bad.
+    /// Those as bad as this.
     pub(crate) severity: SeverityFilter,
-    /// Who opened.
+    /// Those that this end opened.
     pub(crate) direction: DirectionFilter,
     /// Sockets of this row only.
     pub(crate) scope: Option<RowKey>,
 }
 
-/// Whether an order is turned round.
+/// Whether an order is reversed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// As the column orders by itself.
     #[default]
     Usual,
-    /// The other way.
+    /// Reversed.
     Round,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn filter_rows<T: Tabular>(table: &Table<'_, T>, filter: &RowFilter) 
     (0u32..).zip(table.items).filter(|(at, item)| passes(table, *at, item, filter)).map(|pair| pair.0).collect()
 }
 
-/// Those of `rows` that pass; for a filter that only became finer.
+/// Those of `rows` that pass; for a filter that only became narrower.
 pub(crate) fn filter_again<T: Tabular>(table: &Table<'_, T>, rows: &mut Vec<u32>, filter: &RowFilter) {
     rows.retain(|at| table.items.get(*at as usize).is_some_and(|item| passes(table, *at, item, filter)));
 }
@@ -60,7 +60,7 @@ fn passes<T: Tabular>(table: &Table<'_, T>, at: u32, item: &T, filter: &RowFilte
         && (filter.search.is_empty() || item.passes(&filter.search, table.opened(at as usize), table.lens))
 }
 
-/// Scopes are about sockets; every other kind of row is in scope.
+/// A scope applies to sockets; every other kind of row is in scope.
 fn in_scope<T: Tabular>(item: &T, scope: Option<&RowKey>, lens: Lens<'_>) -> bool {
     let socket = scope.and_then(|key| Some((key, (item as &dyn Any).downcast_ref::<Socket>()?)));
     socket.is_none_or(|(key, socket)| key.owns(socket, lens))
@@ -114,13 +114,13 @@ fn by_key<K: Ord>(rows: &mut Vec<u32>, turn: Turn, key: impl Fn(u32) -> Option<K
     rows.extend(keyed.into_iter().map(|pair| pair.1));
 }
 
-/// A number with the order of `n` among all numbers that are not NaN.
+/// A key that orders like `n`, for all numbers but NaN.
 fn ascending(n: f64) -> u64 {
     let bits = n.to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
-/// The first eight bytes, which decide most comparisons; nothing for empty text.
+/// The first eight bytes, which decide most comparisons; `None` for empty text.
 fn prefix(text: &str) -> Option<u64> {
     if text.is_empty() {
         return None;

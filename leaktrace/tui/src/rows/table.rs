@@ -1,4 +1,4 @@
-//! The rows that a view is about, of whatever kind: the snapshot's own or grouped ones.
+//! The rows of a view: those of the snapshot, or grouped ones.
 
 use crate::rows::data::Data;
 use crate::rows::group::{Extra, Grouped};
@@ -12,7 +12,7 @@ use leaktrace_model::{Callsite, Group, Process, Severity, Socket, VerdictCounts}
 pub(crate) struct Table<'a, T> {
     /// The rows; indices of a list of rows are those of this slice.
     pub(crate) items: &'a [T],
-    /// What grouped rows have on top.
+    /// What grouped rows have beside the fields of their kind.
     pub(crate) extras: Option<&'a [Extra]>,
     /// Where they come from.
     pub(crate) lens: Lens<'a>,
@@ -29,7 +29,7 @@ impl<T> Clone for Table<'_, T> {
 impl<T> Copy for Table<'_, T> {}
 
 impl<'a, T: Row> Table<'a, T> {
-    /// What a grouped row has on top.
+    /// What a grouped row has beside the fields of its kind.
     pub(crate) fn extra(&self, at: usize) -> Option<Extra> {
         self.extras.and_then(|extras| extras.get(at)).copied()
     }
@@ -57,7 +57,7 @@ impl<'a, T: Row> Table<'a, T> {
     }
 }
 
-/// Rows of some kind.
+/// A table of any kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AnyTable<'a> {
     /// Call sites.
@@ -103,7 +103,7 @@ impl<'a> AnyTable<'a> {
     }
 }
 
-/// Does the same with a table of whatever kind.
+/// Runs the same code with a table of any kind.
 macro_rules! with_table {
     ($any:expr, $table:ident => $body:expr) => {
         match $any {

@@ -1,4 +1,4 @@
-//! What a row is called where it stands alone: in the title of its detail, in a confirmation, above its sockets.
+//! The name of a row outside its table: in the title of its detail, in a confirmation, above its sockets.
 
 use crate::app::App;
 use crate::frames::own_frame_name;
@@ -9,7 +9,7 @@ use crate::signs::Signs as _;
 use crate::text::clean;
 use leaktrace_model::{Callsite, Process, Socket};
 
-/// What the row at `position` is called; clean.
+/// The name of the row at `position`. Clean.
 pub(crate) fn row_title(app: &App, position: usize) -> String {
     let Some((at, table)) = app.rows.get(position).map(|at| *at as usize).zip(app.table()) else {
         return String::new();

@@ -1,4 +1,4 @@
-//! The four tables, how their rows can be grouped, and which rows are let through by kind.
+//! The four tables, how their rows can be grouped, and the filters by severity and direction.
 
 use leaktrace_model::{Direction, Severity};
 
@@ -10,7 +10,7 @@ pub(crate) enum View {
     Callsites,
     /// Who holds them.
     Processes,
-    /// Who is at the other end.
+    /// The other ends.
     Peers,
     /// One by one.
     Sockets,
@@ -25,7 +25,7 @@ impl View {
         self as usize
     }
 
-    /// What its tab says.
+    /// The text of its tab.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Callsites => "Call sites",
@@ -35,7 +35,7 @@ impl View {
         }
     }
 
-    /// What its tab says where there is little room.
+    /// Its tab in little room.
     pub(crate) const fn short_title(self) -> &'static str {
         match self {
             Self::Callsites => "Sites",
@@ -75,7 +75,7 @@ pub(crate) enum Grouping {
 }
 
 impl Grouping {
-    /// What the tab line says; nothing where rows are as usual.
+    /// The text in the line of tabs; empty for the usual rows.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Each => "",
@@ -88,7 +88,7 @@ impl Grouping {
     }
 }
 
-/// Which rows are let through by how bad they are.
+/// The filter by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SeverityFilter {
     /// Every row.
@@ -99,7 +99,7 @@ pub(crate) enum SeverityFilter {
 }
 
 impl SeverityFilter {
-    /// The next one, round and round.
+    /// The next one; after the last one the first.
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::All => Self::AtLeast(Severity::Info),
@@ -109,7 +109,7 @@ impl SeverityFilter {
         }
     }
 
-    /// What the tab line says.
+    /// The text in the line of tabs.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::All => "",
@@ -131,9 +131,9 @@ impl SeverityFilter {
 /// Which end opened the sockets of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// The same one for all of them.
+    /// This end opened all of them.
     By(Direction),
-    /// Of some this one, of others the other: a row made of rows.
+    /// Of some this end, of others the other: in a row that stands for several.
     Both,
 }
 
@@ -146,13 +146,13 @@ impl Opened {
         }
     }
 
-    /// What holds of two rows together.
+    /// What is true of two rows together.
     pub(crate) fn and(self, other: Self) -> Self {
         if self == other { self } else { Self::Both }
     }
 }
 
-/// Which rows are let through by who opened the connection.
+/// The filter by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DirectionFilter {
     /// Both.
@@ -165,7 +165,7 @@ pub(crate) enum DirectionFilter {
 }
 
 impl DirectionFilter {
-    /// The next one, round and round.
+    /// The next one; after the last one the first.
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Both => Self::Connect,
@@ -174,7 +174,7 @@ impl DirectionFilter {
         }
     }
 
-    /// What the tab line says.
+    /// The text in the line of tabs.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Both => "",

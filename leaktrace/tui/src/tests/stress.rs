@@ -107,7 +107,7 @@ fn any_msg() -> impl Strategy<Value = Msg> {
         KeyCode::F(9),
         KeyCode::Char('é'),
     ]);
-    // The keys that open things come more often than chance would have them.
+    // Keys that open something are chosen more often than others.
     let useful = prop::sample::select("1234jkKynbfdsoi/?hteRpx,.[]{}".chars().map(KeyCode::Char).collect::<Vec<_>>());
     let code = prop_oneof![1 => plain, 2 => named, 4 => useful];
     let modifiers = prop_oneof![9 => Just(KeyModifiers::NONE), 1 => Just(KeyModifiers::CONTROL)];

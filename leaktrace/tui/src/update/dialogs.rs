@@ -89,7 +89,7 @@ fn count_columns<T: Tabular>(_: &Table<'_, T>) -> usize {
     T::columns().len()
 }
 
-/// A key that means nothing by itself: text, where text is typed.
+/// A key without a meaning of its own: text, where text is typed.
 pub(crate) fn typed(app: &mut App, key: &KeyEvent) {
     match &mut app.mode {
         Mode::Filter if app.filter_text.edit(key) == Edit::Changed => list::filter_changed(app),

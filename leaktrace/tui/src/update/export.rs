@@ -1,4 +1,4 @@
-//! Preparing and asking for an export of what is shown.
+//! Preparing and requesting an export of what is shown.
 
 use super::say::say;
 use crate::app::App;

@@ -1,4 +1,4 @@
-//! Closing sockets: what would be closed is named first, by cookie and namespace, and frozen while it is asked.
+//! Closing sockets: the sockets are named first, by cookie and namespace, and do not change while the user decides.
 
 use super::list::open_sockets;
 use super::say::say;

@@ -1,4 +1,4 @@
-//! The rows on show and the cursor among them.
+//! The rows that are shown and the cursor among them.
 
 use super::say::say;
 use crate::app::App;
@@ -26,7 +26,7 @@ pub(crate) enum Seek {
     Backwards,
 }
 
-/// Computes the rows anew: after a snapshot, another view, filter or order.
+/// Computes the rows again: after a snapshot, or with another view, filter or order.
 pub(crate) fn rebuild(app: &mut App) {
     let Some(data) = app.data.clone() else { return };
     app.grouped = Grouped::of(app.view, app.list().grouping, &data.snapshot, &data.index);
@@ -44,7 +44,7 @@ fn order<'a, T: Tabular>(app: &'a App, table: &Table<'a, T>, rows: &mut Vec<u32>
     let list = app.list();
     match list.sort {
         Some(column) => sort::sort(table, rows, column, list.turn, |at| app.around(table, at, 0)),
-        // Grouped rows come in the order of their first members: worst first means by their sums.
+        // Grouped rows come in the order of their first members, so that worst first needs a sort by their sums.
         None if table.extras.is_some() => sort::sort(table, rows, 0, list.turn, |at| app.around(table, at, 0)),
         None if list.turn == Turn::Round => rows.reverse(),
         None => {}
@@ -93,7 +93,7 @@ pub(crate) fn go(app: &mut App, position: usize) {
     }
 }
 
-/// Puts the cursor on the top row, whichever it is from now on.
+/// Puts the cursor on the top row and keeps it at the top.
 pub(crate) fn follow_top(app: &mut App) {
     let list = app.list_mut();
     (list.selected, list.position, list.offset) = (None, 0, 0);
@@ -186,7 +186,7 @@ pub(crate) fn leave_sockets(app: &mut App) {
     }
 }
 
-/// Puts the cursor on the next row that leaks or is suspect, or on any flagged one where none is; round and round.
+/// Puts the cursor on the next row that leaks or is suspect, or on any flagged one if there is none. Wraps around.
 pub(crate) fn jump(app: &mut App, seek: Seek) {
     let Some(table) = app.table() else { return };
     let (count, from) = (app.rows.len(), app.list().position);
@@ -203,7 +203,7 @@ pub(crate) fn jump(app: &mut App, seek: Seek) {
     }
 }
 
-/// Sorts by the neighbour of the column that sorts; beyond the edges is the snapshot's own order.
+/// Sorts by the column beside the one that sorts; beyond the first and the last column by the order of the snapshot.
 pub(crate) fn sort_beside(app: &mut App, seek: Seek) {
     let shown: Vec<usize> = places(app, areas(app).body.width).iter().map(|place| place.column).collect();
     let now = app.list().sort.and_then(|column| shown.iter().position(|at| *at == column));
@@ -216,7 +216,7 @@ pub(crate) fn sort_beside(app: &mut App, seek: Seek) {
     sort_by(app, next.and_then(|at| shown.get(at)).copied());
 }
 
-/// Sorts by a column, or by the snapshot's own order; again: the other way round.
+/// Sorts by a column, or in the order of the snapshot. The same column again reverses the order.
 pub(crate) fn sort_by(app: &mut App, column: Option<usize>) {
     let list = app.list_mut();
     list.turn = if list.sort == column && column.is_some() { list.turn.other() } else { Turn::Usual };
@@ -224,7 +224,7 @@ pub(crate) fn sort_by(app: &mut App, column: Option<usize>) {
     rebuild(app);
 }
 
-/// Turns the order round.
+/// Reverses the order.
 pub(crate) fn invert(app: &mut App) {
     let list = app.list_mut();
     list.turn = list.turn.other();

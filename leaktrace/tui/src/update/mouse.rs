@@ -1,4 +1,4 @@
-//! What the mouse does: click selects and sorts, again opens, the wheel moves.
+//! What the mouse does: a click selects or sorts, a second click opens, the wheel moves.
 
 use super::list;
 use crate::app::App;
@@ -13,15 +13,15 @@ use ratatui::layout::Position;
 /// Rows that one notch of the wheel moves.
 const NOTCH: usize = 3;
 
-/// What a click asks for.
+/// The meaning of a click.
 pub(crate) enum Clicked {
-    /// The same as a key.
+    /// The same as that of a key.
     Action(Action),
-    /// Something of the caller.
+    /// An effect.
     Effect(Effect),
 }
 
-/// Takes a mouse event in.
+/// Applies a mouse event.
 pub(crate) fn used(app: &mut App, event: MouseEvent) -> Option<Clicked> {
     let at = Position { x: event.column, y: event.row };
     match event.kind {

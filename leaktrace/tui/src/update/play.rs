@@ -1,4 +1,4 @@
-//! Holding the picture still, and moving through a recording.
+//! Pausing the view, and moving through a recording.
 
 use super::take;
 use crate::app::App;
@@ -12,7 +12,7 @@ const fn other(flow: Flow) -> Flow {
     }
 }
 
-/// Holds the picture still, or lets it go on with the newest there is. A recording is stopped itself.
+/// Pauses the view, or resumes it with the newest snapshot. A recording itself is paused.
 pub(crate) fn pause(app: &mut App) -> Option<Effect> {
     if let Some(replay) = &mut app.replay {
         replay.flow = other(replay.flow);

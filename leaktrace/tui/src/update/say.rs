@@ -1,4 +1,4 @@
-//! Saying something on the last line of the screen.
+//! Notices on the last line of the screen.
 
 use crate::app::App;
 use crate::app::msg::{Notice, NoticeKind};

@@ -2,7 +2,7 @@
 
 use crate::app::keys::Action;
 
-/// Moves what is read by lines; whoever draws stops it at the end.
+/// Scrolls by lines. The view that draws the text stops at its end.
 pub(crate) fn scroll(lines: &mut usize, action: Action) {
     *lines = match action {
         Action::Up => lines.saturating_sub(1),

@@ -1,4 +1,4 @@
-//! Taking in what the source says: snapshots, progress, replay, answers.
+//! Applying what the source sends: snapshots, progress, the state of a replay, answers.
 
 use super::list;
 use crate::app::msg::{Flow, Update};
@@ -7,10 +7,10 @@ use crate::rows::data::Data;
 use crate::rows::history::{History, Whose};
 use leaktrace_model::Snapshot;
 
-/// Rows of each kind that get a curve, the worst ones: call sites, processes, peers.
+/// How many rows of each kind get a curve, the worst first: call sites, processes, peers.
 const CURVES: [usize; 3] = [12_288, 2048, 2048];
 
-/// A snapshot, to be shown now or, while paused, later.
+/// A snapshot: shown at once, or kept until later while the view is paused.
 pub(crate) fn snapshot(app: &mut App, data: Data) {
     let newest = app.held.as_ref().or(app.data.as_ref()).map(|old| &*old.snapshot);
     if newest.is_none_or(|old| old.window != data.snapshot.window) {
@@ -40,7 +40,7 @@ pub(crate) fn show(app: &mut App, data: Data) {
     list::rebuild(app);
 }
 
-/// Everything that is not a snapshot.
+/// Every update that is not a snapshot.
 pub(crate) fn other(app: &mut App, update: Update) {
     match update {
         Update::Snapshot(_) => {}
@@ -60,7 +60,7 @@ fn elapsed(before: Option<&Snapshot>, now: &Snapshot) -> f64 {
     grown.filter(|seconds| *seconds > 0.0).unwrap_or(now.settings.interval.as_secs_f64())
 }
 
-/// Counters of one window grow, so neighbours are compared; windows that move are averaged.
+/// Rates between two snapshots of one window; if the window has moved, the average over it.
 fn rates(before: Option<&Snapshot>, now: &Snapshot) -> Rates {
     let Some(before) = before else { return Rates::default() };
     let seconds = elapsed(Some(before), now);

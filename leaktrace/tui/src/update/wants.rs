@@ -1,4 +1,4 @@
-//! What the screen would like to know and does not: symbols of call sites, names of peers. Asked for once.
+//! What the screen lacks: symbols of call sites, names of peers. Each is requested once.
 
 use crate::app::App;
 use crate::app::mode::Panel;
@@ -10,10 +10,10 @@ use crate::rows::table::AnyTable;
 use leaktrace_model::Callsite;
 use std::net::IpAddr;
 
-/// Most call sites that are remembered as asked for.
+/// Most call sites that are remembered as requested.
 const MOST_ASKED: usize = 65_536;
 
-/// The next thing to ask for; call again until there is none.
+/// The next request; call again until there is none.
 pub fn wants(app: &mut App) -> Option<Effect> {
     symbols(app).or_else(|| names(app))
 }

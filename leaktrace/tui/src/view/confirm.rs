@@ -1,4 +1,4 @@
-//! Asks before sockets are closed, and names them.
+//! The confirmation before sockets are closed, which names them.
 
 use super::dialog;
 use super::pen::Pen;
@@ -28,7 +28,7 @@ pub(crate) fn draw(app: &App, dialog: &Confirm, buffer: &mut Buffer) {
     let tail = wrap(WARNING, cells);
     let wanted = (head.len() + named.len() + tail.len() + 3).min(usize::from(u16::MAX)) as u16;
     let area = dialog::open(app, &title, widest as u16, wanted, buffer);
-    // The answer is always there; the warning goes first where there is little room.
+    // The answer is always there; the warning is left out first in little room.
     let mut bottom = area.height.saturating_sub(1);
     Pen::new(app, buffer, area, bottom)
         .put("y", Role::Accent)

@@ -3,7 +3,7 @@
 use crate::signs::Signs as _;
 use leaktrace_model::Glyphs;
 
-/// What the lowest and the highest step of a curve stand for.
+/// The counts at the bottom and at the top of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
     /// Bottom.
@@ -12,8 +12,8 @@ pub(crate) struct Scale {
     pub(crate) high: u32,
 }
 
-/// A scale that shows the shape: from nothing where counts go far down, else from the lowest one. Counts that hardly
-/// move, by less than a fiftieth, stay at the bottom rather than look like an alarm.
+/// A scale that shows the shape: from zero if counts fall far, else from the lowest one. Counts that move by less than a fiftieth stay
+/// at the bottom, so that noise does not look like an alarm.
 pub(crate) fn scale(counts: &[u32]) -> Scale {
     let high = counts.iter().copied().max().unwrap_or(0);
     let low = counts.iter().copied().min().unwrap_or(0);

@@ -69,7 +69,7 @@ fn title(app: &App, below: usize, area: Rect, buffer: &mut Buffer) {
     pen.put(&glyphs.rule().repeat(rest), Role::Accent);
 }
 
-/// What is wrong with it, what it is, where in the code.
+/// Its verdicts, its facts, its stack.
 fn main_column(app: &App, cells: usize) -> Lines {
     let mut all = verdicts::reasons(app, cells);
     lines::join(&mut all, about::of_row(app, cells));
@@ -77,7 +77,7 @@ fn main_column(app: &App, cells: usize) -> Lines {
     all
 }
 
-/// Since when, for how long, by whom, to whom.
+/// Its history, lifetimes, peers, holders and call sites.
 fn side_column(app: &App, cells: usize) -> Lines {
     let mut all = curves::open_over_time(app, cells);
     if let Some((AnyTable::Callsites(table), at)) = app.table().zip(app.selected_row())
@@ -91,7 +91,7 @@ fn side_column(app: &App, cells: usize) -> Lines {
     all
 }
 
-/// Draws lines from the one that is scrolled to, no further than the end; how many more there are.
+/// Draws lines from the scroll position on, not beyond the end. Returns how many are below.
 fn column(app: &App, lines: &Lines, area: Rect, buffer: &mut Buffer) -> usize {
     let height = usize::from(area.height);
     let top = app.detail_scroll.min(lines.len().saturating_sub(height));

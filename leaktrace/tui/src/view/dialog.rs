@@ -1,4 +1,4 @@
-//! The frame of dialogs and pages: a box in the middle, everything where there is little room.
+//! The frame of dialogs and pages: a box in the middle, or the whole screen if it is small.
 
 use super::pen::Pen;
 use crate::app::App;
@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
-/// Clears room for `cells` by `lines` above the footer, draws a box with a title, and gives what is inside.
+/// Clears an area of `cells` by `lines` above the footer, draws a box with a title, and returns the area inside.
 pub(crate) fn open(app: &App, title: &str, cells: u16, lines: u16, buffer: &mut Buffer) -> Rect {
     let (width, height) = app.size;
     let whole = Rect { x: 0, y: 0, width, height: height.saturating_sub(1) }.intersection(buffer.area);
@@ -40,7 +40,7 @@ fn frame(app: &App, title: &str, outer: Rect, buffer: &mut Buffer) {
     pen.put(bottom_left, Role::Accent).put(&glyphs.rule().repeat(inside), Role::Accent).put(bottom_right, Role::Accent);
 }
 
-/// The lines of a page from `scroll` on, no further than its end; says where there is more.
+/// The lines of a page from `scroll` on, not beyond its end, with a hint at what follows below.
 pub(crate) fn page(app: &App, lines: &[(String, Role)], scroll: usize, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     let top = scroll.min(lines.len().saturating_sub(height));

@@ -1,4 +1,4 @@
-//! What stands where rows would be: that nothing is leaking and what is watched, or what hides the rows.
+//! The text in place of rows: that nothing is leaking and what is watched, or what hides the rows.
 
 use super::pen::Pen;
 use crate::app::App;
@@ -72,7 +72,7 @@ fn healthy(app: &App, snapshot: &Snapshot) -> Vec<(String, Role)> {
     vec![(title, Role::Good), blank(), (watched(snapshot), Role::Text), blank(), (rules, Role::Faint)]
 }
 
-/// What is being watched, in a sentence.
+/// A sentence about what is watched.
 fn watched(snapshot: &Snapshot) -> String {
     let sockets = format_counted(snapshot.totals.sums.open, "open socket");
     let span = format_duration(snapshot.window.seconds());

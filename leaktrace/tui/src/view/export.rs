@@ -16,7 +16,7 @@ pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Po
     let glyphs = app.options.glyphs;
     let formats = ReportFormat::ALL;
     let area = dialog::open(app, "Export", 66, formats.len() as u16 + 5, buffer);
-    // Where there is little room the chosen format is what is left of the list.
+    // In little room, only the chosen format is listed.
     let room = usize::from(area.height).saturating_sub(3);
     let chosen = formats.iter().position(|format| *format == dialog.format).unwrap_or(0);
     let top = (chosen + 1).saturating_sub(room.max(1)).min(formats.len());
@@ -45,7 +45,7 @@ pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Po
     (row < area.height && cursor.x < area.right()).then_some(cursor)
 }
 
-/// What a format is good for.
+/// The use of a format.
 const fn about(format: ReportFormat) -> &'static str {
     match format {
         ReportFormat::Text => "for people and tickets",

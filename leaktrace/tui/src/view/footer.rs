@@ -1,4 +1,4 @@
-//! The last line: what was just said, the filter while it is typed, or the keys that hold.
+//! The last line: a notice, the filter while it is typed, or the keys that have a meaning now.
 
 use super::pen::Pen;
 use crate::app::App;
@@ -24,7 +24,7 @@ impl Hint {
     }
 }
 
-/// The keys that hold, as many as fit; help and quit always are among them.
+/// The keys that have a meaning now, as many as fit; help and quit are always among them.
 fn hints(app: &App, room: usize) -> Vec<Hint> {
     let context = app.mode.context(app.panel);
     let replay =
@@ -35,7 +35,7 @@ fn hints(app: &App, room: usize) -> Vec<Hint> {
         let Some(key) = row.keys.first().map(|key| key.sign(app.options.glyphs)) else { continue };
         match all.last_mut() {
             Some(before) if before.word == row.short => {
-                // Words would run together, signs do not.
+                // Names of keys need a separator, single signs do not.
                 before.key.push_str(if width(&key) > 1 { "/" } else { "" });
                 before.key.push_str(&key);
             }

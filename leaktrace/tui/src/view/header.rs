@@ -1,4 +1,4 @@
-//! The head of the screen: where, how much, how bad, and how well the tracer itself is doing.
+//! The head of the screen: host, counts, severities, and the health of the tracer.
 
 use super::curve;
 use super::pen::Pen;
@@ -41,7 +41,7 @@ pub(crate) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Everything that must be seen, in one line.
+/// The most important facts in one line.
 fn tiny(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     if snapshot.health.lost.any() {
         pen.at_right("LOST", Role::Warning);
@@ -117,7 +117,7 @@ fn thresholds(app: &App, pen: &mut Pen<'_>) {
     pen.at_right(&text, Role::Faint);
 }
 
-/// What was lost, and what works less well than it could.
+/// Losses and degradations.
 fn warning(app: &App, snapshot: &Snapshot, pen: &mut Pen<'_>) {
     let lost = &snapshot.health.lost;
     let counts = [

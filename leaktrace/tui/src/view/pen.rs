@@ -1,4 +1,4 @@
-//! Writes one line of the screen from both ends. Never outside its line, whatever it is given.
+//! Writes one line of the screen from both ends, and never outside of that line.
 
 use crate::app::App;
 use crate::text::{fit, width};

@@ -1,4 +1,4 @@
-//! How far the taking in of sockets that were open before has come.
+//! Progress of adopting sockets that were open before the tracer.
 
 use super::pen::Pen;
 use crate::app::App;

@@ -1,4 +1,4 @@
-//! Where a recording stands: whether it runs, how fast, how far.
+//! The state of a replay: running or paused, speed, position.
 
 use super::pen::Pen;
 use crate::app::App;
@@ -11,7 +11,7 @@ use leaktrace_model::format_count;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-/// What stands before the bar.
+/// The text before the bar.
 fn lead(app: &App) -> String {
     let Some(replay) = &app.replay else { return String::new() };
     let glyphs = app.options.glyphs;
@@ -21,7 +21,7 @@ fn lead(app: &App) -> String {
     format!("{sign} {speed}{} {time} ", glyphs.times())
 }
 
-/// What stands behind it.
+/// The text behind it.
 fn tail(app: &App) -> String {
     let Some(replay) = &app.replay else { return String::new() };
     let now = format_count(replay.index.saturating_add(1));

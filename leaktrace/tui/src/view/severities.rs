@@ -15,7 +15,7 @@ pub(crate) enum Words {
     Short,
 }
 
-/// Writes them, worst first.
+/// Writes the counts, worst first.
 pub(crate) fn write(app: &App, pen: &mut Pen<'_>, words: Words) {
     let Some(data) = &app.data else { return };
     let glyphs = app.options.glyphs;

@@ -1,4 +1,4 @@
-//! The line of the views, and what narrows the one that is shown.
+//! The line of tabs, and the filters of the view that is shown.
 
 use super::pen::Pen;
 use crate::app::App;

@@ -1,4 +1,4 @@
-//! The dialog of the thresholds; what is chosen holds at once.
+//! The dialog of the thresholds; a choice applies at once.
 
 use super::dialog;
 use super::pen::Pen;

@@ -3,12 +3,12 @@
 use super::cells::{self, verdict_column};
 use super::counted;
 use super::{Address, Around, Cell, Column, Sort, Tabular, left, right};
-use crate::frames::{own_frame, own_frame_name};
+use crate::frames::own_frame_name;
 use crate::signs::Signs as _;
 use crate::text::{clean, short_function};
 use crate::theme::Role;
 use leaktrace_model::Callsite;
-use leaktrace_output::base_name;
+use leaktrace_output::{base_name, own_frame};
 use std::borrow::Cow;
 
 impl Tabular for Callsite {

@@ -11,17 +11,17 @@ use leaktrace_model::{Oldest, Severity, Trend, Verdict, seconds};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// Text as others chose it.
+/// Text that another program chose; it is cleaned here.
 pub(crate) fn foreign<'a>(text: &'a str, around: &Around<'a>, role: Role) -> Cell<'a> {
     Cell { text: clean(text, around.glyphs), style: around.colour.style(role) }
 }
 
-/// Text of our own.
+/// Text of leaktrace itself, which is clean.
 pub(crate) fn own<'a>(text: impl Into<Cow<'a, str>>, around: &Around<'a>, role: Role) -> Cell<'a> {
     Cell { text: text.into(), style: around.colour.style(role) }
 }
 
-/// Nothing is known.
+/// The value is not known.
 pub(crate) fn absent<'a>(around: &Around<'a>) -> Cell<'a> {
     own(around.glyphs.absent(), around, Role::Faint)
 }
@@ -116,7 +116,7 @@ pub(crate) fn verdict<'a>(verdict: Verdict, around: &Around<'a>) -> Cell<'a> {
     own(short_numbers::short_count(n), around, Role::Bad(verdict.severity()))
 }
 
-/// All verdicts in one text, worst first: `12 close-wait 3 idle-unguarded`, `12 close-wait +1` where there is less room.
+/// All verdicts in one text, worst first: `12 close-wait 3 idle-unguarded`, or `12 close-wait +1` in a narrower column.
 pub(crate) fn verdicts<'a>(around: &Around<'a>) -> Cell<'a> {
     let words =
         around.counts.iter().map(|(verdict, n)| format!("{} {}", short_numbers::short_count(n), verdict.name()));
@@ -132,7 +132,7 @@ pub(crate) fn verdict_names<'a>(around: &Around<'a>) -> Cell<'a> {
     Cell { text: Cow::Owned(as_fits(words, around.width)), style: around.colour.severity(around.counts.worst()) }
 }
 
-/// As many words as fit, the first one whatever its length, then how many more there are.
+/// As many words as fit, then the number of the others. The first word is always there.
 fn as_fits(words: Vec<String>, cells: usize) -> String {
     let mut text = String::new();
     for (nth, word) in words.iter().enumerate() {
@@ -149,7 +149,7 @@ fn as_fits(words: Vec<String>, cells: usize) -> String {
     text
 }
 
-/// How the count of open sockets went, between its lowest and its highest; level where it hardly moved.
+/// The curve of open sockets, scaled from its lowest to its highest count; flat if the count hardly moved.
 pub(crate) fn trend<'a>(points: Option<Points<'_>>, around: &Around<'a>) -> Cell<'a> {
     let Some(points) = points else { return own("", around, Role::Faint) };
     let columns = points.columns(around.width);

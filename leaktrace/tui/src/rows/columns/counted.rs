@@ -1,4 +1,4 @@
-//! The columns that tables have in common: how bad, how many, how that changes, which verdicts.
+//! The columns that tables of counted rows have in common: severity, counts, trends, verdicts.
 
 use super::cells;
 use super::{Column, Sort, When, left, right};
@@ -17,7 +17,7 @@ pub(crate) trait CountedRow: 'static {
     fn memory_bytes(&self) -> u64;
 }
 
-/// One whose sums are known and whose change is judged.
+/// A counted row with sums, whose growth is judged.
 pub(crate) trait Judged: CountedRow {
     /// Sums over its sockets.
     fn sums(&self) -> &Sums;

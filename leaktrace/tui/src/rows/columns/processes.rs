@@ -66,7 +66,7 @@ fn name<'a>(row: &'a Process, around: &Around<'a>) -> Cell<'a> {
     }
 }
 
-/// Where it lives: container, pod, unit; the first that is known.
+/// Where it runs: container, pod or unit, the first that is known.
 fn home(row: &Process) -> &str {
     row.container.as_deref().or(row.pod.as_deref()).or(row.unit.as_deref()).unwrap_or_default()
 }
@@ -86,7 +86,7 @@ fn place<'a>(row: &'a Process, around: &Around<'a>) -> Cell<'a> {
     }
 }
 
-/// Descriptors are not judged, so none of their changes is marked.
+/// The growth of descriptors is not judged, so it is never marked.
 fn change<'a>(row: &'a Process, around: &Around<'a>) -> Cell<'a> {
     cells::growth(row.fds_per_min.map(|per_min| Trend { growing: false, per_min }), around)
 }

@@ -1,4 +1,4 @@
-//! What the row is, in facts.
+//! The facts about the row.
 
 use super::lines::{Lines, wrapped};
 use crate::app::App;

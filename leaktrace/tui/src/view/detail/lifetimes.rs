@@ -1,4 +1,4 @@
-//! How long the sockets lived that a call site has closed.
+//! Lifetimes of the sockets that a call site has closed.
 
 use super::lines::{Lines, line, wrapped};
 use crate::app::App;
@@ -35,7 +35,7 @@ pub(crate) fn of_site(app: &App, site: &Callsite, cells: usize) -> Lines {
     lines
 }
 
-/// Short lives have classes below what durations are told in elsewhere.
+/// Short lifetimes have bounds below a millisecond, which other durations do not show.
 fn bound(seconds: f64) -> String {
     if seconds < 0.001 { format!("{}us", (seconds * 1e6) as u64) } else { format_duration(seconds) }
 }
@@ -45,9 +45,9 @@ fn quantiles(life: &Lifetimes) -> String {
     format!("half within {half}, 99% within {most}, the longest {longest}")
 }
 
-/// One row for each doubling from the first to the last, empty ones too; for each two, four or more where there are many.
+/// One row for each doubling from the first to the last, also if it is empty. Where there are many, two, four or more share a row.
 fn rows(buckets: &[LifetimeBucket]) -> Vec<LifetimeBucket> {
-    // Bounds are powers of two of nanoseconds, but for the last of all, which is any number above one.
+    // Every bound is a power of two of nanoseconds, except the last one, which is any number above one.
     let class = |bucket: &LifetimeBucket| (bucket.below * 1e9).max(1.0).log2().ceil().min(64.0) as usize;
     let (Some(first), Some(last)) = (buckets.iter().map(class).min(), buckets.iter().map(class).max()) else {
         return Vec::new();
@@ -67,7 +67,7 @@ fn rows(buckets: &[LifetimeBucket]) -> Vec<LifetimeBucket> {
     rows
 }
 
-/// As long as its share of the longest, to an eighth of a cell; whatever is not nothing can be seen.
+/// As long as its share of the longest, to an eighth of a cell; a count that is not zero is always visible.
 fn bar(count: u64, most: u64, room: usize, glyphs: Glyphs) -> String {
     if count == 0 || most == 0 {
         return String::new();

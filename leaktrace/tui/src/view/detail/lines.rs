@@ -20,7 +20,7 @@ pub(crate) fn wrapped(text: &str, indent: usize, cells: usize, role: Role) -> im
     wrap(text, cells.saturating_sub(indent)).into_iter().map(move |part| line(format!("{pad}{part}"), role))
 }
 
-/// Puts a block after others, apart from them by an empty line. An empty block adds nothing.
+/// Appends a block after an empty line. An empty block adds nothing.
 pub(crate) fn join(all: &mut Lines, block: Lines) {
     if !all.is_empty() && !block.is_empty() {
         all.push(Line::new());

@@ -1,4 +1,4 @@
-//! Who holds the row's sockets, its peers, its call sites, its sockets.
+//! Lists about the row: holders, peers, call sites, sockets.
 
 use super::lines::{Line, Lines, line};
 use crate::app::App;

@@ -2,13 +2,13 @@
 
 use super::lines::{Line, Lines, line, wrapped};
 use crate::app::App;
-use crate::frames::{self, is_library};
+use crate::frames;
 use crate::rows::table::AnyTable;
 use crate::signs::Signs as _;
 use crate::text::{clean, fit, fit_end, width};
 use crate::theme::Role;
 use leaktrace_model::{Callsite, Frame, Glyphs, StackQuality};
-use leaktrace_output::{base_name, frame_name};
+use leaktrace_output::{base_name, frame_name, is_library};
 
 /// The stack of the row, or of the call site that opened the socket.
 pub(crate) fn of_row(app: &App, cells: usize) -> Lines {
@@ -65,13 +65,13 @@ fn frame_lines(nth: usize, frame: &Frame, cells: usize, glyphs: Glyphs) -> Vec<L
         let name = fit(name, room, glyphs).into_owned();
         return vec![vec![(number, Role::Faint), (name, role), ("  ".to_owned(), role), (place, Role::Faint)]];
     }
-    // Both do not fit on one line: the name as far as it goes, the place below it, its end rather than its beginning.
+    // Both do not fit on one line: the name is cut at its end, the place below it at its beginning.
     let name = fit(name, room, glyphs).into_owned();
     let place = fit_end(place, room.saturating_sub(2), glyphs).into_owned();
     vec![vec![(number, Role::Faint), (name, role)], vec![("       ".to_owned(), role), (place, Role::Faint)]]
 }
 
-/// `src/pool.rs:88`, else the module of a function; the name of a frame without a function says that already.
+/// `src/pool.rs:88`, else the module of a function. A frame without a function has its module in its name.
 fn place(frame: &Frame, glyphs: Glyphs) -> String {
     match (&frame.file, frame.line, &frame.module) {
         (Some(file), Some(line), _) => format!("{}:{line}", clean(file, glyphs)),

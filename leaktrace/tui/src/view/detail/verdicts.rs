@@ -1,4 +1,4 @@
-//! The verdicts of the row and what they rest on, in words.
+//! The verdicts of the row and their evidence, in words.
 
 use super::lines::{Lines, line, wrapped};
 use crate::app::App;
@@ -7,7 +7,7 @@ use crate::text::clean;
 use crate::theme::Role;
 use leaktrace_model::format_count;
 
-/// A line for each verdict, then the evidence of the worst socket.
+/// One line for each verdict, with the evidence of the worst socket.
 pub(crate) fn reasons(app: &App, cells: usize) -> Lines {
     let Some(detail) = &app.detail else { return Lines::new() };
     let glyphs = app.options.glyphs;
