@@ -1,6 +1,6 @@
 //! Why the kernel side could not start: each names what failed, why, and what to do on the machine that prints it.
 
-use super::btf::BtfError;
+use crate::attach::btf::BtfError;
 use std::fmt::Display;
 
 /// Why tracing could not start.
@@ -85,7 +85,7 @@ impl StartError {
 }
 
 /// An error with its causes on one line; the verifier's long log is cut to its end, where the refusal stands.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     const LONGEST: usize = 400;
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,230 +1,41 @@
-//! The running kernel as a source of samples: the only module that knows what BPF is.
+//! The running kernel as a source of samples. The only crate that knows what BPF is.
 //!
-//! [`Tracer`] loads and attaches the kernel side and takes samples. It holds every descriptor of ours, so that when the
-//! process ends, however it ends, nothing of ours stays in the kernel. It enters network namespaces while it samples
-//! and so belongs on a thread of its own.
+//! It owns
+//! - the kernel side: loading it, attaching hooks (`attach`), running passes (`passes`), reading call sites and stacks (`sites`);
+//! - every other fact that comes from the kernel: processes and the host from `/proc`, privileges, network namespaces;
+//! - closing sockets of other processes ([`destroy`]);
+//! - the translation between the kernel side's rows and the model (`rows`).
+//!
+//! [`Tracer`] puts these together. It enters network namespaces while it samples, so it needs a thread of its own. It holds every
+//! descriptor of the kernel side, so nothing stays in the kernel after the process ends, in whatever way it ends.
+//!
+//! It must not name functions or source lines of a stack (the caller gives a [`Place`](leaktrace_model::Place) for that), remember
+//! earlier samples, or print.
 
-#[cfg(test)]
-mod back_edges_tests;
-pub mod btf;
-mod call_events;
-mod callsites;
-mod captures;
-mod cpu_counters;
+#![warn(unreachable_pub)]
+
+mod attach;
 pub mod destroy;
-pub mod error;
-pub mod facts;
-pub mod hooks;
+mod error;
 pub mod host;
-mod key_cache;
-mod load;
-mod map_entries;
-mod mapped;
-pub mod namespaces;
+mod namespaces;
 mod passes;
 pub mod pid_namespace;
-mod preemption;
 pub mod privilege;
 mod processes;
-mod records;
-mod relocations;
 mod request;
 mod rows;
-mod sampler;
-mod stacks;
+mod sites;
+mod tracer;
 mod tree;
-mod walks;
 
-pub use error::StartError;
-use hooks::Attached;
-pub use hooks::HookChoice;
-use leaktrace_model::{HookKind, Place, Unwind};
-pub use load::Stacks;
-pub use request::{HoldersPass, SampleRequest, Walk};
-pub use rows::judge;
-pub use sampler::Adoption;
-
-use crate::host::{KernelRelease, Lockdown};
-use aya::{
-    Btf, Ebpf,
-    maps::{Map, RingBuf},
+pub use attach::{
+    btf::{BtfError, VMLINUX},
+    facts::KernelFacts,
 };
-use callsites::CallsiteTable;
-use captures::Captures;
-use facts::KernelFacts;
-use leaktrace_common::MAX_TREE;
-use leaktrace_model::{Degradation, Holders, Sample};
-use mapped::take_map_data;
-use processes::ToldProcesses;
-use sampler::Sampler;
-use stacks::StackReader;
-use std::{num::NonZeroU32, time::Duration};
-use tree::TreeReader;
-
-/// What to start with.
-#[derive(Clone, Copy, Debug)]
-pub struct TracerOptions {
-    /// Which hooks.
-    pub hooks: HookChoice,
-    /// Stack capture.
-    pub stacks: Stacks,
-    /// Which unwinder.
-    pub unwind: Unwind,
-    /// How many sockets are attributed at once.
-    pub max_sockets: u32,
-    /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
-    pub walk_every: Option<NonZeroU32>,
-    /// The process whose tree is followed, and nothing else; `None` follows the host.
-    pub tree: Option<u32>,
-}
-
-/// The attached kernel side.
-pub struct Tracer {
-    ebpf: Ebpf,
-    attached: Attached,
-    callsites: CallsiteTable,
-    stacks: StackReader,
-    sampler: Sampler,
-    told: ToldProcesses,
-    tree: Option<TreeReader>,
-}
-
-impl Tracer {
-    /// Loads the kernel side and attaches the hooks. `place` places the stacks that samples carry.
-    pub fn start(options: &TracerOptions, place: Box<dyn Place>) -> Result<Self, StartError> {
-        let release = KernelRelease::running();
-        if release.version != (0, 0) && release.version < facts::OLDEST {
-            return Err(StartError::KernelTooOld { release: release.text });
-        }
-        let missing: Vec<&str> = privilege::missing().iter().map(|capability| capability.name()).collect();
-        if !missing.is_empty() {
-            return Err(StartError::NotPrivileged { missing: missing.join(" and ") });
-        }
-        if Lockdown::running() == Lockdown::Confidentiality {
-            return Err(StartError::LockedDown);
-        }
-        if pid_namespace::is_own() {
-            return Err(StartError::PidNamespace);
-        }
-        let facts = KernelFacts::of_running_kernel()?;
-        if !facts.has_iterators {
-            return Err(StartError::KernelTooOld { release: release.text });
-        }
-        let btf = Btf::from_sys_fs().map_err(|error| StartError::load(&error))?;
-        let load_options = load::LoadOptions {
-            stacks: options.stacks,
-            copies: options.unwind != Unwind::Fp,
-            max_sockets: options.max_sockets,
-            tree: options.tree.is_some(),
-        };
-        let mut ebpf = load::load(&facts, &btf, &load_options)?;
-        let records = sampler::load(&mut ebpf, &btf, facts.rdonly_cast.is_some())?;
-        // Call sites must be at hand before the first hook runs.
-        let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
-        let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
-        let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
-        let captures = Captures::start(captures).map_err(|error| StartError::internal(&error))?;
-        let tree = match options.tree {
-            Some(root) => {
-                tree::hurry();
-                hooks::attach_tree(&mut ebpf, &btf, &facts)?;
-                Some(TreeReader::new(&mut ebpf, root, host::now().boot_ns)?)
-            }
-            None => None,
-        };
-        // Reading sockets by their address alone is dear without it, and walks are better; by lists it is not done at all.
-        let walk_every = match facts.rdonly_cast {
-            Some(_) => options.walk_every,
-            None if records.are_always_listed() => Some(NonZeroU32::MIN),
-            None => options.walk_every.or(Some(NonZeroU32::MIN)),
-        };
-        let sampler = Sampler::new(&mut ebpf, records, walk_every)?;
-        let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
-        drop(btf);
-        // The kernel's types take tens of megabytes while they are read.
-        host::give_memory_back();
-        Ok(Self {
-            attached,
-            callsites,
-            stacks: StackReader::new(captures, place),
-            sampler,
-            told: ToldProcesses::default(),
-            tree,
-            ebpf,
-        })
-    }
-
-    /// Which hooks are attached.
-    pub fn hooks(&self) -> HookKind {
-        self.attached.kind
-    }
-
-    /// Whether passes over records go by lists of them, since the kernel refuses iterators over maps.
-    pub fn goes_by_lists(&self) -> bool {
-        self.sampler.goes_by_lists()
-    }
-
-    /// Rests until a call site is new, somebody unparks this thread, or `longest` is over.
-    pub fn wait_for_new(&self, longest: Duration) {
-        self.stacks.wait(longest);
-    }
-
-    /// Places the stacks of call sites that are new. Cheap enough to be called many times between samples.
-    pub fn place_new(&mut self) -> Result<(), StartError> {
-        if let Some(tree) = &mut self.tree {
-            tree.receive();
-        }
-        self.callsites.place_new(&mut self.stacks)
-    }
-
-    /// Drops what placing stacks has not needed since the last call; says whether there was anything.
-    pub fn forget_unused(&mut self) -> bool {
-        self.stacks.forget_unused()
-    }
-
-    /// How far the first sample is.
-    pub fn adoption(&self) -> Adoption {
-        self.sampler.adoption()
-    }
-
-    /// How many processes of the tree run that is followed; 0 where none is.
-    pub fn running(&self) -> usize {
-        self.tree.as_ref().map_or(0, TreeReader::running)
-    }
-
-    /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
-    pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
-        let at = host::now();
-        let passed = self.sampler.run(&mut self.ebpf, request, &self.callsites, at.boot_ns)?;
-        let rows = &passed.rows;
-        let mut sample = Sample {
-            at,
-            pass: rows::pass(&passed.settings),
-            totals: rows::totals(&passed.totals),
-            lost: rows::lost(&passed.losses, passed.damaged),
-            stale_records: passed.losses.stale_records,
-            sockets: rows.sockets.iter().map(rows::observed).collect(),
-            holders: passed.descriptors.map(|descriptors| Holders {
-                rows: rows.holders.iter().map(rows::holder).collect(),
-                processes: rows.processes.iter().map(rows::holder_process).collect(),
-                descriptors,
-            }),
-            degraded: passed.degraded,
-            cost: passed.cost,
-            ..Sample::default()
-        };
-        self.callsites.collect(&mut sample, &mut self.stacks)?;
-        // After the call sites: an index that was given back just now belongs to a process that is gone, whose last sockets are there.
-        sample.tree = self.tree.as_mut().map(|tree| tree.collect(at.boot_ns));
-        if sample.tree.as_ref().is_some_and(|tree| tree.processes.len() >= MAX_TREE as usize) {
-            sample.degraded.push(Degradation::TreeFull { most: MAX_TREE });
-        }
-        sample.degraded.extend(self.callsites.degradation(&sample));
-        sample.processes = self.told.new_processes(&sample, rows);
-        sample.degraded.extend(self.attached.degraded.iter().cloned());
-        sample.tcp_memory_bytes = host::tcp_memory_bytes();
-        sample.cost.cpu = host::own_cpu();
-        sample.cost.rss_bytes = host::own_rss_bytes();
-        Ok(sample)
-    }
-}
+pub use error::StartError;
+pub use namespaces::Namespaces;
+pub use passes::sampler::Adoption;
+pub use request::{HoldersPass, HookChoice, SampleRequest, Stacks, Walk};
+pub use rows::judge;
+pub use tracer::{Tracer, TracerOptions};

@@ -109,7 +109,7 @@ fn visit_home(inode: u64, visit: &mut impl FnMut(u64) -> io::Result<()>, visited
 ///
 /// # Errors
 /// What setns(2) says.
-pub fn enter(namespace: &File) -> io::Result<()> {
+pub(crate) fn enter(namespace: &File) -> io::Result<()> {
     // SAFETY: an open descriptor; only this thread changes its namespace.
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),

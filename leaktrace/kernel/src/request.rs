@@ -1,6 +1,27 @@
-//! What is asked of a sample.
+//! What the caller asks for: hooks and stacks at the start, contents of each sample.
 
-use leaktrace_model::{Limits, Shown};
+use leaktrace_model::{HookKind, Limits, Shown, StackSample};
+
+/// Which kind of hooks to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HookChoice {
+    /// The best kind that attaches.
+    #[default]
+    Auto,
+    /// This kind or none.
+    Only(HookKind),
+}
+
+/// Whether stacks are captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stacks {
+    /// At every open.
+    Capture,
+    /// At every open of a process that opens few sockets, at some opens of the others.
+    Sample(StackSample),
+    /// Not at all.
+    Off,
+}
 
 /// What one sample should contain.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,6 @@
 //! The tree of one command as the kernel side follows it: its processes, and the sockets that only their exit closed.
 
-use super::{error::StartError, mapped::take_map_data};
-use crate::host::process_text;
-use crate::rows;
+use crate::{error::StartError, host::process_text, passes::mapped::take_map_data, rows};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},
@@ -26,7 +24,7 @@ const MOST_LEFT: usize = 1 << 18;
 const CLOSING_NS: u64 = 1_000_000_000;
 
 /// The tree.
-pub struct TreeReader {
+pub(crate) struct TreeReader {
     processes: HashMap<MapData, u32, PodProcess>,
     left: RingBuf<MapData>,
     waiting: Vec<LeftRow>,
@@ -35,7 +33,7 @@ pub struct TreeReader {
 impl TreeReader {
     /// Takes the maps out of the loaded object and makes `root` the first process of the tree. From here on its children
     /// belong to it.
-    pub fn new(ebpf: &mut Ebpf, root: u32, now_ns: u64) -> Result<Self, StartError> {
+    pub(crate) fn new(ebpf: &mut Ebpf, root: u32, now_ns: u64) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let processes = Map::HashMap(take_map_data(ebpf, "TREE").map_err(internal)?);
         let left = Map::RingBuf(take_map_data(ebpf, "LEFT").map_err(internal)?);
@@ -46,12 +44,12 @@ impl TreeReader {
     }
 
     /// How many processes of the tree run now.
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.processes.iter().filter(|entry| matches!(entry, Ok((_, process)) if process.0.exited_ns == 0)).count()
     }
 
     /// Takes over what the hooks have told, so that their buffer does not run full.
-    pub fn receive(&mut self) {
+    pub(crate) fn receive(&mut self) {
         while self.waiting.len() < MOST_LEFT
             && let Some(item) = self.left.next()
         {
@@ -62,7 +60,7 @@ impl TreeReader {
     }
 
     /// What has happened so far. Processes that have exited are told once more than once, until they are gone.
-    pub fn collect(&mut self, now_ns: u64) -> TreeSample {
+    pub(crate) fn collect(&mut self, now_ns: u64) -> TreeSample {
         self.receive();
         let mut processes: Vec<(u32, TreeProcess)> =
             self.processes.iter().flatten().map(|(pid, process)| (pid, process.0)).collect();
@@ -85,7 +83,7 @@ impl TreeReader {
 
 /// Lets the calling thread run as soon as there is something to look at: a short-lived process is gone a moment later, and
 /// its mappings with it. It has little to do.
-pub fn hurry() {
+pub(crate) fn hurry() {
     const FIRST: libc::c_int = -15;
     // May be refused, and then more stacks are missed.
     // SAFETY: the call takes numbers only; 0 is the calling thread.

@@ -2,11 +2,9 @@
 
 use super::check::{Check, Standing};
 use leaktrace_kernel::{
-    HoldersPass, HookChoice, SampleRequest, Stacks, StartError, Tracer, TracerOptions, Walk,
-    btf::VMLINUX,
-    facts::KernelFacts,
+    HoldersPass, HookChoice, KernelFacts, Namespaces, SampleRequest, Stacks, StartError, Tracer, TracerOptions,
+    VMLINUX, Walk,
     host::{KernelRelease, Lockdown},
-    namespaces::Namespaces,
     pid_namespace,
     privilege::{self, Capability},
 };

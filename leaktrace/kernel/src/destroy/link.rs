@@ -16,7 +16,7 @@ const LONGEST: usize = 32 * 1024;
 static PATIENCE: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
 
 /// The socket.
-pub struct Link {
+pub(super) struct Link {
     socket: File,
     sequence: u32,
     buffer: Vec<u8>,
@@ -27,7 +27,7 @@ impl Link {
     ///
     /// # Errors
     /// EPROTONOSUPPORT where the kernel has no sock_diag; whatever else the system says.
-    pub fn open() -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: no pointers.
         let descriptor = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) })?;
@@ -52,7 +52,7 @@ impl Link {
     ///
     /// # Errors
     /// ENOENT if there is no such socket; EPERM; EOPNOTSUPP where the kernel cannot.
-    pub fn destroy(&mut self, id: &DiagId) -> io::Result<()> {
+    pub(super) fn destroy(&mut self, id: &DiagId) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&destroy_request(id, self.sequence), |_| {})
     }
@@ -61,7 +61,7 @@ impl Link {
     ///
     /// # Errors
     /// ENOENT where the kernel has no tcp_diag.
-    pub fn list(&mut self, family: Family, see: impl FnMut(DiagId)) -> io::Result<()> {
+    pub(super) fn list(&mut self, family: Family, see: impl FnMut(DiagId)) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&list_request(family, self.sequence), see)
     }

@@ -26,7 +26,7 @@ const NO_COOKIE: u64 = u64::MAX;
 /// A family of addresses, as the kernel numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Family {
+pub(super) enum Family {
     /// AF_INET
     V4 = 2,
     /// AF_INET6; mapped addresses as well.
@@ -35,7 +35,7 @@ pub enum Family {
 
 /// What identifies a socket to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiagId {
+pub(super) struct DiagId {
     /// Family of the lookup.
     pub family: Family,
     /// Own port.
@@ -54,7 +54,7 @@ pub struct DiagId {
 
 impl DiagId {
     /// Of a target; `None` if that could mean more than one socket.
-    pub fn new(target: &SocketId) -> Option<Self> {
+    pub(super) fn new(target: &SocketId) -> Option<Self> {
         if target.cookie.get() == NO_COOKIE {
             return None;
         }
@@ -68,7 +68,7 @@ impl DiagId {
     }
 
     /// Both ends; a mapped address reads as IPv4.
-    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+    pub(super) fn ends(&self) -> (SocketAddr, SocketAddr) {
         let end = |bytes: [u8; 16], port| {
             let ip = match self.family {
                 Family::V4 => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
@@ -121,12 +121,12 @@ fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 /// The request to close one socket.
-pub fn destroy_request(id: &DiagId, sequence: u32) -> Vec<u8> {
+pub(super) fn destroy_request(id: &DiagId, sequence: u32) -> Vec<u8> {
     request(DESTROY, REQUEST | ACK, sequence, id.family, |message| id.write(message))
 }
 
 /// The request for all sockets of a family.
-pub fn list_request(family: Family, sequence: u32) -> Vec<u8> {
+pub(super) fn list_request(family: Family, sequence: u32) -> Vec<u8> {
     request(BY_FAMILY, REQUEST | DUMP, sequence, family, |message| message.resize(message.len() + 48, 0))
 }
 
@@ -149,7 +149,7 @@ fn request(kind: u16, flags: u16, sequence: u32, family: Family, id: impl FnOnce
 
 /// One message of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// A socket of a list.
     Socket(DiagId),
     /// The end: 0, or an error number.
@@ -157,7 +157,7 @@ pub enum Answer {
 }
 
 /// The messages of a buffer that answer the request with this number.
-pub fn answers(mut rest: &[u8], sequence: u32) -> impl Iterator<Item = Answer> + '_ {
+pub(super) fn answers(mut rest: &[u8], sequence: u32) -> impl Iterator<Item = Answer> + '_ {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_ne_bytes(take(rest, 0)?)).ok()?;
         let kind = u16::from_ne_bytes(take(rest, 4)?);

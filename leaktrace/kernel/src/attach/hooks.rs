@@ -1,9 +1,9 @@
 //! Attaching one of the three kinds of hooks, chosen by trying.
 
-use super::{
-    call_events::CallEvents,
+use super::{call_events::CallEvents, facts::KernelFacts};
+use crate::{
     error::{StartError, chain},
-    facts::KernelFacts,
+    request::HookChoice,
 };
 use aya::{
     Btf, Ebpf,
@@ -13,7 +13,7 @@ use leaktrace_model::{Degradation, HookKind};
 use std::{os::fd::AsFd as _, thread};
 
 /// Advice for a kernel that refuses this kind.
-const fn way_out(kind: HookKind) -> &'static str {
+const fn hint(kind: HookKind) -> &'static str {
     match kind {
         HookKind::Fentry => "use --hooks kprobe or --hooks tracepoint, or leave --hooks out",
         HookKind::Kprobe => "use --hooks tracepoint, or leave --hooks out",
@@ -23,19 +23,9 @@ const fn way_out(kind: HookKind) -> &'static str {
     }
 }
 
-/// Which kind to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HookChoice {
-    /// The best that attaches.
-    #[default]
-    Auto,
-    /// This one or none.
-    Only(HookKind),
-}
-
 /// Hooks that are attached, for as long as this and the loaded object live.
 #[derive(Debug)]
-pub struct Attached {
+pub(crate) struct Attached {
     /// Which kind.
     pub kind: HookKind,
     /// What had to be given up on the way.
@@ -44,7 +34,12 @@ pub struct Attached {
 }
 
 /// Attaches hooks.
-pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoice) -> Result<Attached, StartError> {
+pub(crate) fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    facts: &KernelFacts,
+    choice: HookChoice,
+) -> Result<Attached, StartError> {
     let mut degraded = Vec::new();
     let kinds: &[HookKind] = match &choice {
         HookChoice::Auto => &HookKind::ALL,
@@ -62,7 +57,7 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
             Err(reason) => {
                 return Err(StartError::Hooks {
                     asked: kind.name().to_owned(),
-                    reason: format!("{reason}; {}", way_out(*kind)),
+                    reason: format!("{reason}; {}", hint(*kind)),
                 });
             }
         }
@@ -75,7 +70,7 @@ pub fn attach(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts, choice: HookChoic
 }
 
 /// Attaches what follows the tree of a command, after which its first process may be told of.
-pub fn attach_tree(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), StartError> {
+pub(crate) fn attach_tree(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), StartError> {
     let reason = |reason| StartError::Hooks {
         asked: "process".to_owned(),
         reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),

@@ -15,7 +15,7 @@ const EVERY: u32 = 10;
 
 /// What walks have cost, and what follows for the next pass.
 #[derive(Debug)]
-pub struct Walks {
+pub(super) struct Walks {
     asked: Option<NonZeroU32>,
     cost: Duration,
     /// Passes over records since the last walk; `None` before the first.
@@ -26,43 +26,43 @@ pub struct Walks {
 
 impl Walks {
     /// Nothing walked yet. With `every`, one walk in so many passes, whatever it costs.
-    pub fn new(every: Option<NonZeroU32>) -> Self {
+    pub(super) fn new(every: Option<NonZeroU32>) -> Self {
         Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false, cheap: CHEAP }
     }
 
     /// Whether passes over records cost so little that walks are saved even where they are cheap.
-    pub fn save_cheap_ones(&mut self, save: bool) {
+    pub(super) fn save_cheap_ones(&mut self, save: bool) {
         self.cheap = if save { CHEAP_BESIDE_KEY_CACHE } else { CHEAP };
     }
 
     /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
     /// records there was no room.
-    pub fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.passes.is_none_or(|passes| passes + 1 >= self.every())
     }
 
     /// Whether the last walk found sockets for whose records there was no room.
-    pub fn left_some_out(&self) -> bool {
+    pub(super) fn left_some_out(&self) -> bool {
         self.left_out
     }
 
     /// A walk has taken that much processor time and found so many sockets without a record.
-    pub fn walked(&mut self, cost: Duration, unattributed: u64) {
+    pub(super) fn walked(&mut self, cost: Duration, unattributed: u64) {
         (self.cost, self.passes, self.left_out) = (cost, Some(0), unattributed > 0);
     }
 
     /// Whether a walk may be made before its time, for what only a walk can do: unless it is dear, or was asked for as rare.
-    pub fn may_come_early(&self) -> bool {
+    pub(super) fn may_come_early(&self) -> bool {
         self.asked.is_none() && self.cost < CHEAP
     }
 
     /// A pass went by the records.
-    pub fn went_by_records(&mut self) {
+    pub(super) fn went_by_records(&mut self) {
         self.passes = self.passes.map(|passes| passes.saturating_add(1));
     }
 
     /// One pass in so many is a walk: whoever counts what a walk costs shares it out among those.
-    pub fn every(&self) -> u32 {
+    pub(super) fn every(&self) -> u32 {
         if self.left_out {
             return 1;
         }

@@ -4,10 +4,8 @@
 //! The kernel side reports each new key, and passes find out which keys are gone. After a lost report, or with too many keys, the cache is
 //! invalid until all keys have been read from the table again.
 
-use super::{
-    error::StartError,
-    mapped::{MappedArray, map_array, take_map_data},
-};
+use super::mapped::{MappedArray, map_array, take_map_data};
+use crate::error::StartError;
 use aya::{
     Ebpf,
     maps::{Map, MapData, RingBuf},
@@ -47,7 +45,7 @@ impl Keys {
 }
 
 /// The cache.
-pub struct KeyCache {
+pub(super) struct KeyCache {
     new: RingBuf<MapData>,
     missed: MappedArray<u64>,
     keys: Keys,
@@ -58,7 +56,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let new = Map::RingBuf(take_map_data(ebpf, "NEW_KEYS").map_err(internal)?);
         Ok(Self {
@@ -69,7 +67,7 @@ impl KeyCache {
     }
 
     /// Takes in reported keys. Returns whether the cache is valid.
-    pub fn is_valid(&mut self) -> bool {
+    pub(super) fn is_valid(&mut self) -> bool {
         while self.keys.0.is_some()
             && let Some(item) = self.new.next()
         {
@@ -85,29 +83,29 @@ impl KeyCache {
     }
 
     /// Takes the keys out, for a pass that adds those back that still have a record.
-    pub fn take(&mut self) -> Vec<u64> {
+    pub(super) fn take(&mut self) -> Vec<u64> {
         self.keys.0.as_mut().map(mem::take).unwrap_or_default()
     }
 
     /// Whether an invalid cache should be filled again with this many open sockets.
-    pub fn is_worth_filling(open: u64) -> bool {
+    pub(super) fn is_worth_filling(open: u64) -> bool {
         open < FEW
     }
 
     /// Empties the cache before it is filled from the table. Keys inserted from here on are reported, earlier ones are in the table.
-    pub fn begin_filling(&mut self) {
+    pub(super) fn begin_filling(&mut self) {
         while self.new.next().is_some() {}
         self.missed.set(0, 0);
         self.keys = Keys(Some(Vec::new()));
     }
 
     /// Adds a key that is in the table.
-    pub fn add(&mut self, key: u64) {
+    pub(super) fn add(&mut self, key: u64) {
         self.keys.add(key);
     }
 
     /// Makes the cache invalid: a key may be missing.
-    pub fn invalidate(&mut self) {
+    pub(super) fn invalidate(&mut self) {
         self.keys = Keys(None);
     }
 }

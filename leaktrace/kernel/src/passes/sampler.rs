@@ -1,17 +1,19 @@
 //! The passes of one sample: which of them run, in which order, in which namespaces, and what they leave behind.
 
 use super::{
-    callsites::CallsiteTable,
-    error::StartError,
+    iterators::{self, Load, Rows},
     mapped::{MappedArray, map_array},
-    namespaces::Namespaces,
-    passes::{self, Load, Rows},
     records::{RecordPass, Records},
-    request::{HoldersPass, SampleRequest, Walk},
     walks::Walks,
 };
-use crate::host;
-use crate::rows::settings;
+use crate::{
+    error::StartError,
+    host,
+    namespaces::Namespaces,
+    request::{HoldersPass, SampleRequest, Walk},
+    rows::{nanoseconds, settings},
+    sites::callsites::CallsiteTable,
+};
 use aya::{Btf, Ebpf};
 use bytes::BytesMut;
 use leaktrace_common::{HoldersProgress, Losses, PassSettings, PassTotals, emit};
@@ -52,7 +54,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the kernel refuses one.
-pub fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<Records, StartError> {
+pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<Records, StartError> {
     Records::load(
         ebpf,
         btf,
@@ -80,7 +82,7 @@ struct Walked {
 
 /// What the passes of one sample found.
 #[derive(Default)]
-pub struct Passed {
+pub(crate) struct Passed {
     /// Their rows.
     pub rows: Rows,
     /// Sums over all sockets.
@@ -100,7 +102,7 @@ pub struct Passed {
 }
 
 /// What the passes keep from one sample to the next.
-pub struct Sampler {
+pub(crate) struct Sampler {
     settings: MappedArray<PassSettings>,
     totals: Arc<MappedArray<PassTotals>>,
     holding: Arc<MappedArray<HoldersProgress>>,
@@ -126,7 +128,7 @@ impl Sampler {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
+    pub(crate) fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
         Ok(Self {
             settings: map_array(ebpf, "SETTINGS", 1)?,
             totals: Arc::new(map_array(ebpf, "TOTALS", 1)?),
@@ -147,12 +149,12 @@ impl Sampler {
     }
 
     /// Whether passes over records go by lists, since the kernel refuses iterators over maps.
-    pub fn goes_by_lists(&self) -> bool {
+    pub(crate) fn goes_by_lists(&self) -> bool {
         self.records.are_always_listed()
     }
 
     /// How far the first sample is.
-    pub fn adoption(&self) -> Adoption {
+    pub(crate) fn adoption(&self) -> Adoption {
         Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
     }
 
@@ -161,7 +163,7 @@ impl Sampler {
     ///
     /// # Errors
     /// When a pass cannot be run.
-    pub fn run(
+    pub(crate) fn run(
         &mut self,
         ebpf: &mut Ebpf,
         request: &SampleRequest,
@@ -216,7 +218,7 @@ impl Sampler {
             self.records.run(ebpf, RecordPass::Sweep, sample.totals.open, &mut self.buffer, &mut rows)?;
         }
         self.open = sample.totals.open;
-        self.tell_of_walks(walk, sample);
+        self.report_walks(walk, sample);
         rows.sockets.sort_unstable_by_key(|row| row.sk);
         rows.sockets.dedup_by_key(|row| row.sk);
         self.damaged += rows.damaged;
@@ -254,7 +256,7 @@ impl Sampler {
             0,
             PassSettings {
                 now_ns,
-                sweep_before_ns: now_ns.saturating_sub(crate::rows::nanoseconds(SWEEP_GRACE)),
+                sweep_before_ns: now_ns.saturating_sub(nanoseconds(SWEEP_GRACE)),
                 emit_verdicts,
                 emit: emit | table,
                 pass: self.pass,
@@ -272,7 +274,7 @@ impl Sampler {
         let visited = self.namespaces.visit_each(|_| {
             let totals = PassTotals { shown: 0, ..shared.get(0).unwrap_or_default() };
             shared.set(0, totals);
-            passes::run(ebpf, "pass_sockets", buffer, rows).map_err(io::Error::other)
+            iterators::run(ebpf, "pass_sockets", buffer, rows).map_err(io::Error::other)
         });
         let visited = visited.map_err(|error| StartError::Sample { reason: error.to_string() })?;
         let adopted = sample.totals.adopted;
@@ -305,7 +307,7 @@ impl Sampler {
     }
 
     /// Costs, and what the last walk found.
-    fn tell_of_walks(&self, now: bool, sample: &mut Passed) {
+    fn report_walks(&self, now: bool, sample: &mut Passed) {
         let one_in = self.walks.every();
         let walks = (one_in > 1).then_some(leaktrace_model::Walks { one_in, now });
         let usual = if walks.is_some() && !self.by_records.cpu.is_zero() { self.by_records } else { self.walked.took };
@@ -322,7 +324,7 @@ impl Sampler {
     fn pass_holders(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let before = host::thread_cpu();
         self.holding.set(0, HoldersProgress::default());
-        passes::run(ebpf, "pass_holders", &mut self.buffer, rows)?;
+        iterators::run(ebpf, "pass_holders", &mut self.buffer, rows)?;
         let descriptors = self.holding.get(0).map_or(0, |progress| progress.descriptors);
         sample.descriptors = Some(descriptors);
         sample.cost.holders = host::thread_cpu() - before;

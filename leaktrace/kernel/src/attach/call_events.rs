@@ -29,7 +29,7 @@ const CLOSE_ON_EXEC: libc::c_uint = 1;
 
 /// Why the end of a system call cannot be heard.
 #[derive(Debug, thiserror::Error)]
-pub enum CallEventsError {
+pub(super) enum CallEventsError {
     /// Without it the numbers of tracepoints are unknown.
     #[error("tracefs is not mounted and cannot be opened ({0}): mount it at {mounted}, or run with CAP_SYS_ADMIN", mounted = MOUNTED[0])]
     Tracefs(#[source] io::Error),
@@ -46,11 +46,11 @@ pub enum CallEventsError {
 
 /// Programs attached to the ends of system calls; dropped, they are detached.
 #[derive(Debug)]
-pub struct CallEvents(#[expect(dead_code, reason = "open is all they must be")] Vec<OwnedFd>);
+pub(super) struct CallEvents(#[expect(dead_code, reason = "open is all they must be")] Vec<OwnedFd>);
 
 impl CallEvents {
     /// Runs a program of type `tracepoint`, already loaded, at the end of each of the system calls.
-    pub fn attach(program: BorrowedFd<'_>, calls: &[&str]) -> Result<Self, CallEventsError> {
+    pub(super) fn attach(program: BorrowedFd<'_>, calls: &[&str]) -> Result<Self, CallEventsError> {
         let tracefs = Tracefs::open().map_err(CallEventsError::Tracefs)?;
         let attach = |call: &&str| {
             let event = tracefs.number_of(call).and_then(|number| attach_to(number, program));

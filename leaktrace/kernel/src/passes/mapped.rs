@@ -1,6 +1,6 @@
 //! Map arrays that user space reads and writes in place, without a system call for each entry.
 
-use super::error::StartError;
+use crate::error::StartError;
 use aya::maps::{MapData, MapError};
 use std::{
     io,
@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, IntoBytes};
 /// An array map made with `BPF_F_MMAPABLE` (5.5), mapped into this process.
 ///
 /// The kernel side writes to it at any time, so entries are copied out and in with volatile accesses, never borrowed.
-pub struct MappedArray<T> {
+pub(crate) struct MappedArray<T> {
     base: NonNull<u8>,
     bytes: usize,
     len: usize,
@@ -31,7 +31,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     const STRIDE: usize = size_of::<T>().next_multiple_of(8);
 
     /// Maps all of a map's `len` entries.
-    pub fn new(map: MapData, len: usize) -> io::Result<Self> {
+    pub(crate) fn new(map: MapData, len: usize) -> io::Result<Self> {
         let page = 4096;
         let bytes = (len * Self::STRIDE).next_multiple_of(page);
         let descriptor = map.fd().as_fd().as_raw_fd();
@@ -55,14 +55,14 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     }
 
     /// A copy of one entry; `None` behind the end.
-    pub fn get(&self, index: usize) -> Option<T> {
+    pub(crate) fn get(&self, index: usize) -> Option<T> {
         let entry = self.entry(index)?;
         // SAFETY: the entry is mapped and aligned, and any bytes are a `T`.
         Some(unsafe { entry.read_volatile() })
     }
 
     /// A copy of the first field of one entry, for whoever has no use for most entries; `None` behind the end.
-    pub fn first<F: FromBytes + Copy>(&self, index: usize) -> Option<F> {
+    pub(crate) fn first<F: FromBytes + Copy>(&self, index: usize) -> Option<F> {
         const { assert!(size_of::<F>() <= size_of::<T>() && align_of::<F>() <= align_of::<T>()) };
         let entry = self.entry(index)?.cast::<F>();
         // SAFETY: it lies within the entry, aligned as that is, and any bytes are an `F`.
@@ -70,7 +70,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     }
 
     /// Overwrites the eight bytes at `offset` of one entry, which the kernel side may write beside.
-    pub fn write(&self, index: usize, offset: usize, value: u64) {
+    pub(crate) fn write(&self, index: usize, offset: usize, value: u64) {
         debug_assert!(offset.is_multiple_of(8) && offset < size_of::<T>());
         if let Some(entry) = self.entry(index)
             && offset < size_of::<T>()
@@ -83,7 +83,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
     }
 
     /// Overwrites one entry.
-    pub fn set(&self, index: usize, value: T) {
+    pub(crate) fn set(&self, index: usize, value: T) {
         if let Some(entry) = self.entry(index) {
             // SAFETY: the entry is mapped and aligned.
             unsafe { entry.write_volatile(value) };
@@ -99,7 +99,7 @@ impl<T> Drop for MappedArray<T> {
 }
 
 /// Takes a mapped array of `len` entries out of the loaded object by name.
-pub fn map_array<T: FromBytes + IntoBytes + Copy>(
+pub(crate) fn map_array<T: FromBytes + IntoBytes + Copy>(
     ebpf: &mut aya::Ebpf,
     name: &str,
     len: usize,
@@ -109,7 +109,7 @@ pub fn map_array<T: FromBytes + IntoBytes + Copy>(
 }
 
 /// Takes a map out of the loaded object by name.
-pub fn take_map_data(ebpf: &mut aya::Ebpf, name: &str) -> Result<MapData, MapError> {
+pub(crate) fn take_map_data(ebpf: &mut aya::Ebpf, name: &str) -> Result<MapData, MapError> {
     match ebpf.take_map(name) {
         Some(
             aya::maps::Map::Array(data)

@@ -1,18 +1,14 @@
 //! Loading the kernel side: the object that the build put inside this program, sized and set up for this kernel.
 
-use super::{
-    error::StartError,
-    facts::KernelFacts,
-    mapped::{MappedArray, take_map_data},
-    relocations,
-};
-use aya::{Btf, Ebpf, EbpfLoader, maps::Queue};
-use leaktrace_common::{CallsiteCounters, MAX_CALLSITES, MAX_RATED, MAX_TREE, SetupWide, setup_flags};
+use super::{facts::KernelFacts, relocations};
+use crate::{error::StartError, request::Stacks};
+use aya::{Btf, Ebpf, EbpfLoader};
+use leaktrace_common::{MAX_RATED, MAX_TREE, SetupWide, setup_flags};
 use leaktrace_model::StackSample;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 /// The object as built; empty where the build went without the kernel side.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/leaktrace"));
 
 /// `BPF_F_NO_PREALLOC`: entries are allocated as they are used.
 const NO_PREALLOC: u32 = 1;
@@ -23,23 +19,9 @@ const LEFT_BYTES: u32 = 1 << 22;
 /// The smallest buffer that the kernel makes: one page.
 const SMALLEST_RING: u32 = 4096;
 
-/// How many free call sites are kept ready.
-pub const FREE_CALLSITES_READY: u32 = 4096;
-
-/// Whether stacks are captured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stacks {
-    /// At every open.
-    Capture,
-    /// At every open of a process that opens few sockets, at some opens of the others.
-    Sample(StackSample),
-    /// Not at all.
-    Off,
-}
-
 /// What the kernel side is loaded with.
 #[derive(Clone, Copy, Debug)]
-pub struct LoadOptions {
+pub(crate) struct LoadOptions {
     /// Stack capture.
     pub stacks: Stacks,
     /// Whether new call sites also get a copy of their user stack.
@@ -51,7 +33,7 @@ pub struct LoadOptions {
 }
 
 /// Loads the object; nothing is attached yet.
-pub fn load(facts: &KernelFacts, btf: &Btf, options: &LoadOptions) -> Result<Ebpf, StartError> {
+pub(crate) fn load(facts: &KernelFacts, btf: &Btf, options: &LoadOptions) -> Result<Ebpf, StartError> {
     if OBJECT.is_empty() {
         return Err(StartError::NoKernelObject);
     }
@@ -129,53 +111,5 @@ fn raise_memlock() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
 }
 
-/// The pool of call-site indexes that the kernel side takes from.
-pub struct CallsitePool {
-    free: Queue<aya::maps::MapData, u32>,
-    /// Indexes from here on were never used.
-    unused: u32,
-    /// Indexes given back and not yet pushed.
-    returned: Vec<u32>,
-}
-
-impl CallsitePool {
-    /// Takes the queue out of the loaded object.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
-        let data = take_map_data(ebpf, "FREE_CALLSITES").map_err(|error| StartError::internal(&error))?;
-        let free = Queue::try_from(aya::maps::Map::Queue(data)).map_err(|error| StartError::internal(&error))?;
-        Ok(Self { free, unused: 1, returned: Vec::new() })
-    }
-
-    /// Index behind the last that was ever handed out.
-    pub fn high_water(&self) -> u32 {
-        self.unused
-    }
-
-    /// Takes back the index of a call site that nothing refers to any more.
-    pub fn give_back(&mut self, index: u32) {
-        self.returned.push(index);
-    }
-
-    /// Fills the queue so that about [`FREE_CALLSITES_READY`] are free, given how many are in use.
-    pub fn top_up(&mut self, in_use: u32) {
-        let mut ready = self.unused.saturating_sub(1 + in_use + self.returned.len() as u32);
-        while ready < FREE_CALLSITES_READY {
-            let index = match self.returned.pop() {
-                Some(index) => index,
-                None if self.unused < MAX_CALLSITES => {
-                    self.unused += 1;
-                    self.unused - 1
-                }
-                None => return,
-            };
-            if self.free.push(index, 0).is_err() {
-                self.returned.push(index);
-                return;
-            }
-            ready += 1;
-        }
-    }
-}
-
-/// The mapped array of call sites.
-pub type Callsites = MappedArray<CallsiteCounters>;
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,12 @@
 //! and are the only sweep where iterators are forbidden. Only a walk finds sockets without a record.
 
 use super::{
-    error::{StartError, chain},
+    iterators::{self, Load, Rows},
     key_cache::KeyCache,
     map_entries::{self, Position},
     mapped::{MappedArray, map_array},
-    passes::{self, Load, Rows},
 };
+use crate::error::{StartError, chain};
 use aya::{
     Btf, Ebpf,
     programs::{RawTracePointRunOptions, TestRun as _},
@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pass over records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordPass {
+pub(crate) enum RecordPass {
     /// From each record to its socket.
     Sockets,
     /// Drops what is stale.
@@ -67,7 +67,7 @@ impl RecordPass {
 }
 
 /// How passes go through the records.
-pub struct Records {
+pub(crate) struct Records {
     has_iterators: bool,
     /// Where lists are used: without iterators, or with a cache.
     lists: Option<Lists>,
@@ -80,7 +80,7 @@ impl Records {
     ///
     /// # Errors
     /// When the kernel refuses one that there is no other way for.
-    pub fn load(
+    pub(crate) fn load(
         ebpf: &mut Ebpf,
         btf: &Btf,
         has_rdonly_cast: bool,
@@ -95,7 +95,7 @@ impl Records {
         if has_lists {
             wanted.extend([RecordPass::Sockets, RecordPass::Sweep].map(|pass| (pass.by_list(), Load::OnRequest)));
         }
-        passes::load(ebpf, btf, &wanted).map_err(|error| match (error, &refusal) {
+        iterators::load(ebpf, btf, &wanted).map_err(|error| match (error, &refusal) {
             (StartError::Load { reason }, Some(refusal)) => StartError::Load {
                 reason: format!(
                     "{reason}; iterators over maps, which others stand in for from 5.17 on, it forbids: {refusal}"
@@ -111,12 +111,12 @@ impl Records {
     }
 
     /// Whether passes go by lists whatever the number of records.
-    pub fn are_always_listed(&self) -> bool {
+    pub(crate) fn are_always_listed(&self) -> bool {
         !self.has_iterators
     }
 
     /// Whether the cost of a pass depends on how many sockets are open, not on the size of the table.
-    pub fn have_known_keys(&mut self) -> bool {
+    pub(crate) fn have_known_keys(&mut self) -> bool {
         self.cache.as_mut().is_some_and(KeyCache::is_valid)
     }
 
@@ -124,7 +124,7 @@ impl Records {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn run(
+    pub(crate) fn run(
         &mut self,
         ebpf: &mut Ebpf,
         pass: RecordPass,
@@ -138,12 +138,12 @@ impl Records {
         match (lists, cache) {
             (Some(lists), Some(cache)) if has_known_keys => lists.run_over(ebpf, pass, cache, rows),
             (Some(lists), cache) if cache.is_some() || !*has_iterators => {
-                let map = passes::hash_map(ebpf, "SOCKETS")?;
+                let map = iterators::hash_map(ebpf, "SOCKETS")?;
                 lists.run(ebpf, pass, &map, cache, rows)
             }
             _ => {
-                let map = passes::hash_map(ebpf, "SOCKETS")?;
-                passes::run_over_map(ebpf, pass.iterator(), &map, buffer, rows)
+                let map = iterators::hash_map(ebpf, "SOCKETS")?;
+                iterators::run_over_map(ebpf, pass.iterator(), &map, buffer, rows)
             }
         }
     }
@@ -154,12 +154,12 @@ fn refusal_of_iterators(ebpf: &mut Ebpf, btf: &Btf) -> Result<Option<String>, St
     if std::env::var_os(NO_ITERATORS).is_some() {
         return Ok(Some(format!("{NO_ITERATORS} is set")));
     }
-    let refusal = passes::load_unless_forbidden(ebpf, btf, RecordPass::Sweep.iterator(), OVER)?;
+    let refusal = iterators::load_unless_forbidden(ebpf, btf, RecordPass::Sweep.iterator(), OVER)?;
     Ok(refusal.map(|refusal| refusal.to_string()))
 }
 
 /// What passes by list work with.
-pub struct Lists {
+pub(super) struct Lists {
     list: MappedArray<u64>,
     listed: MappedArray<Listed>,
     rows: MappedArray<SocketRow>,
@@ -254,7 +254,7 @@ impl Lists {
             self.list.set(place, *key);
         }
         self.listed.set(0, Listed { len: keys.len() as u64, rows: 0, marks_gone: marks_gone.into() });
-        let program = passes::on_request(ebpf, pass.by_list())?;
+        let program = iterators::on_request(ebpf, pass.by_list())?;
         let ran = program.test_run(RawTracePointRunOptions::new());
         ran.map_err(|error| StartError::Sample { reason: chain(&error) })?;
         self.take_rows(rows);

@@ -1,7 +1,7 @@
 //! Counters on each processor, assigned to the call sites that open most sockets. With one counter for all processors, its cache line
 //! would move between them at every connection.
 
-use super::{error::StartError, mapped::take_map_data};
+use crate::{error::StartError, passes::mapped::take_map_data};
 use aya::{
     Ebpf,
     maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues},
@@ -22,7 +22,7 @@ struct PodTally(Tally);
 unsafe impl aya::Pod for PodTally {}
 
 /// Which call site has which counters.
-pub struct CpuCounters {
+pub(super) struct CpuCounters {
     kept: PerCpuArray<MapData, PodTally>,
     processors: usize,
     free: Vec<u32>,
@@ -38,7 +38,7 @@ impl CpuCounters {
     ///
     /// # Errors
     /// When it is not there, or the number of processors is unknown.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let kept = Map::PerCpuArray(take_map_data(ebpf, "TALLIES").map_err(|error| StartError::internal(&error))?);
         let processors = nr_cpus().map_err(|(_, error)| StartError::internal(&error))?;
         // A single processor shares no counters.
@@ -54,20 +54,20 @@ impl CpuCounters {
     }
 
     /// Begins a check of all call sites.
-    pub fn begin_check(&mut self) {
+    pub(super) fn begin_check(&mut self) {
         let now = Instant::now();
         self.span_s = (now - self.checked).as_secs_f64();
         self.checked = now;
     }
 
     /// Counters for a call site that has none and has opened `opened` sockets; 0 if it is too slow, or none are left.
-    pub fn assign(&mut self, callsite: u32, opened: u64) -> u32 {
+    pub(super) fn assign(&mut self, callsite: u32, opened: u64) -> u32 {
         let before = self.opened.insert(callsite, opened).unwrap_or(0);
         if is_worth_it(before, opened, self.span_s) { self.take_for(callsite) } else { 0 }
     }
 
     /// Like [`Self::assign`], between two checks.
-    pub fn assign_early(&mut self, callsite: u32, opened: u64) -> u32 {
+    pub(super) fn assign_early(&mut self, callsite: u32, opened: u64) -> u32 {
         let before = self.opened.get(&callsite).copied().unwrap_or(0);
         if is_worth_it(before, opened, self.checked.elapsed().as_secs_f64()) { self.take_for(callsite) } else { 0 }
     }
@@ -82,7 +82,7 @@ impl CpuCounters {
     ///
     /// # Errors
     /// When the kernel does not give them.
-    pub fn sum(&self, tallies: u32) -> Result<Tally, MapError> {
+    pub(super) fn sum(&self, tallies: u32) -> Result<Tally, MapError> {
         let mut sum = Tally::new_zeroed();
         for PodTally(own) in self.kept.get(&tallies, 0)?.iter() {
             sum.add(own);
@@ -94,7 +94,7 @@ impl CpuCounters {
     ///
     /// # Errors
     /// When the kernel does not clear them.
-    pub fn give_back(&mut self, callsite: u32, tallies: u32) -> Result<(), MapError> {
+    pub(super) fn give_back(&mut self, callsite: u32, tallies: u32) -> Result<(), MapError> {
         self.opened.remove(&callsite);
         if tallies == 0 {
             return Ok(());

@@ -7,7 +7,7 @@ use leaktrace_model::{CallsiteStack, NewSite, Place};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A call site whose stack is to be placed, as the hooks have left it.
-pub struct CapturedSite {
+pub(crate) struct CapturedSite {
     /// Its index.
     pub callsite: u32,
     /// What the hook found by frame pointers.
@@ -23,29 +23,29 @@ impl CapturedSite {
 }
 
 /// Reads stacks.
-pub struct StackReader {
+pub(crate) struct StackReader {
     captures: Captures,
     place: Box<dyn Place>,
 }
 
 impl StackReader {
     /// Takes stacks from `captures` and has them placed by `place`.
-    pub fn new(captures: Captures, place: Box<dyn Place>) -> Self {
+    pub(crate) fn new(captures: Captures, place: Box<dyn Place>) -> Self {
         Self { captures, place }
     }
 
     /// See [`Place::forget_unused`].
-    pub fn forget_unused(&mut self) -> bool {
+    pub(crate) fn forget_unused(&mut self) -> bool {
         self.place.forget_unused()
     }
 
     /// Rests until the hooks have copied something, somebody unparks this thread, or `longest` is over.
-    pub fn wait(&self, longest: Duration) {
+    pub(crate) fn wait(&self, longest: Duration) {
         self.captures.wait(longest);
     }
 
     /// Copies that wait to be placed, `most` of the process whose copy has waited longest; none when none waits.
-    pub fn take_copies(&mut self, most: usize) -> Vec<Box<StackCapture>> {
+    pub(crate) fn take_copies(&mut self, most: usize) -> Vec<Box<StackCapture>> {
         for pid in self.captures.take_execs() {
             self.place.note_process(pid);
         }
@@ -53,17 +53,17 @@ impl StackReader {
     }
 
     /// Call sites that the hooks have told of because they open many sockets.
-    pub fn take_busy(&self) -> BTreeSet<u32> {
+    pub(crate) fn take_busy(&self) -> BTreeSet<u32> {
         self.captures.take_busy()
     }
 
     /// The copy of this call site's stack, if it has come.
-    pub fn take_copy(&self, callsite: u32, key: &CallsiteKey) -> Option<Box<StackCapture>> {
+    pub(crate) fn take_copy(&self, callsite: u32, key: &CallsiteKey) -> Option<Box<StackCapture>> {
         self.captures.take_of(callsite).filter(|copy| copy.tgid == key.tgid)
     }
 
     /// See [`Place::place_all`].
-    pub fn place_all(&mut self, tgid: u32, sites: &[CapturedSite]) -> Vec<CallsiteStack> {
+    pub(crate) fn place_all(&mut self, tgid: u32, sites: &[CapturedSite]) -> Vec<CallsiteStack> {
         let sites: Vec<NewSite<'_>> = sites.iter().map(CapturedSite::view).collect();
         self.place.place_all(tgid, &sites)
     }

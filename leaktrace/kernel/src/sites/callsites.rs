@@ -1,13 +1,16 @@
 //! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
 
-use super::stacks::{CapturedSite, StackReader};
 use super::{
     cpu_counters::CpuCounters,
-    error::StartError,
-    load::{CallsitePool, Callsites, Stacks},
-    mapped::{MappedArray, take_map_data},
+    pool::CallsitePool,
+    stacks::{CapturedSite, StackReader},
 };
-use crate::rows;
+use crate::{
+    error::StartError,
+    passes::mapped::{MappedArray, map_array, take_map_data},
+    request::Stacks,
+    rows,
+};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData},
@@ -56,8 +59,8 @@ const PLACED_AT_ONCE: usize = 16;
 const LONGEST_PLACING: Duration = Duration::from_millis(500);
 
 /// The table.
-pub struct CallsiteTable {
-    counters: Callsites,
+pub(crate) struct CallsiteTable {
+    counters: MappedArray<CallsiteCounters>,
     cpu_counters: CpuCounters,
     stacks: Array<MapData, PodStack>,
     captured: Stacks,
@@ -72,10 +75,8 @@ pub struct CallsiteTable {
 
 impl CallsiteTable {
     /// Takes the maps out of the loaded object and fills the pool.
-    pub fn new(ebpf: &mut Ebpf, captured: Stacks) -> Result<Self, StartError> {
+    pub(crate) fn new(ebpf: &mut Ebpf, captured: Stacks) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
-        let counters = MappedArray::new(take_map_data(ebpf, "CALLSITES").map_err(internal)?, MAX_CALLSITES as usize)
-            .map_err(|error| StartError::internal(&error))?;
         let stacks = Map::Array(take_map_data(ebpf, "STACKS").map_err(internal)?);
         let index = Map::HashMap(take_map_data(ebpf, "CALLSITE_INDEX").map_err(internal)?);
         let fine = Map::HashMap(take_map_data(ebpf, "FINE_CALLSITES").map_err(internal)?);
@@ -83,7 +84,7 @@ impl CallsiteTable {
         let mut pool = CallsitePool::new(ebpf)?;
         pool.top_up(0);
         Ok(Self {
-            counters,
+            counters: map_array(ebpf, "CALLSITES", MAX_CALLSITES as usize)?,
             cpu_counters: CpuCounters::new(ebpf)?,
             stacks: Array::try_from(stacks).map_err(internal)?,
             captured,
@@ -101,7 +102,7 @@ impl CallsiteTable {
     ///
     /// Only with a copy in hand: what a sample had to place without one, because the copy was still on its way, is placed
     /// again here, and never the other way round.
-    pub fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
+    pub(crate) fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
         for index in stacks.take_busy() {
             self.assign_counters(index);
         }
@@ -141,7 +142,7 @@ impl CallsiteTable {
     }
 
     /// Says that stacks were left out, once some were.
-    pub fn degradation(&self, sample: &Sample) -> Option<Degradation> {
+    pub(crate) fn degradation(&self, sample: &Sample) -> Option<Degradation> {
         let Stacks::Sample(StackSample { one_in, above_per_s }) = self.captured else { return None };
         sample.callsites.iter().find(|(_, site)| site.key.stack_hash == NOT_SAMPLED)?;
         Some(Degradation::StacksSampled { one_in, above_per_s })
@@ -186,7 +187,7 @@ impl CallsiteTable {
 
     /// Makes no sums of passes be of any pass. Passes are told apart by 65,535 numbers, and a call site without sockets keeps its
     /// sums: without this, those would count again when their number comes again.
-    pub fn forget_sums(&self) {
+    pub(crate) fn forget_sums(&self) {
         const AT: usize = offset_of!(CallsiteCounters, sums);
         const { assert!(offset_of!(PassSums, pass) == 0) };
         for index in 0..self.pool.high_water() {
@@ -195,7 +196,7 @@ impl CallsiteTable {
     }
 
     /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
-    pub fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
+    pub(crate) fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
         self.place_new(stacks)?;
         let mut placed = std::mem::take(&mut self.placed);
         let mut unused = Vec::new();

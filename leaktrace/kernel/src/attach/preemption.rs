@@ -16,7 +16,7 @@ const TRACEPOINTS_GUARDED: (u32, u32) = (6, 1);
 
 /// How kernel code is preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preemption {
+pub(crate) enum Preemption {
     /// Only where it asks to be.
     Voluntary,
     /// Anywhere but in interrupts, softirqs and where those are off.
@@ -27,7 +27,7 @@ pub enum Preemption {
 
 impl Preemption {
     /// Of the running kernel.
-    pub fn of_running_kernel() -> Self {
+    pub(crate) fn of_running_kernel() -> Self {
         let build = fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default();
         let mode = fs::read_to_string("/sys/kernel/debug/sched/preempt").ok();
         Self::from(&build, mode.as_deref())
@@ -50,7 +50,7 @@ impl Preemption {
     }
 
     /// Whether hooks of a kind may be skipped.
-    pub fn skips(self, kind: HookKind, release: &KernelRelease) -> bool {
+    pub(crate) fn skips(self, kind: HookKind, release: &KernelRelease) -> bool {
         let preemptible = match kind {
             HookKind::Fentry => true,
             HookKind::Kprobe => false,
@@ -60,7 +60,7 @@ impl Preemption {
     }
 
     /// What of it the kernel side must know.
-    pub fn setup_flags(self, release: &KernelRelease) -> u32 {
+    pub(crate) fn setup_flags(self, release: &KernelRelease) -> u32 {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         flag(self.skips(HookKind::Fentry, release), setup_flags::DUPLICATES)
             | flag(self.skips(HookKind::Tracepoint, release), setup_flags::TRACEPOINT_DUPLICATES)

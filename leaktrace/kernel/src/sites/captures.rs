@@ -116,7 +116,7 @@ impl Shared {
 }
 
 /// The copies, as they come.
-pub struct Captures {
+pub(crate) struct Captures {
     shared: Arc<Shared>,
     stop: OwnedFd,
     thread: Option<JoinHandle<()>>,
@@ -127,7 +127,7 @@ impl Captures {
     ///
     /// # Errors
     /// When there is no thread or descriptor to be had.
-    pub fn start(ring: RingBuf<MapData>) -> io::Result<Self> {
+    pub(crate) fn start(ring: RingBuf<MapData>) -> io::Result<Self> {
         // SAFETY: the call has no conditions.
         let stop = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if stop < 0 {
@@ -142,27 +142,27 @@ impl Captures {
     }
 
     /// See [`Shared::wait`].
-    pub fn wait(&self, longest: Duration) {
+    pub(crate) fn wait(&self, longest: Duration) {
         self.shared.wait(longest);
     }
 
     /// Processes that have come to run another program since the last call.
-    pub fn take_execs(&self) -> Vec<u32> {
+    pub(crate) fn take_execs(&self) -> Vec<u32> {
         self.shared.take(|waiting| std::mem::take(&mut waiting.execs))
     }
 
     /// Call sites that have opened many sockets since the last call.
-    pub fn take_busy(&self) -> BTreeSet<u32> {
+    pub(crate) fn take_busy(&self) -> BTreeSet<u32> {
         self.shared.take(|waiting| std::mem::take(&mut waiting.busy))
     }
 
     /// The copy of a call site's stack, if it has come.
-    pub fn take_of(&self, callsite: u32) -> Option<Box<StackCapture>> {
+    pub(crate) fn take_of(&self, callsite: u32) -> Option<Box<StackCapture>> {
         self.shared.take(|waiting| waiting.take_of(callsite))
     }
 
     /// The copy that has waited longest and more of the same process, `most` altogether; none when none waits.
-    pub fn take_process(&self, most: usize) -> Vec<Box<StackCapture>> {
+    pub(crate) fn take_process(&self, most: usize) -> Vec<Box<StackCapture>> {
         self.shared.take(|waiting| waiting.take_process(most))
     }
 }

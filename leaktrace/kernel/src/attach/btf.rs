@@ -51,7 +51,7 @@ pub enum BtfError {
 }
 
 /// The kernel's types, indexed by what was asked for.
-pub struct KernelTypes {
+pub(crate) struct KernelTypes {
     bytes: Vec<u8>,
     strings: usize,
     /// Byte offset of each type, by id; id 0 is void.
@@ -62,12 +62,12 @@ pub struct KernelTypes {
 
 impl KernelTypes {
     /// Reads the running kernel's types and remembers the ids of `names`.
-    pub fn from_running_kernel(names: &[&'static str]) -> Result<Self, BtfError> {
+    pub(crate) fn from_running_kernel(names: &[&'static str]) -> Result<Self, BtfError> {
         Self::parse(std::fs::read(VMLINUX)?, names)
     }
 
     /// As [`Self::from_running_kernel`], from given bytes.
-    pub fn parse(bytes: Vec<u8>, names: &[&'static str]) -> Result<Self, BtfError> {
+    pub(crate) fn parse(bytes: Vec<u8>, names: &[&'static str]) -> Result<Self, BtfError> {
         let cut_short = BtfError::Malformed("it is cut short");
         let word = |at: usize| read_u32(&bytes, at);
         let (Some(magic), Some(header), Some(type_off), Some(type_len), Some(str_off), Some(str_len)) =
@@ -109,7 +109,7 @@ impl KernelTypes {
     }
 
     /// Byte offset of a field in a structure. `path` joins member names with dots; anonymous members are looked through.
-    pub fn offset(&self, structure: &'static str, path: &str) -> Result<u32, BtfError> {
+    pub(crate) fn offset(&self, structure: &'static str, path: &str) -> Result<u32, BtfError> {
         let missing = || BtfError::MissingField { structure: structure.to_owned(), path: path.to_owned() };
         let mut id = *self.named.get(&(structure, KIND_STRUCT)).ok_or_else(missing)?;
         let mut bytes = 0;
@@ -122,13 +122,13 @@ impl KernelTypes {
     }
 
     /// Size of a structure in bytes.
-    pub fn size(&self, structure: &'static str) -> Option<u32> {
+    pub(crate) fn size(&self, structure: &'static str) -> Option<u32> {
         let at = self.at(*self.named.get(&(structure, KIND_STRUCT))?)?;
         read_u32(&self.bytes, at + 8)
     }
 
     /// Value of an enumerator.
-    pub fn enumerator(&self, enumeration: &'static str, name: &str) -> Option<u32> {
+    pub(crate) fn enumerator(&self, enumeration: &'static str, name: &str) -> Option<u32> {
         let at = self.at(*self.named.get(&(enumeration, KIND_ENUM))?)?;
         let count = read_u32(&self.bytes, at + 4)? & 0xffff;
         (0..count as usize).find_map(|index| {
@@ -139,22 +139,22 @@ impl KernelTypes {
     }
 
     /// Type id of a function.
-    pub fn function(&self, name: &'static str) -> Option<u32> {
+    pub(crate) fn function(&self, name: &'static str) -> Option<u32> {
         self.named.get(&(name, KIND_FUNC)).copied()
     }
 
     /// Type id of a structure.
-    pub fn structure(&self, name: &'static str) -> Option<u32> {
+    pub(crate) fn structure(&self, name: &'static str) -> Option<u32> {
         self.named.get(&(name, KIND_STRUCT)).copied()
     }
 
     /// Whether the kernel has a function of that name.
-    pub fn has_function(&self, name: &'static str) -> bool {
+    pub(crate) fn has_function(&self, name: &'static str) -> bool {
         self.function(name).is_some()
     }
 
     /// How many parameters a function takes.
-    pub fn parameter_count(&self, function: &'static str) -> Option<u32> {
+    pub(crate) fn parameter_count(&self, function: &'static str) -> Option<u32> {
         let at = self.at(*self.named.get(&(function, KIND_FUNC))?)?;
         let prototype = self.at(read_u32(&self.bytes, at + 8)?)?;
         let info = read_u32(&self.bytes, prototype + 4)?;

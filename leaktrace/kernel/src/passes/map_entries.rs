@@ -56,7 +56,7 @@ struct LookupBatch {
 const _: () = assert!(offset_of!(LookupBatch, map_fd) == 36);
 
 /// Starts `program`, an `iter/bpf_map_elem`, over the entries of `map`.
-pub fn iterate(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File> {
+pub(super) fn iterate(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File> {
     let info = IterLinkInfo { map_fd: map.as_raw_fd() as u32, _pad: [0; 3] };
     let mut create = LinkCreate {
         prog_fd: program.as_raw_fd() as u32,
@@ -78,7 +78,7 @@ const UNLOCKABLE: [i32; 3] = [libc::EBUSY, libc::EDEADLK, libc::ETIMEDOUT];
 
 /// Where a look at a hash table goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
+pub(super) enum Position {
     /// At its first entry.
     Start,
     /// Where the last look ended: a number that the kernel gave.
@@ -94,7 +94,7 @@ pub enum Position {
 ///
 /// While it looks, hooks that are attached by way of perf (breakpoints, and `tp_accepted`) are skipped on that processor
 /// (`bpf_disable_instrumentation`), for whoever preempts this call in a kernel that lets somebody do so.
-pub fn look_up(
+pub(super) fn look_up(
     sockets: BorrowedFd<'_>,
     position: Position,
     keys: &mut [u64],

@@ -41,7 +41,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// The oldest kernel that leaktrace works on: `iter/tcp` came with 5.9.
-pub const OLDEST: (u32, u32) = (5, 9);
+pub(crate) const OLDEST: (u32, u32) = (5, 9);
 
 /// First kernel with an atomic compare-and-exchange for programs.
 const EXCHANGES: (u32, u32) = (5, 12);
@@ -57,19 +57,19 @@ const THREAD_SIZE: u32 = 16 << 10;
 #[derive(Clone, Debug)]
 pub struct KernelFacts {
     /// Name and version.
-    pub release: KernelRelease,
+    pub(crate) release: KernelRelease,
     /// How kernel code is preempted.
-    pub preemption: Preemption,
+    pub(crate) preemption: Preemption,
     /// Offsets of fields.
-    pub offsets: Offsets,
+    pub(crate) offsets: Offsets,
     /// BTF id of the function `bpf_rdonly_cast`, if there is one (6.2).
-    pub rdonly_cast: Option<u32>,
+    pub(crate) rdonly_cast: Option<u32>,
     /// Bits and type ids. [`Setup::flags`] has what the kernel can do; the user's choices are added when loading.
-    pub setup: Setup,
+    pub(crate) setup: Setup,
     /// Parameters of `inet_csk_accept`: 4 before 6.10, 2 since.
-    pub accept_parameters: u32,
+    pub(crate) accept_parameters: u32,
     /// Whether `security_sock_graft` is a function here (CONFIG_SECURITY).
-    pub has_sock_graft: bool,
+    pub(crate) has_sock_graft: bool,
     /// Whether TCP sockets and descriptors can be iterated.
     pub has_iterators: bool,
 }

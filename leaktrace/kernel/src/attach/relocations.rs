@@ -26,7 +26,7 @@ const LOAD: [u8; INSTRUCTION] = [0x79, 0x10, 0, 0, 0, 0, 0, 0];
 const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
 
 /// Replaces all relocations in the code of an object. Bytes that are no object are left alone; loading them will report what is wrong.
-pub fn fill(object: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
+pub(super) fn fill(object: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
     let Ok(file) = object::File::parse(&*object) else { return };
     let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;
     let ranges: Vec<_> = file.sections().filter(is_code).filter_map(|section| section.file_range()).collect();
@@ -89,7 +89,7 @@ const _: () = assert!(relocation::of_setup(size_of::<Setup>()) < relocation::SET
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{host::KernelRelease, preemption::Preemption};
+    use crate::{attach::preemption::Preemption, host::KernelRelease};
     use leaktrace_common::Offsets;
 
     fn facts(rdonly_cast: Option<u32>) -> KernelFacts {

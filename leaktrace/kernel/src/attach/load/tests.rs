@@ -1,7 +1,7 @@
 //! What 5.10 and 6.1 refuse before they verify anything, found without booting them: a loop that is closed by an instruction which
 //! is no jump (`check_cfg`, kernel/bpf/verifier.c). The compiler makes such loops as it likes to order blocks.
 
-use super::load::OBJECT;
+use super::OBJECT;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
 /// Instructions are that long.
