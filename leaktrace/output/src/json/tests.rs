@@ -114,3 +114,12 @@ fn memory(field: &str) -> u64 {
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+/// No recording holds a command that was run, or says how stacks were sampled, so `tests/formats` has no such report.
+#[test]
+fn the_report_of_a_command_is_what_it_was() {
+    let snapshot = Snapshot { run: fixtures::run().run, ..fixtures::degraded() };
+    insta::with_settings!({ prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("report_of_a_command", text(&snapshot));
+    });
+}
