@@ -1,5 +1,5 @@
-//! The command line: words, help and examples. What was typed becomes a checked [`WatchConfig`] here and is not seen
-//! anywhere else.
+//! The command line: options, help and examples. What was typed is checked here and becomes a [`WatchConfig`] or the
+//! like. No other module sees the arguments.
 
 mod kill;
 pub mod quantities;
@@ -87,7 +87,7 @@ pub struct TopArgs {
 pub struct TopConfig {
     /// What to watch.
     pub watch: WatchConfig,
-    /// A command that is told of leaks.
+    /// A command to run for each call site that leaks.
     pub on_leak: Option<String>,
 }
 
@@ -174,13 +174,13 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
-/// The names of the formats, offered to help and completions.
+/// Parses the name of a report format. Help and completions list the names.
 fn report_formats() -> impl TypedValueParser<Value = ReportFormat> {
     PossibleValuesParser::new(ReportFormat::ALL.map(ReportFormat::name))
         .map(|name| ReportFormat::from_name(&name).unwrap_or_default())
 }
 
-/// A verdict, or a severity that stands for every verdict of it or worse, or `any`.
+/// Parses a verdict, a severity (it stands for all verdicts that are as severe or worse), or `any`.
 fn parse_fail_on(text: &str) -> Result<Verdicts, String> {
     if text == "any" {
         return Ok(Verdicts::at_least(Severity::Info));
@@ -215,11 +215,11 @@ pub struct ReportConfig {
     pub output: Option<PathBuf>,
     /// Whether unflagged sockets are listed.
     pub all: bool,
-    /// What makes it fail.
+    /// Verdicts that make it exit with 1.
     pub fail_on: Verdicts,
-    /// What ends it early.
+    /// Verdicts that end it early.
     pub until: Verdicts,
-    /// A command that is told of leaks.
+    /// A command to run for each call site that leaks.
     pub on_leak: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The commands, one file each: what they do with a checked configuration.
+//! The commands, one file each. Each runs with a checked configuration.
 
 mod diff;
 mod doctor;
@@ -32,9 +32,9 @@ pub enum Outcome {
     Done,
     /// Something matched `--fail-on`.
     Found,
-    /// The host cannot do it; why has been said.
+    /// The host cannot do it; the reason has been printed.
     Unable,
-    /// As the command that was run, or would have been.
+    /// The status of the command that was run, or the status that a shell gives for one that cannot run.
     Status(u8),
 }
 
@@ -49,7 +49,7 @@ impl From<Outcome> for std::process::ExitCode {
     }
 }
 
-/// Waits for a signal that asks for the end: SIGINT, SIGTERM or SIGHUP.
+/// Waits for a signal that asks leaktrace to end: SIGINT, SIGTERM or SIGHUP.
 async fn asked_to_end() -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,5 +1,5 @@
-//! What leaktrace was told to do, checked: from the command line, the environment and the config file. Nothing behind
-//! this module sees how it was typed.
+//! The checked configuration, from the command line, the environment and the config file. Code that uses it does not
+//! see how a setting was given.
 
 mod budget;
 mod file;
@@ -12,7 +12,7 @@ use leaktrace_model::{Filter, Limits, Settings, Unwind};
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-/// Everything that commands which watch sockets have in common.
+/// What all commands that watch sockets share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchConfig {
     /// The thresholds of verdicts.
@@ -21,25 +21,25 @@ pub struct WatchConfig {
     pub interval: Duration,
     /// How much of a core sampling may take.
     pub cpu_budget: CpuBudget,
-    /// What is looked at.
+    /// Which sockets are watched.
     pub filter: Filter,
-    /// What is left out on purpose.
+    /// The ignore list: what is left out on purpose.
     pub ignore: Vec<Filter>,
-    /// Which hooks.
+    /// Which kind of hook to use.
     pub hooks: HookChoice,
-    /// Stack capture.
+    /// Whether and how stacks are captured.
     pub stacks: Stacks,
-    /// Which unwinder.
+    /// Which unwinder finds the callers.
     pub unwind: Unwind,
-    /// Memory for symbols, bytes.
+    /// Memory for symbols, in bytes.
     pub symbol_cache: usize,
     /// How many sockets are attributed at once.
     pub max_sockets: u32,
-    /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
+    /// One pass in this many walks the kernel's own tables; `None` decides by the cost of a walk.
     pub walk_every: Option<NonZeroU32>,
     /// A recording to read in place of the kernel.
     pub replay: Option<ReplayConfig>,
-    /// The process whose tree is followed, and nothing else; `None` for the whole host.
+    /// The process whose tree alone is followed; `None` for the whole host.
     pub tree: Option<u32>,
 }
 
@@ -48,11 +48,11 @@ pub struct WatchConfig {
 pub struct ReplayConfig {
     /// The file.
     pub path: PathBuf,
-    /// The threshold, if it is not to be that of the recording.
+    /// Replaces the threshold of the recording.
     pub threshold: Option<Duration>,
-    /// The same for how long a stuck state must last.
+    /// Replaces how long a stuck state must last.
     pub stall: Option<Duration>,
-    /// The same for what counts as idle.
+    /// Replaces how long without payload counts as idle.
     pub idle: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Examining a host: everything that leaktrace needs or would like, tried for real.
+//! Examines a host: tries everything that leaktrace needs or can use.
 
 mod check;
 mod checks;
@@ -8,12 +8,12 @@ use check::{Check, Standing};
 use serde::Serialize;
 use std::fmt;
 
-/// What was found.
+/// The result of an examination.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Checkup {
     /// Whether leaktrace can work here.
     pub verdict: Verdict,
-    /// One entry a thing, in the order of what depends on what.
+    /// One entry for each check. Later checks depend on earlier ones.
     pub findings: Vec<Check>,
 }
 
@@ -21,9 +21,9 @@ pub struct Checkup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// In full.
+    /// With every feature.
     Able,
-    /// With less than it could.
+    /// With fewer features.
     Degraded,
     /// Not at all.
     Unable,

@@ -1,4 +1,4 @@
-//! The program: reads the command line, runs one command, says in one sentence what went wrong.
+//! The program: reads the command line, runs one command, and prints an error as one sentence.
 
 mod cli;
 mod command;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match start(Cli::parse()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            // Nothing is left to do if stderr is gone as well.
+            // If stderr is gone as well, nothing is left to do.
             let _ = writeln!(std::io::stderr(), "leaktrace: {error:#}");
             Outcome::Unable.into()
         }
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = run(cli, &runtime);
-    // A table that nobody reads may wait for ever.
+    // Does not wait for pool threads: a table that is never read may block one forever.
     runtime.shutdown_background();
     outcome
 }
@@ -50,7 +50,7 @@ fn run(cli: Cli, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Outcome> {
     }
 }
 
-/// On a terminal the live view, elsewhere a plain table.
+/// Shows the live view on a terminal, and a plain table elsewhere.
 fn top(runtime: &tokio::runtime::Runtime, config: TopConfig) -> anyhow::Result<Outcome> {
     match leaktrace_tui::check_terminal() {
         Ok(()) => command::live(config),

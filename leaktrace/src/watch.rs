@@ -1,7 +1,7 @@
-//! Watching: a thread of its own takes samples, tracks them and hands out snapshots.
+//! Watching: a separate thread takes samples, tracks them and hands out snapshots.
 //!
-//! That thread enters network namespaces and may block for as long as a pass takes. What shows snapshots or listens for
-//! signals runs elsewhere and is never held up.
+//! That thread enters network namespaces and may block for as long as a pass takes. Code that shows snapshots or waits
+//! for signals runs elsewhere and is never held up.
 
 mod adoption;
 mod message;

@@ -28,7 +28,7 @@ pub struct Callsite {
     pub opened: u64,
     /// Closed within the window.
     pub closed: u64,
-    /// How the number of its open sockets moves; `None` until there is enough history.
+    /// How its number of open sockets changes; `None` until there is enough history.
     pub trend: Option<Trend>,
     /// Lifetimes of the sockets closed within the window.
     pub lifetimes: Option<Lifetimes>,
@@ -37,7 +37,7 @@ pub struct Callsite {
 }
 
 impl Callsite {
-    /// Whether the number of its open sockets rises beyond what churn explains.
+    /// Whether its number of open sockets rises more than churn explains.
     pub fn is_growing(&self) -> bool {
         self.trend.is_some_and(|trend| trend.growing)
     }
@@ -71,12 +71,12 @@ impl Serialize for Callsite {
     }
 }
 
-/// How a number of open sockets moves.
+/// How a number of open sockets changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trend {
-    /// Whether it rises beyond what churn explains.
+    /// Whether it rises more than churn explains.
     pub growing: bool,
-    /// By how many sockets a minute.
+    /// By how many sockets per minute.
     pub per_min: f64,
 }
 
@@ -123,7 +123,7 @@ pub struct Frame {
     pub inlined: bool,
 }
 
-/// Lifetimes of closed sockets, in seconds. The quantiles come from a histogram with two classes an octave at the most.
+/// Lifetimes of closed sockets, in seconds. The quantiles come from a histogram with at most two classes per octave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Lifetimes {
     /// How many.
@@ -143,8 +143,8 @@ pub struct Lifetimes {
 /// A class of lifetimes: those below a bound and not below half of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LifetimeBucket {
-    /// The bound, in seconds: a power of two of nanoseconds. The first class begins at 0; that of lifetimes of 52 days and
-    /// more has no end, and its bound is the longest of them.
+    /// The upper bound in seconds: a power of two of nanoseconds. The first class begins at 0. The class of lifetimes
+    /// of 52 days and more has no end; its bound is the longest of them.
     pub below: f64,
     /// How many.
     pub count: u64,

@@ -1,10 +1,10 @@
-//! What works less well than it could: each case once, with the words that reports print.
+//! What works less well than it could: each case once, with the text that reports print.
 
 use crate::{HookKind, Limits, format_count, format_counted, format_duration};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use std::{borrow::Cow, cmp::Ordering, num::NonZeroU32, time::Duration};
 
-/// Something that works less well than it could. Ordered by the words, as reports list them.
+/// Something that works less well than it could. Ordered by its text, as reports list it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Degradation {
     /// A better kind of hook could not be attached.
@@ -14,12 +14,12 @@ pub enum Degradation {
         /// What the kernel said.
         why: String,
     },
-    /// Accepts are heard at the end of every system call.
+    /// A hook at the end of every system call sees accepts.
     AcceptAtEveryCall {
         /// Why not at the end of accept alone.
         why: String,
     },
-    /// Accepts are heard by a return probe.
+    /// A return probe sees accepts.
     AcceptByReturnProbe {
         /// Why not by a better hook.
         why: String,
@@ -51,15 +51,15 @@ pub enum Degradation {
         asked: Duration,
         /// Processor time of one.
         cost: Duration,
-        /// What leaktrace may take, in percent of a core, as it was given.
+        /// The CPU budget in percent of a core, as it was given.
         budget_percent: String,
     },
-    /// Sockets that are only long-lived are not listed.
+    /// Sockets that are merely long-lived are not listed.
     LongLivedNotListed {
         /// On hosts with more open sockets than this.
         above: u64,
     },
-    /// Rows that found no room in a recording.
+    /// A recording had no room for some rows.
     RowsNotRecorded {
         /// How many.
         rows: usize,
@@ -76,16 +76,16 @@ pub enum Degradation {
         /// Samples that were replayed.
         samples: u64,
     },
-    /// A recording does not hold every socket, and filters ask for more.
+    /// A recording does not hold every socket that the filters ask for.
     FiltersIncomplete,
-    /// A recording does not hold every socket, so other thresholds than its own cannot be judged by.
+    /// A recording does not hold every socket, so only its own thresholds can be applied.
     ThresholdsRecorded {
-        /// Its own.
+        /// The thresholds of the recording.
         limits: Limits,
     },
-    /// A recording does not hold every socket, and `--all` asks for them.
+    /// A recording does not hold every socket, although `--all` asks for them.
     AllNotRecorded,
-    /// The words of a recording.
+    /// Text from a recording.
     Recorded {
         /// What is affected.
         feature: String,
@@ -94,7 +94,7 @@ pub enum Degradation {
     },
 }
 
-/// How the reason begins where a recording holds flagged sockets only.
+/// How the reason begins when a recording holds flagged sockets only.
 const FLAGGED_ONLY: &str = "the recording has only flagged sockets one by one, as many were open";
 
 impl Degradation {
@@ -176,7 +176,7 @@ impl Degradation {
     }
 }
 
-/// Says which network namespaces are missing, or may be, and what permission would help.
+/// Says which network namespaces are missing or may be missing, and which permission would help.
 fn missing_namespaces(refused: u32, hidden: u32) -> String {
     let mut reasons = Vec::new();
     if refused > 0 {

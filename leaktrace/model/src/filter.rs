@@ -1,9 +1,9 @@
-//! Which sockets and processes are looked at, and which are left out on purpose.
+//! Which sockets and processes are watched, and which are left out on purpose.
 
 use crate::{Direction, Network, Observed, ProcessFacts};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-/// What must match: one list alternates, lists that are not empty must all match.
+/// What must match. One entry of a list is enough; all lists that are not empty must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Processes: opener or holder.
@@ -16,7 +16,7 @@ pub struct Filter {
     pub ports: Vec<u16>,
     /// Peers.
     pub peers: Vec<Network>,
-    /// Beginnings of container ids.
+    /// Starts of container ids.
     pub containers: Vec<String>,
     /// Systemd units.
     pub units: Vec<String>,
@@ -24,10 +24,10 @@ pub struct Filter {
     pub directions: Vec<Direction>,
 }
 
-/// What a filter is asked about, as far as it is known.
+/// What a filter is asked about, as far as that is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Candidate<'a> {
-    /// The socket; `None` when a whole call site or process is asked about.
+    /// The socket; `None` when the question is about a whole call site or process.
     pub socket: Option<&'a Observed>,
     /// Opener and holders.
     pub pids: &'a [u32],
@@ -40,20 +40,20 @@ pub struct Candidate<'a> {
 }
 
 impl Filter {
-    /// Whether nothing is asked for.
+    /// Whether the filter asks for nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether single sockets must be seen to decide: ports and peers are no property of a call site.
+    /// Whether only single sockets can decide: ports and peers are not properties of a call site.
     pub fn needs_sockets(&self) -> bool {
         !self.ports.is_empty() || !self.peers.is_empty()
     }
 
-    /// Whether everything that is asked for matches. Without a socket, ports and peers are taken to match.
+    /// Whether all that the filter asks for matches. Without a socket, ports and peers count as matching.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
         let process = |test: &dyn Fn(&ProcessFacts) -> bool| candidate.processes.iter().any(|facts| test(facts));
-        // What is not known is empty, and nothing that is asked for is.
+        // An unknown name is empty, and must not match.
         let is = |name: &str, found: &str| !name.is_empty() && name == found;
         let comm =
             |name: &String| is(name, candidate.comm) || candidate.processes.iter().any(|facts| is(name, &facts.comm));
@@ -92,7 +92,7 @@ impl Filter {
     }
 }
 
-/// What can be asked for on the command line; executables and units stand in configuration only.
+/// The lists that the command line can set. Only the config file has executables and units.
 impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let peers: Vec<String> = self.peers.iter().map(Network::to_string).collect();
@@ -107,7 +107,7 @@ impl Serialize for Filter {
     }
 }
 
-/// A path in full, or just the name of the file.
+/// Whether the names are equal; `wanted` may be just the name of the file.
 fn same_exe(wanted: &str, exe: &str) -> bool {
     wanted == exe || (!wanted.contains('/') && exe.rsplit('/').next() == Some(wanted))
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_name_matches_nobody() {
+    fn an_empty_name_matches_nothing() {
         let unknown = ProcessFacts::default();
         let candidate = Candidate { processes: &[&unknown], ..Candidate::default() };
         for filter in [

@@ -1,7 +1,7 @@
 //! Made-up snapshots for tests, benchmarks and demos: a rich one, an empty one, a degraded and lossy one, a hostile one, a huge
 //! one, and a busy host of any size.
 //!
-//! Plain data, built by hand; nothing here is measured. What they are made of is in `parts`.
+//! Plain data, built by hand; nothing here is measured. Its parts are in `parts`.
 
 pub mod busy;
 mod parts;
@@ -166,7 +166,7 @@ pub fn run() -> Snapshot {
     Snapshot { run: Some(run), ..rich() }
 }
 
-/// [`rich`], from a tracer that works less well than it could and has lost some.
+/// [`rich`], from a tracer that works less well than it could and has lost data.
 pub fn degraded() -> Snapshot {
     let mut snapshot = rich();
     snapshot.health.hooks = Hooks::Live(HookKind::Tracepoint);

@@ -7,12 +7,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// The other end of connections, as reports name it: with its port where that is a service, without where it is a client's.
+/// The other end of connections, as reports name it: a service with its port, a client without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Peer {
-    /// What was connected to.
+    /// The address that was connected to.
     Service(SocketAddr),
-    /// Who connected, or somebody whose direction is unknown: the port says nothing.
+    /// The address that connected, or whose direction is unknown: its port says nothing.
     Client(IpAddr),
 }
 
@@ -90,7 +90,7 @@ pub struct Group {
     pub key: GroupKey,
     /// Sums over them.
     pub sums: Sums,
-    /// How their number moves; `None` until there is enough history.
+    /// How its number of open sockets changes; `None` until there is enough history.
     pub trend: Option<Trend>,
 }
 
@@ -100,7 +100,7 @@ impl Group {
         Self { key, sums: Sums::default(), trend: None }
     }
 
-    /// Whether the number of its open sockets rises beyond what churn explains.
+    /// Whether its number of open sockets rises more than churn explains.
     pub fn is_growing(&self) -> bool {
         self.trend.is_some_and(|trend| trend.growing)
     }

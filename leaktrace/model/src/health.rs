@@ -68,8 +68,8 @@ pub struct Health {
     pub cpu: Option<Duration>,
     /// Resident memory of leaktrace, in bytes.
     pub rss_bytes: Option<u64>,
-    /// How long the last sampling pass took, over all network namespaces: of those over known sockets, where not every pass
-    /// walks the kernel's tables.
+    /// Duration of the last sampling pass over all network namespaces. If not every pass walks the kernel's tables,
+    /// this is the last pass over known sockets.
     pub pass: Option<Duration>,
     /// Processor time of that pass.
     pub pass_cpu: Option<Duration>,
@@ -81,7 +81,7 @@ pub struct Health {
     pub tcp_memory_gap_bytes: Option<i64>,
     /// How many sockets the ignore list left out.
     pub ignored: u64,
-    /// How many verdicts have gone away within the window.
+    /// How many verdicts are gone since the start of the window.
     pub resolved: u64,
 }
 
@@ -108,18 +108,18 @@ impl Serialize for Health {
 /// Counts of what was lost since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Lost {
-    /// Sockets that found no room in the table.
+    /// Sockets that had no room in the table.
     pub sockets_unattributed: u64,
     /// Stacks that could not be kept.
     pub stacks: u64,
     /// Samples that were not taken, or arrived damaged.
     pub samples: u64,
-    /// Stack copies for unwinding that found no room, or exceeded the rate of their process.
+    /// Stack copies for unwinding that had no room, or exceeded the rate limit of their process.
     pub captures: u64,
 }
 
 impl Lost {
-    /// Whether anything was.
+    /// Whether anything was lost.
     pub fn any(&self) -> bool {
         [self.sockets_unattributed, self.stacks, self.samples, self.captures].iter().any(|count| *count > 0)
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Who and what the machine is.
+/// The identity of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Host {
     /// Host name.

@@ -1,11 +1,11 @@
-//! The one typed model that every other crate speaks: sockets, call sites, processes, samples and snapshots.
+//! The one typed model that all other crates share: sockets, call sites, processes, samples and snapshots.
 //!
-//! Owns what these things are and how they serialize (a [`Snapshot`] serializes to the JSON report of the contract). Plain
-//! data: no kernel, no files, no clock, no terminal, and no row type of the kernel boundary; of `leaktrace-common` only the five
-//! types that both sides of that boundary share.
+//! Owns what these things are and how they serialize (a [`Snapshot`] serializes to the JSON report). Plain data: no
+//! kernel, no files, no clock, no terminal, and no row type of the kernel boundary. Of `leaktrace-common` it uses only
+//! the five types that both sides of that boundary share.
 //!
 //! Addresses are [`std::net::SocketAddr`], states and verdicts are enums and sets. Text is made when something is
-//! serialized or printed, never before; nothing parses it back.
+//! serialized or printed, not earlier, and is never parsed back.
 
 mod callsite;
 mod counts;

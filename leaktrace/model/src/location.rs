@@ -1,13 +1,13 @@
-//! Where a frame is, in terms that outlive its process: a module and an offset in its file.
+//! Where a frame is, in terms that stay valid after its process has ended: a module and an offset in its file.
 //!
-//! Plain data that recordings carry. Knows nothing of open files or of symbols.
+//! Plain data that recordings carry. Does not know open files or symbols.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most modules that are told apart; a frame in a module beyond that has no module.
+/// Most modules that are kept. A frame in a module beyond that has no module.
 const MAX_MODULES: usize = 65_536;
 
 /// A GNU build id.
@@ -15,7 +15,7 @@ const MAX_MODULES: usize = 65_536;
 pub struct BuildId(Box<[u8]>);
 
 impl BuildId {
-    /// Longest build id that is believed, in bytes. Linkers write 8, 16 or 20.
+    /// Longest accepted build id, in bytes. Linkers write 8, 16 or 20.
     pub const MAX_BYTES: usize = 64;
 
     /// A build id of these bytes; `None` when empty or longer than [`Self::MAX_BYTES`].
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for BuildId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModuleKind {
-    /// A file that is still where it was mapped from.
+    /// A file that still exists where it was mapped from.
     File,
     /// A file that has been deleted or replaced since.
     Deleted,
@@ -103,7 +103,7 @@ pub struct Module {
     pub build_id: Option<BuildId>,
 }
 
-/// What makes the code of two modules the same code.
+/// Identity of a module's code, equal for two modules with the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Build id and size: a stripped copy has the same id but other symbols.
@@ -113,7 +113,7 @@ pub enum Content {
 }
 
 impl Module {
-    /// Key of everything that is cached about the module; `None` for what has no file.
+    /// Key of everything that is cached about the module; `None` without a file.
     pub fn content(&self) -> Option<Content> {
         match (&self.build_id, self.kind) {
             (_, ModuleKind::Jit | ModuleKind::Anonymous) => None,
@@ -138,7 +138,7 @@ pub struct Location {
     pub module: Option<ModuleId>,
     /// Offset in the module's file; the address itself where there is no file.
     pub offset: u64,
-    /// Name of generated code. Such a name exists only in the process's own map, so it is read at once.
+    /// Name of generated code. Only the process's own map has it, so it is read at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
 }
@@ -183,7 +183,7 @@ impl Modules {
         table.modules.get(usize::try_from(id.0).ok()?).cloned()
     }
 
-    /// Modules from the one with this index on, in the order of their ids: what a recording has yet to write.
+    /// Modules from this index on, in the order of their ids: those that a recording has not written yet.
     pub fn since(&self, first: usize) -> Vec<Arc<Module>> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.modules.get(first..).map(<[_]>::to_vec).unwrap_or_default()

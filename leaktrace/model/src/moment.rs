@@ -1,4 +1,4 @@
-//! Times, each typed once: moments, spans in the kernel side's ticks, thresholds, the window of a report.
+//! Times, one type for each kind: moments, spans in the kernel side's ticks, thresholds, the window of a report.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use std::{
@@ -64,10 +64,10 @@ impl Serialize for Window {
 pub struct Ticks(pub u32);
 
 impl Ticks {
-    /// Powers of two of nanoseconds in one tick; `leaktrace-kernel` holds it to that of the kernel side.
+    /// A tick is two to the power of this many nanoseconds. `leaktrace-kernel` asserts that the kernel side agrees.
     pub const SHIFT: u32 = 24;
 
-    /// A duration in ticks, rounded down; the longest span there is for one that is longer.
+    /// A duration in ticks, rounded down. One that is too long becomes the longest span.
     pub fn from_duration(duration: Duration) -> Self {
         Self(u32::try_from(duration.as_nanos() >> Self::SHIFT).unwrap_or(u32::MAX))
     }

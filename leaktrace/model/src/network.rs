@@ -9,7 +9,7 @@ pub struct Network {
     bits: u8,
 }
 
-/// Text that is no network.
+/// Text that is not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32")]
 pub struct NetworkError;

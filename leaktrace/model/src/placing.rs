@@ -1,13 +1,13 @@
-//! Where the tracer, which captures stacks, and the crate that knows the files behind them meet.
+//! The trait that connects the tracer, which captures stacks, with the crate that knows the files behind them.
 //!
-//! A tracer hands over what its hooks captured, as borrowed views: a copy of a stack has tens of kilobytes.
+//! The tracer hands over what its hooks captured as borrowed views: a copy of a stack has tens of kilobytes.
 
 use crate::CallsiteStack;
 
-/// Most frames that are kept of a stack; `leaktrace-kernel` holds it to that of the kernel side.
+/// Most frames that are kept of a stack. `leaktrace-kernel` asserts that the kernel side agrees.
 pub const MAX_FRAMES: usize = 126;
 
-/// Which unwinder names the callers.
+/// Which unwinder finds the callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unwind {
     /// By frame pointers where a process keeps them, by unwind tables elsewhere.
@@ -39,8 +39,8 @@ pub struct FrameChain<'a> {
     pub frames: &'a [u64],
     /// How the walk ended.
     pub ended: ChainEnd,
-    /// The word at the user stack pointer if it points behind a call instruction, else 0: the return address of a leaf that
-    /// has set up no frame. Whether the leaf has one is for user space to find out.
+    /// The word at the user stack pointer if it points behind a call instruction, else 0. It is the return address of a
+    /// leaf that has set up no frame; user space finds out whether the leaf has one.
     pub leaf_return: u64,
 }
 
@@ -64,18 +64,18 @@ pub struct NewSite<'a> {
     pub callsite: u32,
     /// What the hook found by frame pointers.
     pub chain: FrameChain<'a>,
-    /// The copy of its stack, if there is one by now.
+    /// The copy of its stack, if there is one yet.
     pub copy: Option<StackCopy<'a>>,
 }
 
 /// Places stacks of live processes: turns addresses into places in files.
 pub trait Place {
-    /// Places the stacks of new call sites of process `pid`, which share one reading of its mappings.
+    /// Places the stacks of new call sites of process `pid`. Its mappings are read once for all of them.
     fn place_all(&mut self, pid: u32, sites: &[NewSite<'_>]) -> Vec<CallsiteStack>;
 
-    /// Reads the mappings of a process that has just begun to run another program, for when it is gone.
+    /// Reads the mappings of a process that has just started another program, for use after its end.
     fn note_process(&mut self, pid: u32);
 
-    /// Drops what placing has not needed since the last call; says whether there was anything.
+    /// Drops what was not used since the last call; says whether there was anything.
     fn forget_unused(&mut self) -> bool;
 }

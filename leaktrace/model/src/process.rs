@@ -3,12 +3,12 @@
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, fmt};
 
-/// A thread's name as the kernel keeps it: at most 15 bytes, which need not be text.
+/// A thread's name as the kernel keeps it: at most 15 bytes, not always text.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Comm(pub [u8; 16]);
 
 impl Comm {
-    /// A name; what is longer is cut.
+    /// A name, cut if it is too long.
     pub fn new(name: &str) -> Self {
         let mut bytes = [0; 16];
         for (to, from) in bytes[..15].iter_mut().zip(name.bytes()) {
@@ -17,7 +17,7 @@ impl Comm {
         Self(bytes)
     }
 
-    /// The name as text; bytes that are none are replaced.
+    /// The name as text; bytes that are not text are replaced.
     pub fn text(&self) -> Cow<'_, str> {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         String::from_utf8_lossy(&self.0[..end])
@@ -69,11 +69,11 @@ pub struct ProcessFacts {
     pub comm: String,
     /// Executable.
     pub exe: Option<String>,
-    /// Control group and what it tells.
+    /// Control group, and what follows from it.
     pub placement: Placement,
     /// Soft limit of descriptors; `None` if there is none or it is not known.
     pub descriptor_limit: Option<u64>,
-    /// When it started, in clock ticks after boot: tells a reused process id apart.
+    /// When it started, in clock ticks after boot. Two processes with the same id differ in this.
     pub started: u64,
 }
 

@@ -1,7 +1,6 @@
-//! Quantities as people read them: durations, ages, sizes, rates, counts. Programs get plain numbers and never pass through
-//! here.
+//! Quantities as people read them: durations, ages, sizes, rates, counts. Programs get plain numbers instead.
 
-/// Which characters the reader's terminal is trusted with.
+/// Which characters the reader's terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Glyphs {
     /// `≥`, `–`, `…`
@@ -39,7 +38,7 @@ impl Glyphs {
 
 /// A duration in its two largest units: `850ms`, `4.2s`, `12m 3s`, `3d 4h`. Rounds down, as ages do.
 ///
-/// Takes seconds; what is negative or not a number reads as `0s`.
+/// Takes seconds; a negative number or NaN gives `0s`.
 pub fn format_duration(seconds: f64) -> String {
     if seconds.is_nan() || seconds <= 0.0 {
         return "0s".to_owned();
@@ -47,7 +46,7 @@ pub fn format_duration(seconds: f64) -> String {
     if seconds < 0.001 {
         return "<1ms".to_owned();
     }
-    // `as` saturates. A hair is added so that 0.07 s, which is 69.999… ms, does not read as 69 ms.
+    // `as` saturates. The small addition keeps 0.07 s, which is 69.999… ms, from being shown as 69 ms.
     let ms = (seconds * 1000.0 + 1e-6) as u64;
     let whole = ms / 1000;
     let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| {
@@ -63,7 +62,7 @@ pub fn format_duration(seconds: f64) -> String {
     }
 }
 
-/// How long something has existed, as far as is known.
+/// How long something has existed, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Age {
     /// Seconds.
@@ -78,7 +77,7 @@ pub fn format_age(age: Age, glyphs: Glyphs) -> String {
     if age.exact { text } else { format!("{}{text}", glyphs.at_least()) }
 }
 
-/// A size in binary units: `512 B`, `4.0 KiB`, `1.2 GiB`, three digits at the most before the unit.
+/// A size in binary units: `512 B`, `4.0 KiB`, `1.2 GiB`, with at most three digits before the unit.
 pub fn format_size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -86,7 +85,7 @@ pub fn format_size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
     for next in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-        // 999.5 and not 1024: what would round to four digits moves on to the next unit.
+        // 999.5 and not 1024: a value that would round to four digits moves on to the next unit.
         if unit != "B" && value < 999.5 {
             break;
         }

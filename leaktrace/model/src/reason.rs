@@ -4,7 +4,7 @@ use crate::format_count;
 use serde::{Serialize, Serializer};
 use std::{fmt, num::NonZeroU32};
 
-/// Why a stack is not complete. [`fmt::Display`] has the words of reports.
+/// Why a stack is not complete. [`fmt::Display`] gives the text of reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StackReason {
     /// A kernel thread opened the socket.
@@ -24,9 +24,9 @@ pub enum StackReason {
     },
     /// The walk ended before the start of the thread.
     Walk(WalkEnd),
-    /// The words of a recording.
+    /// Text from a recording.
     Recorded {
-        /// As they were recorded.
+        /// The recorded text.
         text: String,
         /// Whether the stack was left out on purpose.
         not_sampled: bool,
@@ -68,7 +68,7 @@ impl Serialize for StackReason {
 /// Why a walk ended before the start of the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WalkEnd {
-    /// The stack goes on behind what was copied.
+    /// The stack is longer than what was copied.
     CopyTooShort,
     /// A frame would lie outside the stack.
     OffStack,

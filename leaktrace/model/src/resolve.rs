@@ -1,4 +1,4 @@
-//! What gives stacks their names: the files of this host, or a recording of another.
+//! The trait that names stacks: from the files of this host, or from a recording of another.
 
 use crate::{Frame, Location};
 

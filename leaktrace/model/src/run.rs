@@ -1,4 +1,4 @@
-//! What a report of `leaktrace run` says besides: the command, its processes, and what their exit closed.
+//! What only a report of `leaktrace run` has: the command, its processes, and what their exit closed.
 
 use crate::{Socket, VerdictCounts};
 use serde::Serialize;
@@ -12,21 +12,21 @@ pub struct Run {
     pub exit_status: Option<u32>,
     /// The signal that killed it.
     pub signal: Option<u32>,
-    /// Processes of its tree, the command itself among them.
+    /// Processes of its tree, including the command itself.
     pub processes_total: u64,
     /// Those that still run.
     pub processes_running: u64,
-    /// Those that opened sockets, left some open or still run; those that left the most open first.
+    /// Those that opened sockets, left some open or still run; those that left most open come first.
     pub processes: Vec<RunProcess>,
     /// Sockets that nothing but the exit of their process closed, and that match the filters.
     pub left_open_total: u64,
-    /// Of those, sockets that could not be looked at: too many at once. They are only counted.
+    /// Of those, sockets that were only counted, because too many came at once.
     pub left_open_lost: u64,
-    /// Those that were looked at, as they were at that moment.
+    /// The other ones, as they were at that moment.
     pub left_open: Vec<LeftOpen>,
-    /// How many sockets had each verdict at some time while they were open.
+    /// How many sockets had each verdict at some time while open.
     pub verdicts: VerdictCounts,
-    /// Those sockets, as they were when a verdict was new to them, with every verdict they ever had.
+    /// Those sockets, as they were when they last got a new verdict, with every verdict they ever had.
     pub flagged: Vec<Socket>,
 }
 
@@ -58,11 +58,11 @@ pub struct RunProcess {
 /// A socket that nothing but the exit of a process closed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LeftOpen {
-    /// The process that exited, the last one to hold it.
+    /// The process that exited, which was the last to hold it.
     pub pid: u32,
     /// Its name.
     pub comm: String,
-    /// The signal that killed it: then it had no chance to close anything.
+    /// The signal that killed it. A killed process has no chance to close anything.
     pub signal: Option<u32>,
     /// When, seconds after the start of the window.
     pub at_s: f64,

@@ -1,4 +1,4 @@
-//! What one sample gives: plain data, the only input of the tracker. A live kernel and a recording produce the same.
+//! What one sample contains: plain data, the only input of the tracker. A live kernel and a recording give the same.
 
 use crate::{
     Comm, Degradation, Direction, Limits, Location, Lost, Moment, Observed, ProcessFacts, StackQuality, StackReason,
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How many classes of lifetimes a call site counts; `leaktrace-kernel` holds it to that of the kernel side.
+/// Number of lifetime classes of a call site. `leaktrace-kernel` asserts that the kernel side agrees.
 pub const LIFETIME_CLASSES: usize = 44;
 
 /// One sample.
@@ -14,23 +14,23 @@ pub const LIFETIME_CLASSES: usize = 44;
 pub struct Sample {
     /// When it was taken.
     pub at: Moment,
-    /// What its passes went by.
+    /// The parameters of its passes.
     pub pass: Pass,
     /// Sums over all sockets of the host.
     pub totals: HostTotals,
-    /// What was lost since the start; `samples` counts reads that could not be understood.
+    /// What was lost since the start; `samples` counts reads that could not be decoded.
     pub lost: Lost,
-    /// Records dropped since the start because their socket was gone: a close was not heard.
+    /// Records dropped since the start because their socket was gone: its close was missed.
     pub stale_records: u64,
-    /// Sockets worth looking at, or all of them if asked for.
+    /// Sockets with a requested verdict, or all sockets if asked for.
     pub sockets: Vec<Observed>,
     /// Counters of every call site in use, by index.
     pub callsites: Vec<(u32, SiteCounters)>,
     /// Stacks of call sites that are new since the last sample.
     pub stacks: Vec<CallsiteStack>,
-    /// Who holds what, if this sample includes a holders pass.
+    /// Which process holds which socket, if this sample includes a holders pass.
     pub holders: Option<Holders>,
-    /// The tree of the command that is run, where one is followed.
+    /// The process tree of the command, if one is followed.
     pub tree: Option<TreeSample>,
     /// Processes that are new since the last sample.
     pub processes: Vec<ProcessFacts>,
@@ -38,7 +38,7 @@ pub struct Sample {
     pub degraded: Vec<Degradation>,
     /// Kernel memory of TCP on the host, in bytes.
     pub tcp_memory_bytes: Option<u64>,
-    /// What the sampling itself took.
+    /// What the sample cost.
     pub cost: Cost,
 }
 
@@ -57,14 +57,14 @@ impl Default for Shown {
     }
 }
 
-/// What the passes of a sample went by.
+/// The parameters of the passes of a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
     /// Number of the sampling pass, never 0.
     pub number: u16,
     /// Number of the last or current holders pass, never 0 once there was one.
     pub held_pass: u16,
-    /// `CLOCK_BOOTTIME` that the pass counts as now, in nanoseconds.
+    /// The `CLOCK_BOOTTIME` that the pass takes as now, in nanoseconds.
     pub now_ns: u64,
     /// The thresholds of verdicts.
     pub limits: Limits,
@@ -89,7 +89,7 @@ pub struct HostTotals {
     pub orphan_memory_bytes: u64,
 }
 
-/// What makes two opens the same call site for the kernel side.
+/// What two opens at the same call site have in common, for the kernel side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SiteKey {
     /// Keyed hash of the stack's content; 0 without a stack.
@@ -107,16 +107,16 @@ pub struct SiteCounters {
     pub key: SiteKey,
     /// Thread name at the first open.
     pub comm: Comm,
-    /// Sockets opened here since the tracer started. Those of unknown origin are also counted down, for a moment maybe below zero:
-    /// sums wrap.
+    /// Sockets opened here since the tracer started. Those of unknown origin are also counted down, maybe below zero
+    /// for a moment, so sums wrap.
     pub opened: u64,
-    /// Those closed since; wraps as well.
+    /// Sockets closed since then; wraps as well.
     pub closed: u64,
     /// Longest lifetime of a closed one, in nanoseconds.
     pub longest_ns: u64,
     /// Closed sockets whose opening was seen, by class of lifetime: class `i` ends at `2^(10+i)` ns, the last is open-ended.
     pub lifetimes: [u64; LIFETIME_CLASSES],
-    /// Number of the pass that made [`Self::sums`]: those of an older pass count as nothing.
+    /// Number of the pass that made [`Self::sums`]. Sums of an older pass do not count.
     pub pass: u32,
     /// Sums over its open sockets.
     pub sums: Sums,
@@ -146,7 +146,7 @@ pub struct CallsiteStack {
     pub locations: Vec<Location>,
     /// Whether the thread's start was reached.
     pub quality: StackQuality,
-    /// Why not.
+    /// Why the stack is not complete.
     pub reason: Option<StackReason>,
 }
 
@@ -192,7 +192,7 @@ pub struct HolderProcess {
 /// The tree of a command.
 #[derive(Clone, Debug, Default)]
 pub struct TreeSample {
-    /// Its processes by id: those that run, and those that have exited since some samples ago.
+    /// Its processes by id: those that run, and those that have exited recently.
     pub processes: Vec<(u32, TreeProcess)>,
     /// Sockets that only an exit closed, since the last sample.
     pub left: Vec<LeftSocket>,
@@ -226,23 +226,23 @@ pub struct LeftSocket {
     pub socket: Observed,
 }
 
-/// Walks among passes.
+/// How walks over the kernel's tables are spread over passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walks {
     /// One pass in this many is a walk.
     pub one_in: u32,
-    /// This one was.
+    /// Whether this pass was one.
     pub now: bool,
 }
 
 /// What a sample cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The last pass over the sockets that have records, as it was waited for; the walk where every pass is one.
+    /// Duration of the last pass over sockets that have records, or of the walk if every pass is one.
     pub sockets: Duration,
     /// Processor time of that pass.
     pub sockets_cpu: Duration,
-    /// One pass in several is a walk, and whether this one was; `None` where every one is.
+    /// How walks are spread, and whether this pass was one; `None` when every pass is.
     pub walks: Option<Walks>,
     /// Processor time of the holders pass; zero if there was none.
     pub holders: Duration,

@@ -11,7 +11,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Time between samples.
     pub interval: Duration,
-    /// Of which processes stacks are sampled; `None` where every open has its own, in a replay, and without stacks.
+    /// How stacks are sampled; `None` when every open has its own stack, in a replay, and without stacks.
     pub stack_sample: Option<StackSample>,
     /// What was asked for.
     pub filter: Filter,

@@ -1,7 +1,7 @@
-//! What is known at one moment: the one structure that the live view, reports and metrics all read.
+//! What is known at one moment: the one structure that the live view, reports and metrics read.
 //!
-//! Its serialization is the JSON report, field for field; `schema_version` counts incompatible changes. Unknown is `None`, never a
-//! made-up value.
+//! It serializes to the JSON report, field for field; `schema_version` counts incompatible changes. Unknown is `None`,
+//! never a made-up value.
 
 use crate::{Callsite, Group, Health, Host, Process, Run, Settings, Socket, Sums, Verdicts, Window};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
@@ -42,7 +42,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether one of these verdicts holds for any socket. Counts of call sites decide too, as not every socket may be listed.
+    /// Whether one of these verdicts holds for any socket. Counts of call sites decide too, because not every socket
+    /// may be listed.
     pub fn has_any(&self, verdicts: Verdicts) -> bool {
         let counted = self.callsites.iter().flat_map(|site| site.sums.verdicts.iter());
         counted.map(|(verdict, _)| verdict).any(|verdict| verdicts.contains(verdict))

@@ -16,12 +16,12 @@ pub enum SeenBy {
     Holders,
 }
 
-/// One socket at one moment, as a sample saw it. Plain numbers without text, as a host may have a million of them.
+/// One socket at one moment, as a sample saw it. Plain numbers without text, because a host can have a million of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// Identity within one boot that only samples use: the kernel's address of the socket. Never shown.
+    /// The kernel's address of the socket: its identity within one boot. Only samples use it; it is never shown.
     pub sk: u64,
-    /// Cookie, as `ss -e` prints it; `None` where the kernel has made none (before 5.12 it makes them on demand of others).
+    /// Cookie, as `ss -e` prints it; `None` if the kernel has made none (before 5.12 it makes them on demand).
     pub cookie: Option<NonZeroU64>,
     /// Local address and port; an IPv4-mapped address is IPv4.
     pub local: SocketAddr,
@@ -45,7 +45,7 @@ pub struct Observed {
     pub age_ns: u64,
     /// Whether its opening was seen.
     pub age_exact: bool,
-    /// Whether it has a record on the kernel side; without one its spans are unknown.
+    /// Whether the kernel side has a record of it. Without one its spans are unknown.
     pub attributed: bool,
     /// How long it has been in its state.
     pub in_state: Ticks,
@@ -83,7 +83,7 @@ pub struct Observed {
     pub verdicts: Verdicts,
 }
 
-/// A host may be asked for a million of them at once.
+/// A sample of a large host has a million of them.
 const _: () = assert!(size_of::<Observed>() <= 192);
 
 impl Default for Observed {
@@ -161,13 +161,13 @@ impl Observed {
         if self.remote.is_ipv4() { "ipv4" } else { "ipv6" }
     }
 
-    /// What closing it needs; `None` without a cookie, as its addresses may be another socket's by then.
+    /// What closing it needs; `None` without a cookie, because its addresses may belong to another socket by then.
     pub fn id(&self) -> Option<SocketId> {
         Some(SocketId { cookie: self.cookie?, netns: self.netns, local: self.local, remote: self.remote })
     }
 }
 
-/// What identifies one socket for good: the kernel gives a cookie once within a boot.
+/// What identifies one socket for good: the kernel gives a cookie only once within a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId {
     /// Its cookie.
@@ -189,7 +189,7 @@ pub struct Opener {
     pub comm: Comm,
 }
 
-/// One socket as a snapshot shows it: what was observed, and who has to do with it.
+/// One socket as a snapshot shows it: what was observed, and the processes involved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Socket {
     /// The socket itself.

@@ -1,4 +1,4 @@
-//! The table of a socket's fields: what JSON and CSV write of it, in this order.
+//! The table of a socket's fields: JSON and CSV write them in this order.
 
 use crate::{Holder, Socket, Verdict, Verdicts};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
@@ -29,9 +29,9 @@ pub enum FieldValue<'a> {
     Word(&'static str),
     /// An address and port.
     Address(SocketAddr),
-    /// Text that somebody else chose.
+    /// Text that another program chose.
     Text(Option<Cow<'a, str>>),
-    /// Who holds the socket.
+    /// The holders of the socket.
     Holders(&'a [Holder]),
     /// Verdicts, worst first.
     Verdicts(Verdicts),

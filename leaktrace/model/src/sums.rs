@@ -1,4 +1,4 @@
-//! Sums over sockets: the one way in which open sockets are added up.
+//! Sums over sockets. Open sockets are added up here and nowhere else.
 
 use crate::{Observed, VerdictCounts, seconds};
 
@@ -51,7 +51,7 @@ impl Sums {
         self.verdicts.merge(&other.verdicts);
     }
 
-    /// Takes an age into account. Of two of the same age the first counts.
+    /// Takes an age into account. Of two equal ages the first counts.
     pub fn see(&mut self, age: Oldest) {
         if self.oldest.is_none_or(|oldest| oldest.age_ns < age.age_ns) {
             self.oldest = Some(age);

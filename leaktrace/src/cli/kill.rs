@@ -42,11 +42,11 @@ pub enum Act {
 pub struct KillConfig {
     /// What to look at.
     pub watch: WatchConfig,
-    /// Of that, sockets with one of these; all if there is none.
+    /// Only sockets with one of these verdicts; all if there is none.
     pub verdicts: Verdicts,
-    /// What to do with them.
+    /// What to do with matching sockets.
     pub act: Act,
-    /// How many at most.
+    /// Refuses when more sockets than this match.
     pub max: usize,
 }
 
@@ -62,7 +62,7 @@ impl TryFrom<KillArgs> for KillConfig {
         if watch.replay.is_some() {
             anyhow::bail!("kill cannot be combined with --replay: close sockets on the live host");
         }
-        // Nothing is opened while one sample is taken.
+        // Stacks are captured when sockets open, and `kill` needs only those that are open already.
         watch.stacks = leaktrace_kernel::Stacks::Off;
         Ok(Self { watch, verdicts, act: if args.yes { Act::Close } else { Act::List }, max: args.max })
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_empty_name_is_no_filter() {
-        // As from a variable of the shell that is not set.
+        // A shell variable that is not set gives an empty value.
         for words in [["--comm", "", "--yes"], ["--container", "", "--yes"], ["--comm", "a,", "--yes"]] {
             assert!(config(&words).is_err_and(|error| error.contains("a value is required")), "{words:?}");
         }

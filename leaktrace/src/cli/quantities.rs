@@ -1,4 +1,4 @@
-//! Quantities as people write them: durations and sizes.
+//! Durations and sizes as people write them.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ pub enum DurationError {
     TooLong,
 }
 
-/// Milliseconds in each unit, largest first, which is also the order in which they may follow each other.
+/// Milliseconds in each unit, largest first. The units of one duration follow each other in this order.
 const UNITS_MS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Longest duration that is accepted: keeps every later sum of ticks and nanoseconds within 64 bits.
+/// Longest accepted duration. The limit keeps every later sum of ticks and nanoseconds within 64 bits.
 const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
 
 /// Reads `500ms`, `10s`, `5m`, `2h`, `1d` and combinations such as `1m30s`, larger units first; `0` needs no unit.
 ///
 /// # Errors
-/// One sentence that says what was expected.
+/// When the text is not a duration. The message says what was expected.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text.trim();
     if rest == "0" {
@@ -68,7 +68,7 @@ pub struct SizeError;
 /// Reads `64MiB`, `512KiB`, `1GiB`, or plain bytes.
 ///
 /// # Errors
-/// One sentence that says what was expected.
+/// When the text is not a size. The message says what was expected.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

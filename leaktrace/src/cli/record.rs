@@ -43,11 +43,11 @@ pub struct RecordConfig {
     pub watch: WatchConfig,
     /// Where the recording goes.
     pub output: PathBuf,
-    /// How long; `None` is until asked to end.
+    /// How long to record; `None` until a signal ends it.
     pub duration: Option<Duration>,
-    /// Where a report goes as well.
+    /// Where a report goes as well, if one is asked for.
     pub report: Option<PathBuf>,
-    /// How to write that.
+    /// Format of that report.
     pub format: ReportFormat,
 }
 

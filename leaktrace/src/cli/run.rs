@@ -47,9 +47,9 @@ pub struct RunArgs {
 /// What makes a run fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailOn {
-    /// One of these came up.
+    /// One of these verdicts was found.
     pub verdicts: Verdicts,
-    /// A socket was left open by a process that ended by itself.
+    /// A process that ended by itself left a socket open.
     pub left_open: bool,
 }
 
@@ -59,7 +59,7 @@ impl FailOn {
     }
 }
 
-/// As [`parse_fail_on`], with what only a run can find.
+/// Parses what [`parse_fail_on`] does, and the words that only a run has.
 fn parse_run_fail_on(text: &str) -> Result<FailOn, String> {
     match text {
         "none" => Ok(FailOn::default()),
@@ -80,7 +80,7 @@ pub struct RunConfig {
     pub watch: WatchConfig,
     /// What makes it fail.
     pub fail_on: FailOn,
-    /// How long to follow what is left in the background.
+    /// How long to follow processes that the command leaves in the background.
     pub wait: Duration,
     /// How to write the report.
     pub format: ReportFormat,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn leaks_fail_a_run_unless_it_is_told_otherwise() {
+    fn leaks_fail_a_run_unless_fail_on_says_otherwise() {
         let fail_on = |words: &[&str]| config(words).map(|config| config.fail_on).unwrap_or_default();
         let by_default = fail_on(&["true"]);
         assert!(by_default.left_open && by_default.verdicts.contains(Verdict::CloseWait));

@@ -1,4 +1,4 @@
-//! The options that every command which watches sockets has, and how they become a [`WatchConfig`].
+//! The options that all commands which watch sockets share, and how they become a [`WatchConfig`].
 
 use crate::cli::quantities::{parse_duration, parse_size};
 use crate::config::{ConfigFile, CpuBudget, ReplayConfig, WatchConfig};
@@ -131,7 +131,7 @@ impl clap::ValueEnum for HooksArg {
     }
 }
 
-/// From which rate of opens a process's stacks are sampled, when they are.
+/// Default of `--stack-sample-above`.
 const SAMPLE_ABOVE: u32 = 1000;
 
 /// Whether stacks are captured at all.
@@ -141,7 +141,7 @@ enum Wanted {
     No,
 }
 
-/// How stacks are captured. Without any, and with one in one, there is nothing to sample.
+/// How stacks are captured. There is nothing to sample without stacks, or with a rate of one in one.
 fn stacks(wanted: Wanted, one_in: Option<NonZeroU32>, above_per_s: Option<u32>) -> Result<Stacks, anyhow::Error> {
     match (one_in, above_per_s) {
         _ if wanted == Wanted::No => Ok(Stacks::Off),
@@ -191,7 +191,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
             DirectionArg::Connect => Direction::Connect,
             DirectionArg::Accept => Direction::Accept,
         });
-        // Who asks for samples here wants stacks, whatever the file says.
+        // `--stack-sample` asks for stacks, so it overrides `no-stacks` of the file.
         let none_by_file = file.no_stacks.unwrap_or(false) && args.stack_sample.is_none();
         let no_stacks = args.no_stacks.unwrap_or(none_by_file);
         let stacks = stacks(
@@ -229,7 +229,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
                 .map_or(DEFAULT_CACHE_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             walk_every: args.walk_every.and_then(NonZeroU32::new).or(file.walk_every),
             max_sockets: args.max_sockets.or(file.max_sockets).unwrap_or(1 << 20),
-            // What a recording was judged by holds unless other thresholds are asked for here; defaults are not.
+            // A recording keeps its own thresholds unless others are given here. Defaults do not count as given.
             replay: args.replay.map(|path| ReplayConfig {
                 path,
                 threshold: args.threshold,
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_stacks_gets_them_whatever_the_file_says() {
+    fn stacks_on_the_command_line_override_the_file() {
         let file = "no-stacks = true\n";
         assert_eq!(stacks_of(&[], file), Stacks::Off);
         assert_eq!(stacks_of(&["--no-stacks"], ""), Stacks::Off);

@@ -1,4 +1,4 @@
-//! `leaktrace diff`: two reports compared call site by call site.
+//! `leaktrace diff`: compares two reports call site by call site.
 
 use super::Outcome;
 use crate::cli::DiffArgs;
@@ -8,10 +8,10 @@ use leaktrace_output::{
     write_whole,
 };
 
-/// Compares, prints, and says by its outcome whether a change of `--fail-on` was found.
+/// Compares two reports and prints the changes. The outcome says whether a change of `--fail-on` was found.
 ///
 /// # Errors
-/// When a report cannot be read, or stdout not written.
+/// When a report cannot be read, or stdout cannot be written.
 pub fn diff(args: &DiffArgs) -> anyhow::Result<Outcome> {
     let (old, new) = (read_report(&args.old)?, read_report(&args.new)?);
     let diff = Diff::of(old, new, &DiffOptions::default());

@@ -1,10 +1,10 @@
-//! `leaktrace doctor`: what this host supports, each thing tried for real; for every "no" the reason and the way out.
+//! `leaktrace doctor`: what this host supports. Each thing is tried for real; each "no" comes with a reason and a hint.
 
 use super::Outcome;
 use crate::doctor::{Checkup, Verdict};
 use std::io::Write;
 
-/// Looks at the host and prints what was found.
+/// Checks the host and prints the results.
 ///
 /// # Errors
 /// When stdout cannot be written.

@@ -1,5 +1,5 @@
-//! What the live view asks for, carried out: exports, names of addresses, closing sockets. None of it depends on where samples
-//! come from.
+//! Carries out what the live view asks for: exports, names of addresses, closing sockets. None of it depends on where
+//! samples come from.
 
 use leaktrace_kernel::destroy::{self, destroy};
 use leaktrace_output::{Destination, write_report};
@@ -7,7 +7,7 @@ use leaktrace_tui::{self as tui, Colour, Effect, Notice, NoticeKind, Options};
 use std::{net::IpAddr, path::Path, thread};
 use tokio::sync::mpsc::Sender;
 
-/// How the view presents itself here.
+/// Options of the live view.
 pub(super) fn options() -> Options {
     let environment = |name: &str| std::env::var(name).ok();
     let colour =
@@ -15,10 +15,10 @@ pub(super) fn options() -> Options {
     Options { glyphs: tui::glyphs_of_locale(environment), colour }
 }
 
-/// Does what does not depend on where samples come from.
-pub(super) fn carry_out(effect: Effect, tell: &Sender<tui::Update>) {
+/// Carries out an effect that does not depend on where samples come from.
+pub(super) fn carry_out(effect: Effect, to_view: &Sender<tui::Update>) {
     match effect {
-        Effect::Export { format, path, shown } => aside(tell, move || {
+        Effect::Export { format, path, shown } => aside(to_view, move || {
             let outcome = if path.exists() {
                 Err(format!("{} exists already: choose another name", path.display()))
             } else {
@@ -30,10 +30,10 @@ pub(super) fn carry_out(effect: Effect, tell: &Sender<tui::Update>) {
                 Err(error) => notice(NoticeKind::Failed, error),
             }]
         }),
-        Effect::ReverseLookup { addresses } => aside(tell, move || {
+        Effect::ReverseLookup { addresses } => aside(to_view, move || {
             addresses.into_iter().map(|address| tui::Update::PeerName { name: name_of(address), address }).collect()
         }),
-        Effect::KillSockets { sockets } => aside(tell, move || {
+        Effect::KillSockets { sockets } => aside(to_view, move || {
             let outcomes = destroy(&sockets);
             let closed = outcomes.iter().filter(|outcome| **outcome == destroy::Outcome::Closed).count();
             let other = outcomes.iter().find(|outcome| **outcome != destroy::Outcome::Closed);
@@ -44,7 +44,7 @@ pub(super) fn carry_out(effect: Effect, tell: &Sender<tui::Update>) {
                 Some(other) => notice(NoticeKind::Failed, format!("{text}; the first that was not: {other}")),
             }]
         }),
-        // Snapshots come with names; a live kernel does not stand still; the rest is the runner's own or the source's.
+        // Snapshots come with names; a live kernel cannot be paused; the runner or the source carries out the rest.
         _ => {}
     }
 }
@@ -53,18 +53,18 @@ pub(super) fn notice(kind: NoticeKind, text: String) -> tui::Update {
     tui::Update::Notice(Notice { kind, text })
 }
 
-/// Does what may take time on a thread of its own, and tells the view what came of it.
-fn aside(tell: &Sender<tui::Update>, work: impl FnOnce() -> Vec<tui::Update> + Send + 'static) {
-    let tell = tell.clone();
-    // Without a thread to spare there is no answer, and the view goes on.
+/// Runs slow work on its own thread and sends the results to the view.
+fn aside(to_view: &Sender<tui::Update>, work: impl FnOnce() -> Vec<tui::Update> + Send + 'static) {
+    let to_view = to_view.clone();
+    // If no thread can be started, there is no answer, and the view goes on.
     let _ = thread::Builder::new().spawn(move || {
         for update in work() {
-            let _ = tell.blocking_send(update);
+            let _ = to_view.blocking_send(update);
         }
     });
 }
 
-/// The name of an address, as the host's resolver knows it.
+/// Name of an address, from the host's resolver.
 fn name_of(address: IpAddr) -> Option<String> {
     dns_lookup::lookup_addr(&address).ok().filter(|name| *name != address.to_string())
 }

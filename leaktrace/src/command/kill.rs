@@ -1,4 +1,5 @@
-//! `leaktrace kill`: a look, or as many as the verdicts asked for take; a list of what matches, and, if asked to, its end.
+//! `leaktrace kill`: takes as many samples as the requested verdicts need, lists matching sockets and, with `--yes`,
+//! closes them.
 
 use super::Outcome;
 use crate::{
@@ -25,7 +26,7 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
         say(&format!("watching for {}, the time that such a verdict takes", format_duration(span.as_secs_f64())));
         watch(&mut session, span)?;
     }
-    session.look(Detail::All, true)?;
+    session.sample(Detail::All, true)?;
     let sockets = session.snapshot().sockets;
     drop(session);
     let chosen = choose(sockets, config.verdicts);
@@ -45,14 +46,14 @@ pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
     }
 }
 
-/// How long sockets must be watched until every one of these verdicts could hold; `None` where one look does.
+/// How long sockets must be watched until all of these verdicts can hold; `None` when a single sample is enough.
 fn time_needed(verdicts: Verdicts, watch: &WatchConfig) -> Option<Duration> {
     let span = |verdict| match verdict {
         Verdict::LongLived => watch.limits.threshold,
         Verdict::IdleUnguarded => watch.limits.idle,
         _ => watch.limits.stall,
     };
-    // The first look begins the count, and one more interval lets a look fall behind its end.
+    // Time counts from the first sample. One more interval puts a sample after the end.
     verdicts.iter().map(span).max().map(|longest| longest + watch.interval)
 }
 
@@ -60,7 +61,7 @@ fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
     let end = Instant::now() + span;
     let mut next = Instant::now();
     while Instant::now() < end {
-        session.look(Detail::Suspects, false)?;
+        session.sample(Detail::Suspects, false)?;
         next += session.interval();
         while let wait = next.min(end).saturating_duration_since(Instant::now())
             && !wait.is_zero()
@@ -90,11 +91,11 @@ fn close(chosen: &[(Socket, SocketId)]) -> anyhow::Result<Outcome> {
     Ok(if is_settled { Outcome::Done } else { Outcome::Unable })
 }
 
-/// What can and may be closed, in the order of the snapshot: worst first.
+/// The sockets that can be closed and have a requested verdict, in the order of the snapshot: worst first.
 fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, SocketId)> {
     let is_meant = |socket: &Socket| {
         let Observed { state, verdicts: has, .. } = socket.observed;
-        // Listeners are not connections; the last two have no connection left to close.
+        // Listeners are not connections; the last two states have no connection left to close.
         let is_connection =
             !matches!(state, TcpState::Listen | TcpState::TimeWait | TcpState::Closed | TcpState::BoundInactive);
         is_connection && (verdicts.is_empty() || !has.and(verdicts).is_empty())
@@ -103,7 +104,7 @@ fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, SocketId)> {
     sockets.into_iter().filter(is_meant).filter_map(identified).collect()
 }
 
-/// One line: ends, state, who holds it, verdicts, and the cookie as `ss -e` prints it.
+/// One line: both addresses, state, holders, verdicts, and the cookie as `ss -e` prints it.
 fn describe(socket: &Socket) -> String {
     let Observed { local, remote, state, verdicts, cookie, .. } = socket.observed;
     let holder = match socket.holders.as_slice() {
@@ -120,7 +121,7 @@ fn describe(socket: &Socket) -> String {
 }
 
 fn say(words: &str) {
-    // A closed stderr is nobody's loss.
+    // A closed stderr loses only this message.
     let _ = writeln!(std::io::stderr(), "leaktrace: {words}");
 }
 

@@ -1,9 +1,9 @@
-//! `leaktrace top` on a terminal: the live view, fed by a watcher and with its wishes carried out aside.
+//! `leaktrace top` on a terminal: a watcher feeds the live view, and other threads carry out what the view asks for.
 
 use super::{
     Outcome,
     effects::{carry_out, notice, options},
-    on_leak::{OnLeak, Words},
+    on_leak::{CommandOutput, OnLeak},
     play::play,
     replay,
 };
@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::sync::mpsc::channel;
 
-/// Updates that may wait for the screen.
+/// Most updates that wait for the screen.
 const WAITING: usize = 16;
 
 /// Runs the live view until it ends. Must not be called from within a runtime.
@@ -30,18 +30,18 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
         replay::leave_out(config.on_leak.as_deref());
         return play(recording, &config.watch);
     }
-    let watch = Watch::start(config.watch, Each::Show(Detail::Bearable));
+    let watch = Watch::start(config.watch, Each::Show(Detail::Adaptive));
     let mut watch = wait_until_started(watch)?;
-    let (tell, updates) = channel(WAITING);
+    let (to_view, updates) = channel(WAITING);
     let failure = Arc::new(Mutex::new(None));
     let handle = watch.handle();
-    let (snapshots, ended) = (tell.clone(), Arc::clone(&failure));
+    let (snapshots, ended) = (to_view.clone(), Arc::clone(&failure));
     let mut incoming = watch.take_updates();
-    let complain = tell.clone();
+    let to_notices = to_view.clone();
     let mut on_leak = config.on_leak.map(|command| {
-        OnLeak::new(command, Words::Nowhere, move |words| {
-            // Without a view nobody is there to be told.
-            let _ = complain.blocking_send(notice(NoticeKind::Failed, words));
+        OnLeak::new(command, CommandOutput::Nowhere, move |message| {
+            // If the view has ended, the notice is dropped.
+            let _ = to_notices.blocking_send(notice(NoticeKind::Failed, message));
         })
     });
     let feeder = thread::Builder::new().name("feeder".to_owned()).spawn(move || {
@@ -49,7 +49,7 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
             match update {
                 Update::Snapshot(snapshot) | Update::Last(snapshot) => {
                     if let Some(on_leak) = &mut on_leak {
-                        on_leak.look(&snapshot);
+                        on_leak.check(&snapshot);
                     }
                     if snapshots.blocking_send(tui::Update::Snapshot(Arc::new(*snapshot))).is_err() {
                         return;
@@ -73,8 +73,8 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
         }
     })?;
     let end = tui::run(options(), updates, |effect| match effect {
-        Effect::SetThresholds(limits) => handle.tell(Control::SetLimits(limits)),
-        other => carry_out(other, &tell),
+        Effect::SetThresholds(limits) => handle.send(Control::SetLimits(limits)),
+        other => carry_out(other, &to_view),
     });
     drop(watch);
     let _ = feeder.join();
@@ -85,7 +85,8 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Errors of the start are said on the plain terminal, not in a view that would vanish with them.
+/// Waits until the hooks are attached. An error up to there is printed on the plain terminal, because it would vanish
+/// with the view.
 fn wait_until_started(mut watch: Watch) -> anyhow::Result<Watch> {
     match watch.updates_mut().blocking_recv() {
         Some(Update::Failed(error)) => Err(error.into()),

@@ -1,6 +1,6 @@
-//! `leaktrace top --replay` on a terminal: the live view over a recording that runs, stands still, or is stepped through.
+//! `leaktrace top --replay` on a terminal: the live view over a recording that runs, pauses or is stepped through.
 //!
-//! A thread of its own plays; the keyboard waits for nothing.
+//! The recording is played on its own thread, so the keyboard never waits.
 
 use super::{
     Outcome,
@@ -22,13 +22,13 @@ use std::{
 };
 use tokio::sync::mpsc::{Sender, channel};
 
-/// Updates that may wait for the screen.
+/// Most updates that wait for the screen.
 const WAITING: usize = 16;
 
-/// While a recording runs fast, pictures come no faster than this.
-const SHORTEST_PICTURE: Duration = Duration::from_millis(40);
+/// Shortest time between two frames while a recording runs fast.
+const SHORTEST_FRAME: Duration = Duration::from_millis(40);
 
-/// A hole in a recording (the recorder stood still) is not waited through longer than this.
+/// Longest wait for a gap in a recording, which is a time when the recorder stood still.
 const LONGEST_HOLE: Duration = Duration::from_secs(5);
 
 /// Runs the view over a recording until it ends. Must not be called from within a runtime.
@@ -37,13 +37,13 @@ const LONGEST_HOLE: Duration = Duration::from_secs(5);
 /// When the recording cannot be replayed, or the terminal fails.
 pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
     let (recording, filter) = (recording.clone(), config.filter.clone());
-    // Errors of the start are said on the plain terminal, not in a view that would vanish with them.
-    Replay::open(&recording, &filter, Travel::Onward)?;
-    let (tell, updates) = channel(WAITING);
+    // Tries to open it before the view starts, so that an error is printed on the plain terminal and stays there.
+    Replay::open(&recording, &filter, Travel::Forward)?;
+    let (to_view, updates) = channel(WAITING);
     let (order, orders) = mpsc::channel();
-    let handle = tell.clone();
+    let handle = to_view.clone();
     let player = thread::Builder::new().name("player".to_owned()).spawn(move || {
-        match Replay::open(&recording, &filter, Travel::AnyWay) {
+        match Replay::open(&recording, &filter, Travel::Anywhere) {
             Ok(replay) => Player::new(replay, handle).run(&orders),
             Err(error) => {
                 let _ = handle.blocking_send(notice(NoticeKind::Failed, error.to_string()));
@@ -51,9 +51,9 @@ pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Re
         }
     })?;
     let end = tui::run(options(), updates, |effect| match Order::of(&effect) {
-        // A player that has ended has said why.
-        Some(wish) => drop(order.send(wish)),
-        None => carry_out(effect, &tell),
+        // A player that has ended has reported why.
+        Some(wanted) => drop(order.send(wanted)),
+        None => carry_out(effect, &to_view),
     });
     drop(order);
     let _ = player.join();
@@ -61,7 +61,7 @@ pub(super) fn play(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Re
     Ok(Outcome::Done)
 }
 
-/// What a player may be told.
+/// What a player can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     Seek { index: u64, flow: Flow },
@@ -84,7 +84,7 @@ impl Order {
     }
 }
 
-/// Whether there is more to do.
+/// Whether the player goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Go,
@@ -96,17 +96,17 @@ struct Player {
     replay: Replay,
     flow: Flow,
     speed: f64,
-    /// How many samples are to be taken in before anything is shown again.
+    /// How many samples to take in before anything is shown again.
     goal: Option<u64>,
-    /// When the next sample is due, while it runs.
+    /// When the next sample is due, while the recording runs.
     due: Instant,
     shown: Option<Instant>,
-    tell: Sender<tui::Update>,
+    to_view: Sender<tui::Update>,
 }
 
 impl Player {
-    fn new(replay: Replay, tell: Sender<tui::Update>) -> Self {
-        Self { replay, flow: Flow::Running, speed: 1.0, goal: None, due: Instant::now(), shown: None, tell }
+    fn new(replay: Replay, to_view: Sender<tui::Update>) -> Self {
+        Self { replay, flow: Flow::Running, speed: 1.0, goal: None, due: Instant::now(), shown: None, to_view }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
@@ -118,7 +118,7 @@ impl Player {
                 (None, Flow::Running) => orders.recv_timeout(self.due.saturating_duration_since(Instant::now())),
             };
             let next = match (order, self.goal) {
-                (Ok(order), _) => self.obey(order),
+                (Ok(order), _) => self.follow(order),
                 (Err(RecvTimeoutError::Timeout), Some(goal)) => self.approach(goal),
                 (Err(RecvTimeoutError::Timeout), None) => self.advance(),
                 (Err(RecvTimeoutError::Disconnected), _) => Next::End,
@@ -129,8 +129,8 @@ impl Player {
         }
     }
 
-    /// Carries out an order. Where it leads somewhere else, the way there can be cut short by the next one.
-    fn obey(&mut self, order: Order) -> Next {
+    /// Carries out an order. The next order can interrupt a jump to another place.
+    fn follow(&mut self, order: Order) -> Next {
         match order {
             Order::Quit => return Next::End,
             Order::Seek { index, flow } => {
@@ -153,7 +153,7 @@ impl Player {
         self.show()
     }
 
-    /// Goes one sample towards the goal, and shows what is there.
+    /// Goes one sample towards the goal and shows it there.
     fn approach(&mut self, goal: u64) -> Next {
         if self.replay.taken() < goal && self.replay.step() {
             return Next::Go;
@@ -163,20 +163,20 @@ impl Player {
         self.show()
     }
 
-    /// Goes on by one sample, and shows it unless others are due already.
+    /// Goes on by one sample, and shows it unless the next ones are already due.
     fn advance(&mut self) -> Next {
         self.replay.step();
         let due = self.due;
         self.schedule();
         let now = Instant::now();
-        let is_late = self.flow == Flow::Running && self.due.saturating_duration_since(due) < SHORTEST_PICTURE;
-        if is_late && self.shown.is_some_and(|shown| now - shown < SHORTEST_PICTURE) {
+        let is_late = self.flow == Flow::Running && self.due.saturating_duration_since(due) < SHORTEST_FRAME;
+        if is_late && self.shown.is_some_and(|shown| now - shown < SHORTEST_FRAME) {
             return Next::Go;
         }
         self.show()
     }
 
-    /// Finds out when the next sample is due; at the end, the recording stands still.
+    /// Decides when the next sample is due. At the end, the recording pauses.
     fn schedule(&mut self) {
         let Some(next_ns) = self.replay.next_ns() else {
             self.flow = Flow::Paused;
@@ -197,7 +197,7 @@ impl Player {
         let trouble = self.replay.trouble().map(|trouble| notice(NoticeKind::Failed, trouble.reason().into_owned()));
         let snapshot = (self.replay.taken() > 0).then(|| tui::Update::Snapshot(Arc::new(self.replay.snapshot())));
         for update in [Some(tui::Update::Replay(state)), snapshot, trouble].into_iter().flatten() {
-            if self.tell.blocking_send(update).is_err() {
+            if self.to_view.blocking_send(update).is_err() {
                 return Next::End;
             }
         }
@@ -217,8 +217,8 @@ mod tests {
         let path = folder.join("recording");
         std::fs::write(&path, recording(Scale::SMALL, 20).unwrap()).unwrap();
         let config = ReplayConfig { path, ..ReplayConfig::default() };
-        let (tell, updates) = channel(1000);
-        (Player::new(Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap(), tell), updates)
+        let (to_view, updates) = channel(1000);
+        (Player::new(Replay::open(&config, &Filter::default(), Travel::Anywhere).unwrap(), to_view), updates)
     }
 
     #[test]

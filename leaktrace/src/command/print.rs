@@ -1,17 +1,17 @@
-//! Tables on standard output, one after the other, for as long as somebody reads them.
+//! Prints tables to standard output, one after the other, for as long as there is a reader.
 
 use std::io::{self, Write as _};
 
-/// Whether there is somebody to print more for.
+/// Whether there is still a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// There is.
     Reads,
-    /// Whoever read has seen enough.
+    /// It has closed its end.
     Gone,
 }
 
-/// Writes a table to stdout, on a thread of the runtime's pool: a reader may be slow, and signals must be heard meanwhile.
+/// Writes a table to stdout on a thread of the runtime's pool: a reader may be slow, and signals must still be handled.
 ///
 /// # Errors
 /// When stdout cannot be written.

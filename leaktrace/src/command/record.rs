@@ -1,4 +1,4 @@
-//! `leaktrace record`: watch, and write every sample into a recording.
+//! `leaktrace record`: watches, and writes every sample into a recording.
 
 use super::{Outcome, asked_to_end};
 use crate::{
@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// # Errors
 /// When the host cannot do it, or the recording or the report cannot be written. What was recorded until then stays.
 pub async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
-    // Neither the recording of an hour nor the report behind it must be lost to a typo.
+    // Checks both paths first: a typo must not cost an hour of recording.
     check_output(&Destination::File(config.output.clone()))?;
     let report = config.report.as_deref().map(|path| Destination::from_option(Some(path)));
     if let Some(destination) = &report {
@@ -49,14 +49,14 @@ async fn watch(config: &RecordConfig, progress: &Progress) -> anyhow::Result<Sna
         tokio::select! {
             () = &mut end, if !finishing => {
                 finishing = true;
-                watch.tell(Control::Finish(Detail::Flagged));
+                watch.send(Control::Finish(Detail::Flagged));
             }
             asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
-                watch.tell(Control::Finish(Detail::Flagged));
+                watch.send(Control::Finish(Detail::Flagged));
             }
-            _ = ticks.tick() => line.tell(progress),
+            _ = ticks.tick() => line.show(progress),
             update = watch.updates_mut().recv() => match update {
                 Some(Update::Last(snapshot)) => {
                     line.end(progress, &config.output);
@@ -80,10 +80,10 @@ async fn watch(config: &RecordConfig, progress: &Progress) -> anyhow::Result<Sna
     }
 }
 
-/// Longer than anyone records into one file.
+/// Longer than any recording.
 const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Tells people that the recording has begun and how long it will be.
+/// Prints that the recording has begun and how long it takes.
 fn announce(hooks: HookKind, config: &RecordConfig) {
     let span = match config.duration {
         Some(duration) => format!("for {}; ^C ends it early", format_duration(duration.as_secs_f64())),
@@ -97,11 +97,11 @@ fn shown(path: &Path) -> String {
 }
 
 fn say(words: &str) {
-    // A closed stderr is nobody's loss.
+    // A closed stderr loses only this message.
     let _ = writeln!(io::stderr(), "leaktrace: {words}");
 }
 
-/// How far the recording is: kept up to date on a terminal, said at the end everywhere.
+/// Progress of the recording: kept up to date on a terminal, printed at the end everywhere.
 struct Line {
     began: Option<Instant>,
     is_terminal: bool,
@@ -113,7 +113,7 @@ impl Line {
         Some((format_duration(seconds), format_size(progress.bytes())))
     }
 
-    fn tell(&self, progress: &Progress) {
+    fn show(&self, progress: &Progress) {
         if let Some((span, size)) = self.far(progress).filter(|_| self.is_terminal) {
             let _ = write!(io::stderr(), "\rleaktrace: recording… {span}, {size}\x1b[K");
         }

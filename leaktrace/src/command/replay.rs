@@ -1,4 +1,4 @@
-//! What `report` and `top` do with a recording where there is no terminal: play it from its beginning.
+//! Replays a recording from its beginning, for `report` and for `top` without a terminal.
 
 use super::{
     Outcome, asked_to_end,
@@ -16,17 +16,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a live watch would have known at the end of the recording, or of as much of it as is asked for.
+/// The snapshot that a live watch would have given at the end of the recording, or of the requested part.
 pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> anyhow::Result<Snapshot> {
-    let mut replay = Replay::open(recording, &config.watch.filter, Travel::Onward)?;
+    let mut replay = Replay::open(recording, &config.watch.filter, Travel::Forward)?;
     let length = u64::try_from(config.duration.as_nanos()).unwrap_or(u64::MAX);
     let end = replay.started_ns().saturating_add(length);
     let mut asked = std::pin::pin!(asked_to_end());
     let mut progress = Progress::new();
-    // One sample is the least that a report is about, as it is live.
+    // A report covers at least one sample, as it does live.
     while replay.next_ns().is_some_and(|at| at <= end || replay.taken() == 0) {
         replay.step();
-        progress.tell(replay.taken());
+        progress.show(replay.taken());
         if !config.until.is_empty() && replay.snapshot().has_any(config.until) {
             break;
         }
@@ -56,9 +56,9 @@ pub(super) async fn report(recording: &ReplayConfig, config: &ReportConfig) -> a
 /// Prints the plain table of every sample, without waiting.
 ///
 /// # Errors
-/// When the recording cannot be read, or stdout not be written.
+/// When the recording cannot be read, or stdout cannot be written.
 pub(super) async fn tables(recording: &ReplayConfig, config: &WatchConfig) -> anyhow::Result<Outcome> {
-    let mut replay = Replay::open(recording, &config.filter, Travel::Onward)?;
+    let mut replay = Replay::open(recording, &config.filter, Travel::Forward)?;
     let mut asked = std::pin::pin!(asked_to_end());
     while replay.step() {
         let mut text = Vec::new();
@@ -79,26 +79,26 @@ pub(super) async fn tables(recording: &ReplayConfig, config: &WatchConfig) -> an
     Ok(Outcome::Done)
 }
 
-/// Says that nobody is told of leaks that are over, if somebody was to be told of leaks.
+/// Says that `--on-leak` is not run for a recording, because its leaks are over. Silent without `--on-leak`.
 pub(super) fn leave_out(on_leak: Option<&str>) {
     if on_leak.is_some() {
-        // A closed stderr is nobody's loss.
+        // A closed stderr loses only this message.
         let _ = writeln!(io::stderr(), "leaktrace: a recording is no news: --on-leak is not run");
     }
 }
 
-/// Says what is wrong with the recording.
+/// Prints what is wrong with the recording.
 fn warn(replay: &Replay) {
     if let Some(trouble) = replay.trouble() {
-        // A closed stderr is nobody's loss.
+        // A closed stderr loses only this message.
         let _ = writeln!(io::stderr(), "leaktrace: {}", trouble.reason());
     }
 }
 
-/// A line on a terminal while a long recording is played.
+/// A progress line on a terminal while a long recording is played.
 struct Progress {
     began: Instant,
-    told: Option<Instant>,
+    last_shown: Option<Instant>,
     is_terminal: bool,
 }
 
@@ -107,20 +107,21 @@ impl Progress {
     const REST: Duration = Duration::from_millis(250);
 
     fn new() -> Self {
-        Self { began: Instant::now(), told: None, is_terminal: io::stderr().is_terminal() }
+        Self { began: Instant::now(), last_shown: None, is_terminal: io::stderr().is_terminal() }
     }
 
-    fn tell(&mut self, samples: u64) {
+    fn show(&mut self, samples: u64) {
         let now = Instant::now();
-        let is_due = self.told.map_or(now - self.began >= Self::PATIENCE, |told| now - told >= Self::REST);
+        let is_due =
+            self.last_shown.map_or(now - self.began >= Self::PATIENCE, |last_shown| now - last_shown >= Self::REST);
         if self.is_terminal && is_due {
-            self.told = Some(now);
+            self.last_shown = Some(now);
             let _ = write!(io::stderr(), "\rleaktrace: replaying… {samples} samples\x1b[K");
         }
     }
 
     fn clear(&self) {
-        if self.told.is_some() {
+        if self.last_shown.is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

@@ -1,4 +1,4 @@
-//! `leaktrace report`: watch for a while, then write one report.
+//! `leaktrace report`: watches for a while, then writes one report.
 
 use super::{Outcome, asked_to_end, on_leak::OnLeak, replay};
 use crate::{
@@ -10,15 +10,16 @@ use leaktrace_output::{Destination, check_output, write_report};
 use std::{io::Write as _, time::Duration};
 use tokio::time::Instant;
 
-/// Watches, then writes. A signal ends the watch early, the report still comes.
+/// Watches, then writes the report. A signal ends the watch early; the report is still written.
 ///
 /// # Errors
 /// When the host cannot do it, or the report cannot be written.
 pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     let destination = Destination::from_option(config.output.as_deref());
-    // Half a minute of watching must not be lost to a typo.
+    // Checks the path first: a typo must not cost half a minute of watching.
     check_output(&destination)?;
-    // Detaching the hooks takes longer than writing; whoever reads need not wait for it. The end of this function does.
+    // Writes the report before the hooks are detached, which takes longer. They are detached when this function
+    // returns.
     let (mut snapshot, _detaching) = match &config.watch.replay {
         Some(recording) => {
             replay::leave_out(config.on_leak.as_deref());
@@ -34,9 +35,9 @@ pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     Ok(if found { Outcome::Found } else { Outcome::Done })
 }
 
-/// What was seen, and the watch, which is over and has only to detach.
+/// The last snapshot, and the watch, which only has to detach its hooks.
 async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
-    // Looks are shown only where somebody waits for what they show.
+    // Snapshots before the last one are made only if something uses them.
     let each = match config.on_leak.is_some() || !config.until.is_empty() {
         true if config.until.contains(Verdict::LongLived) => Each::Show(Detail::Flagged),
         true => Each::Show(Detail::Suspects),
@@ -53,17 +54,17 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
         tokio::select! {
             () = &mut end, if !finishing => {
                 finishing = true;
-                watch.tell(Control::Finish(detail));
+                watch.send(Control::Finish(detail));
             }
             asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
-                watch.tell(Control::Finish(detail));
+                watch.send(Control::Finish(detail));
             }
             update = watch.updates_mut().recv() => match update {
                 Some(Update::Last(snapshot)) => {
                     if let Some(on_leak) = &mut on_leak {
-                        on_leak.look(&snapshot);
+                        on_leak.check(&snapshot);
                     }
                     return Ok((*snapshot, watch));
                 }
@@ -74,11 +75,11 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
                 }
                 Some(Update::Snapshot(snapshot)) => {
                     if let Some(on_leak) = &mut on_leak {
-                        on_leak.look(&snapshot);
+                        on_leak.check(&snapshot);
                     }
                     if !finishing && snapshot.has_any(config.until) {
                         finishing = true;
-                        watch.tell(Control::Finish(detail));
+                        watch.send(Control::Finish(detail));
                     }
                 }
                 Some(Update::Adopting { .. }) => {}
@@ -91,9 +92,9 @@ async fn watch(config: &ReportConfig) -> anyhow::Result<(Snapshot, Watch)> {
 /// Longer than any start takes.
 const FAR_AWAY: Duration = Duration::from_secs(86_400);
 
-/// Tells people that the wait has begun and how long it will be.
+/// Prints that the watch has begun and how long it takes.
 fn announce(hooks: HookKind, duration: Duration) {
     let span = format_duration(duration.as_secs_f64());
-    // A closed stderr is nobody's loss.
+    // A closed stderr loses only this message.
     let _ = writeln!(std::io::stderr(), "leaktrace: watching with {} hooks for {span}; ^C ends it early", hooks.name());
 }

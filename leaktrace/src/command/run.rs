@@ -1,5 +1,5 @@
-//! `leaktrace run`: one command, watched from its first instruction to its end. stdin, stdout, stderr, signals and exit
-//! status are the command's own; leaktrace speaks on stderr when it is over.
+//! `leaktrace run`: runs one command and watches it from its first instruction to its end. stdin, stdout, stderr,
+//! signals and exit status are the command's own. leaktrace writes to stderr when the command has ended.
 
 mod child;
 mod signals;
@@ -35,18 +35,18 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     let pid = held.pid();
     let mut watch_config = config.watch.clone();
     watch_config.tree = Some(pid);
-    // Dropped without being let go, what is held ends before it has become anything.
+    // If the watch does not start, the held process is dropped and ends before it becomes the command.
     let mut watch = Watch::start(watch_config, Each::Remember);
     wait_until_started(&mut watch).await?;
     if let Err(error) = held.release() {
         return Ok(Outcome::Status(refuse(&config.command, &error)));
     }
     let mut events = signals.pass_on(pid)?;
-    let (ended, snapshot) = accompany(&config, &mut watch, &mut events).await?;
-    let told = snapshot.and_then(|snapshot| tell(&config, &destination, ended, snapshot));
-    // After the words: detaching the hooks takes longer.
+    let (ended, snapshot) = wait_for_end(&config, &mut watch, &mut events).await?;
+    let judgement = snapshot.and_then(|snapshot| write_outcome(&config, &destination, ended, snapshot));
+    // The report comes first: detaching the hooks takes longer.
     drop(watch);
-    Ok(match told {
+    Ok(match judgement {
         Ok(Judgement::Leaked) => Outcome::Found,
         Ok(Judgement::AsItEnded) => Outcome::Status(ended.status()),
         // A failure of the command matters more than one of leaktrace.
@@ -58,16 +58,16 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     })
 }
 
-/// What came of a run.
+/// Result of a run.
 enum Judgement {
     /// The command succeeded, and something matched `--fail-on`.
     Leaked,
-    /// Its own exit status says all.
+    /// The command's own exit status is passed on.
     AsItEnded,
 }
 
-/// Reports.
-fn tell(
+/// Writes the report and judges the run.
+fn write_outcome(
     config: &RunConfig,
     destination: &Destination,
     ended: Ended,
@@ -98,9 +98,9 @@ async fn wait_until_started(watch: &mut Watch) -> anyhow::Result<()> {
     }
 }
 
-/// Stays until the command has ended and the last sample is there. Should sampling fail meanwhile, the command still comes
-/// to its own end.
-async fn accompany(
+/// Waits until the command has ended and the last sample has arrived. If sampling fails meanwhile, the command still
+/// runs to its end.
+async fn wait_for_end(
     config: &RunConfig,
     watch: &mut Watch,
     events: &mut UnboundedReceiver<Event>,
@@ -117,9 +117,9 @@ async fn accompany(
             event = events.recv() => match event {
                 Some(Event::Ended(how)) => {
                     ended = Some(how);
-                    watch.tell(Control::FinishAlone(Detail::All, config.wait));
+                    watch.send(Control::FinishAlone(Detail::All, config.wait));
                 }
-                Some(Event::Asked) => watch.tell(Control::Finish(Detail::All)),
+                Some(Event::AskedToEnd) => watch.send(Control::Finish(Detail::All)),
                 None => anyhow::bail!("the thread that waits for the command ended early; please report this"),
             },
             update = watch.updates_mut().recv(), if outcome.is_none() => match update {
@@ -132,7 +132,7 @@ async fn accompany(
     }
 }
 
-/// Says why there is no such command; gives the status that a shell would.
+/// Prints why the command cannot run, and returns the exit status that a shell would give.
 fn refuse(command: &[OsString], error: &io::Error) -> u8 {
     let name = command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let name = leaktrace_output::clean(&name);
@@ -180,6 +180,6 @@ fn clean_words(run: &Run, totals: &Totals) -> String {
 }
 
 fn say(words: &str) {
-    // A closed stderr is nobody's loss.
+    // A closed stderr loses only this message.
     let _ = writeln!(io::stderr(), "leaktrace: {words}");
 }

@@ -1,4 +1,4 @@
-//! `leaktrace top`: the live view; off a terminal, a plain table every interval.
+//! `leaktrace top` without a terminal: a plain table every interval.
 
 use super::{
     Outcome, asked_to_end,
@@ -12,7 +12,7 @@ use crate::{
 };
 use leaktrace_output::{Format, PlainTable};
 
-/// Shows what is open until asked to end.
+/// Prints tables until asked to end.
 ///
 /// # Errors
 /// When the host cannot do it, or stdout cannot be written.
@@ -22,7 +22,8 @@ pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
         return replay::tables(recording, &config.watch).await;
     }
     let on_leak = config.on_leak.map(OnLeak::to_stderr);
-    // Tables are of call sites, which the kernel side sums up: a million sockets that are merely long-lived need no row each.
+    // Tables show call sites, which the kernel side sums up. Sockets that are merely long-lived, maybe a million, need
+    // no row.
     let mut watch = Watch::start(config.watch, Each::Show(Detail::Suspects));
     tokio::select! {
         asked = asked_to_end() => {
@@ -33,13 +34,13 @@ pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Prints a table for every look.
+/// Prints a table for every sample.
 async fn tables(watch: &mut Watch, mut on_leak: Option<OnLeak>) -> anyhow::Result<Outcome> {
     loop {
         match watch.updates_mut().recv().await {
             Some(Update::Snapshot(snapshot)) => {
                 if let Some(on_leak) = &mut on_leak {
-                    on_leak.look(&snapshot);
+                    on_leak.check(&snapshot);
                 }
                 let mut text = Vec::new();
                 PlainTable::default().write(&snapshot, &mut text)?;

@@ -1,8 +1,8 @@
-//! How much of a processor leaktrace may take for itself.
+//! How much processor time leaktrace may take for itself.
 
 use std::{num::ParseFloatError, str::FromStr, time::Duration};
 
-/// How much of a processor's core sampling may take.
+/// The share of one core that sampling may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CpuBudget {
     percent: f64,
@@ -14,13 +14,13 @@ impl Default for CpuBudget {
     }
 }
 
-/// No budget.
+/// Why something is not a budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpuBudgetError {
     /// Not a number.
     #[error("a budget is a percentage of one core, such as 1 or 0.5%: {0}")]
     NotANumber(#[from] ParseFloatError),
-    /// Not a possible one.
+    /// Out of range.
     #[error("a budget is between 0.01 and 100 percent of one core, or 0 for none")]
     OutOfRange,
 }
@@ -43,12 +43,12 @@ impl FromStr for CpuBudget {
 }
 
 impl CpuBudget {
-    /// Of one core.
+    /// In percent of one core.
     pub fn percent(self) -> f64 {
         self.percent
     }
 
-    /// How far apart things of that cost must be; zero without a budget.
+    /// Shortest time between samples of this cost that keeps to the budget; zero without a budget.
     pub fn interval_for(self, cost: Duration) -> Duration {
         if self.percent == 0.0 {
             return Duration::ZERO;

@@ -8,31 +8,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where it is looked for when none is named.
+/// The file that is read when none is named.
 const DEFAULT_PATH: &str = "/etc/leaktrace.toml";
 
 /// A config file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
-    /// It was named and is not there, or may not be read.
+    /// A named file does not exist or cannot be read.
     #[error("cannot read the config file {path}: {source}; name another with --config")]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// It is not what it should be.
+    /// Its content is wrong.
     #[error("the config file {path} is wrong: {reason}")]
     Malformed {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Where and why.
         reason: String,
     },
 }
 
-/// Its contents. Everything is optional; what is given twice is decided by flag, environment, file, default, in that order.
+/// Content of the config file. Everything is optional. A flag overrides an environment variable, which overrides the
+/// file, which overrides a default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ConfigFile {
@@ -58,7 +59,7 @@ pub struct ConfigFile {
     pub stack_sample: Option<NonZeroU32>,
     /// See `--stack-sample-above`.
     pub stack_sample_above: Option<u32>,
-    /// Known long-lived pools: what matches every key of an entry is not reported.
+    /// Known long-lived pools: a socket that matches every key of an entry is not reported.
     #[serde(default)]
     pub ignore: Vec<Ignore>,
 }
@@ -75,14 +76,14 @@ pub struct Ignore {
     pub port: Option<u16>,
     /// Address or network of the peer.
     pub peer: Option<String>,
-    /// Beginning of a container id.
+    /// Start of a container id.
     pub container: Option<String>,
     /// Systemd unit.
     pub unit: Option<String>,
 }
 
 impl ConfigFile {
-    /// Reads the file that was named, or the default one if it is there.
+    /// Reads the named file, or the default file if it exists.
     ///
     /// # Errors
     /// When a named file cannot be read, or any file is not well-formed.
@@ -105,7 +106,7 @@ impl ConfigFile {
     /// The ignore list as filters.
     ///
     /// # Errors
-    /// When an entry is empty, which would ignore everything, or its peer is no network.
+    /// When an entry is empty and would ignore everything, or its peer is not a network.
     pub fn filters(&self) -> Result<Vec<Filter>, String> {
         self.ignore.iter().map(Ignore::filter).collect()
     }

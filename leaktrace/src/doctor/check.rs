@@ -1,16 +1,16 @@
-//! One check of the host, and how it stands.
+//! One check of the host, and its result.
 
 use serde::Serialize;
 
-/// How one thing stands.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// It is there.
+    /// The host has it.
     Yes,
-    /// It is not, and leaktrace does without.
+    /// The host does not have it, and leaktrace works without.
     No,
-    /// It is not, and leaktrace cannot do without.
+    /// The host does not have it, and leaktrace cannot work without.
     Fatal,
 }
 
@@ -19,9 +19,9 @@ pub enum Standing {
 pub struct Check {
     /// What was checked.
     pub name: &'static str,
-    /// How it stands.
+    /// The result.
     pub standing: Standing,
-    /// What was seen, or why not.
+    /// What was seen, or why it is missing.
     pub detail: String,
     /// What to do about a "no".
     #[serde(rename = "way_out")]
@@ -29,12 +29,12 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check that went well.
+    /// A check that succeeded.
     pub fn yes(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, standing: Standing::Yes, detail: detail.into(), hint: None }
     }
 
-    /// A check that did not.
+    /// A check that failed.
     pub fn no(name: &'static str, standing: Standing, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { name, standing, detail: detail.into(), hint: Some(hint.into()) }
     }

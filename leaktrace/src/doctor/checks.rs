@@ -1,4 +1,4 @@
-//! The single checks.
+//! The individual checks.
 
 use super::check::{Check, Standing};
 use leaktrace_kernel::{
@@ -12,7 +12,7 @@ use leaktrace_model::{HookKind, Limits, Modules, Shown, Unwind};
 use leaktrace_symbols::{Images, Placer};
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
-/// Sockets that the trial run makes room for: it is not kept.
+/// Table size of the trial run, which is not kept.
 const TRIAL_SOCKETS: u32 = 4096;
 
 /// All checks, in order.
@@ -140,8 +140,8 @@ fn hooks() -> Vec<Check> {
     findings
 }
 
-/// Attaches one kind of hook, makes one pass of each sort but the sweep, and detaches. Before 6.2, there is a pass over records only
-/// by iterators.
+/// Attaches one kind of hook, makes one pass of each kind except the sweep, and detaches. Before 6.2 only iterators
+/// make passes over records.
 fn trial(kind: HookKind) -> Result<String, StartError> {
     let options = TracerOptions {
         tree: None,

@@ -1,4 +1,4 @@
-//! Telling how far the first look is, while it is under way.
+//! Reports the progress of the first sample, which adopts all sockets that are open already.
 
 use super::message::Update;
 use leaktrace_kernel::{Adoption, host};
@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-/// Time between two tellings. A look that takes less is not worth a word.
+/// Time between two progress reports. A shorter adoption is not reported.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Does `work`, and meanwhile tells of the adoption, if there is one.
-pub fn report_progress<T>(adoption: Option<Adoption>, tell: &(dyn Fn(Update) + Sync), work: impl FnOnce() -> T) -> T {
+/// Does `work`, and reports the progress of the adoption meanwhile, if there is one.
+pub fn report_progress<T>(adoption: Option<Adoption>, report: &(dyn Fn(Update) + Sync), work: impl FnOnce() -> T) -> T {
     match adoption {
-        Some(adoption) => while_counting(|| adoption.sockets(), host::tcp_sockets(), tell, work),
+        Some(adoption) => while_counting(|| adoption.sockets(), host::tcp_sockets(), report, work),
         None => work(),
     }
 }
@@ -22,25 +22,25 @@ pub fn report_progress<T>(adoption: Option<Adoption>, tell: &(dyn Fn(Update) + S
 fn while_counting<T>(
     count: impl Fn() -> u64 + Send,
     total: Option<u64>,
-    tell: &(dyn Fn(Update) + Sync),
+    report: &(dyn Fn(Update) + Sync),
     work: impl FnOnce() -> T,
 ) -> T {
     let (end, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let handle = move || {
-            let mut told = false;
+            let mut reported = false;
             while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let done = count();
-                // What is done is never all until the end, which is what ends the progress line.
-                tell(Update::Adopting { done, total: total.map(|total| total.max(done + 1)) });
-                told = true;
+                // `total` stays above `done` until the end, because equality ends the progress line.
+                report(Update::Adopting { done, total: total.map(|total| total.max(done + 1)) });
+                reported = true;
             }
-            if told {
+            if reported {
                 let done = count();
-                tell(Update::Adopting { done, total: Some(done) });
+                report(Update::Adopting { done, total: Some(done) });
             }
         };
-        // Without a thread to spare nothing is told, and the work is done all the same.
+        // If no thread can be started, progress is not reported, and the work is still done.
         let _ = thread::Builder::new().name("adoption".to_owned()).spawn_scoped(scope, handle);
         let outcome = work();
         drop(end);
@@ -57,30 +57,30 @@ mod tests {
     };
 
     #[test]
-    fn a_long_look_is_told_of_until_it_ends_and_a_short_one_is_not() {
-        let told = Mutex::new(Vec::new());
-        let tell = |update| {
+    fn a_long_adoption_is_reported_until_it_ends_and_a_short_one_is_not() {
+        let reported = Mutex::new(Vec::new());
+        let report = |update| {
             if let Update::Adopting { done, total } = update {
-                told.lock().unwrap().push((done, total));
+                reported.lock().unwrap().push((done, total));
             }
         };
-        assert_eq!(while_counting(|| 1, Some(9), &tell, || 7), 7);
-        assert_eq!(*told.lock().unwrap(), []);
+        assert_eq!(while_counting(|| 1, Some(9), &report, || 7), 7);
+        assert_eq!(*reported.lock().unwrap(), []);
 
         let seen = AtomicU64::new(0);
         while_counting(
             || seen.load(Ordering::SeqCst),
             Some(9),
-            &tell,
+            &report,
             || {
-                while told.lock().unwrap().is_empty() {
+                while reported.lock().unwrap().is_empty() {
                     seen.store(3, Ordering::SeqCst);
                     thread::yield_now();
                 }
                 seen.store(12, Ordering::SeqCst);
             },
         );
-        let told = told.lock().unwrap();
-        assert_eq!((told.first(), told.last()), (Some(&(3, Some(9))), Some(&(12, Some(12)))));
+        let reported = reported.lock().unwrap();
+        assert_eq!((reported.first(), reported.last()), (Some(&(3, Some(9))), Some(&(12, Some(12)))));
     }
 }

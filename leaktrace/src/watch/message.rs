@@ -1,4 +1,4 @@
-//! What a watcher and its caller say to each other, and how much a look shows. Plain data.
+//! The messages between a watcher and its caller, and which sockets a sample shows one by one. Plain data.
 
 use leaktrace_kernel::StartError;
 use leaktrace_model::{HookKind, Limits, Snapshot, format_counted};
@@ -6,55 +6,55 @@ use leaktrace_output::clean;
 use leaktrace_recording::WriteError;
 use std::time::Duration;
 
-/// What a watcher may be told.
+/// A message to a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Take a last sample with everything in it, and end.
+    /// Take a last sample with everything in it, then end.
     Finish(Detail),
-    /// The same once the tree that is followed has ended, at the latest after this long.
+    /// The same once the followed tree has ended, at the latest after this long.
     FinishAlone(Detail, Duration),
-    /// Judge by these from the next look on.
+    /// Judge by these thresholds from the next sample on.
     SetLimits(Limits),
-    /// End without one.
+    /// End without a last sample.
     Stop,
 }
 
-/// What a watcher tells.
+/// A message from a watcher.
 #[derive(Debug)]
 pub enum Update {
-    /// Hooks of this kind are attached, the first sample is on its way.
+    /// Hooks of this kind are attached, and the first sample is being taken.
     Started(HookKind),
-    /// Sockets that were open before are being taken in, which takes a while on a large host.
+    /// Sockets that were open before the start are being adopted, which takes a while on a large host.
     Adopting {
         /// Sockets so far.
         done: u64,
-        /// About how many there are, where known; equal to `done` at the end.
+        /// About how many there are, if known; equal to `done` at the end.
         total: Option<u64>,
     },
-    /// A look that was asked for by the interval. Left out while too much that was told before has not been taken.
+    /// The snapshot of an interval. Dropped while too many earlier messages wait to be received.
     Snapshot(Box<Snapshot>),
-    /// The look that [`Control::Finish`] asked for; nothing follows.
+    /// The snapshot that [`Control::Finish`] asked for; nothing follows.
     Last(Box<Snapshot>),
-    /// It could not start or go on; nothing follows.
+    /// The watch could not start or go on; nothing follows.
     Failed(WatchError),
 }
 
-/// What happens at every interval.
+/// What the watcher does at every interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Each {
-    /// A snapshot is handed out.
+    /// Hands out a snapshot.
     Show(Detail),
-    /// Histories are kept, nothing is handed out.
+    /// Keeps histories, and hands out nothing.
     Remember,
 }
 
-/// How much of a host a look shows one by one.
+/// Which sockets a sample shows one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Sockets that are suspect or worse.
     Suspects,
-    /// Sockets with any verdict; on a host with many, those that are suspect or worse.
-    Bearable,
+    /// Sockets with any verdict; on a host with many open sockets, those that are suspect or worse.
+    Adaptive,
     /// Sockets with any verdict.
     Flagged,
     /// Every socket.
@@ -64,10 +64,10 @@ pub enum Detail {
 /// Why a watch could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The kernel.
+    /// The kernel side failed.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The recording that was asked for.
+    /// The requested recording could not be written.
     #[error("{}{}", clean(&.0.to_string()), .0.samples().map(kept).unwrap_or_default())]
     Record(WriteError),
 }
@@ -78,7 +78,7 @@ impl From<WriteError> for WatchError {
     }
 }
 
-/// What there is of a recording that could not be written on.
+/// Says how much of a recording there is after a write failed.
 fn kept(samples: u64) -> String {
     match samples {
         0 => "; nothing was recorded: choose another place with -o".to_owned(),

@@ -1,33 +1,33 @@
-//! Giving the frames of a snapshot their names.
+//! Adds names to the frames of a snapshot.
 
 use leaktrace_model::{Frame, Location, Resolve, Sample, Snapshot};
 use leaktrace_track::Tracker;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Names frames with whatever knows names.
+/// Names frames with a resolver.
 pub struct Namer<R> {
     names: R,
 }
 
 impl<R: Resolve> Namer<R> {
-    /// A namer that asks `names`.
+    /// A namer that uses `names`.
     pub fn new(names: R) -> Self {
         Self { names }
     }
 
-    /// What it asks.
+    /// The resolver.
     pub fn names_mut(&mut self) -> &mut R {
         &mut self.names
     }
 
-    /// Tracks a sample, and makes call sites one that have the same names.
+    /// Tracks a sample, and merges call sites that have the same names.
     pub fn ingest(&mut self, tracker: &mut Tracker, sample: Sample) {
         tracker.ingest(sample);
         tracker.unite_by_name(|stack| self.identity(stack));
     }
 
-    /// What is known now, with names.
+    /// The current snapshot, with names.
     pub fn snapshot(&mut self, tracker: &Tracker) -> Snapshot {
         let mut snapshot = tracker.snapshot();
         for site in &mut snapshot.callsites {
@@ -43,7 +43,7 @@ impl<R: Resolve> Namer<R> {
         for frame in self.names.resolve(stack).into_iter().flatten() {
             let Frame { symbol, module, file, line, offset, .. } = frame;
             named |= symbol.is_some();
-            // Where there is no name, the place itself counts.
+            // Without a name, the offset counts.
             let place = if symbol.is_none() { offset } else { None };
             (symbol, module, file, line, place).hash(&mut hasher);
         }

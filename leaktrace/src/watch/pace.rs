@@ -1,36 +1,36 @@
-//! How far samples are apart: as asked for, or further where a sample costs more than leaktrace may take of a core. Pure: costs come
-//! in, an interval comes out.
+//! The time between samples: as requested, or longer when samples cost more than the CPU budget. Pure: costs come in,
+//! an interval comes out.
 
 use crate::config::CpuBudget;
 use leaktrace_model::{Degradation, Walks};
 use std::{collections::VecDeque, time::Duration};
 
-/// How many samples the cost of the next one is guessed from: one dear one among them must change nothing.
+/// Number of samples that predict the cost of the next one. A single expensive sample among them must change nothing.
 const REMEMBERED: usize = 5;
 
-/// Further apart than this no budget puts them, but for the interval that ends behind it: who watches would take it for a hang.
+/// Longest interval that a budget leads to, rounded up to the requested interval. A longer silence looks like a hang.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What samples have cost, and what follows for the next one.
+/// The cost of recent samples, and the interval that follows from it.
 #[derive(Debug)]
 pub struct Pace {
     asked: Duration,
     budget: CpuBudget,
     costs: VecDeque<Duration>,
-    /// What walks over the kernel's tables add to each sample, where only some samples make one.
+    /// What walks over the kernel's tables add to each sample, when only some samples walk.
     walks: Duration,
     first: bool,
     planned: Duration,
 }
 
 impl Pace {
-    /// Nothing sampled yet.
+    /// A pace before the first sample.
     pub fn new(asked: Duration, budget: CpuBudget) -> Self {
         Self { asked, budget, costs: VecDeque::new(), walks: Duration::ZERO, first: true, planned: asked }
     }
 
-    /// Takes in the processor time of one sample. The first one does what none does again: it adopts the sockets there are. Where
-    /// only some samples walk the kernel's tables, such a one counts with its part of each.
+    /// Takes in the processor time of one sample. The first sample is left out, because only that one adopts the
+    /// sockets there are. When only some samples walk the kernel's tables, each sample carries its share of a walk.
     pub fn took(&mut self, cost: Duration, walks: Option<Walks>) {
         if std::mem::take(&mut self.first) {
             return;
@@ -49,8 +49,8 @@ impl Pace {
         self.costs.push_back(cost);
     }
 
-    /// Another sample will follow: decides when. Whole multiples of what was asked for, so that it does not change with every
-    /// sample.
+    /// Plans the interval to the next sample. Whole multiples of the requested interval keep it from changing with
+    /// every sample.
     pub fn plan(&mut self) {
         let needed = self.budget.interval_for(self.usual_cost()).min(LONGEST);
         self.planned = self.asked;
@@ -59,12 +59,12 @@ impl Pace {
         }
     }
 
-    /// Time from one sample to the next, as last planned.
+    /// Time between samples, as last planned.
     pub fn interval(&self) -> Duration {
         self.planned
     }
 
-    /// What to tell people about it, if samples are further apart than they asked for.
+    /// What to report if samples are further apart than requested.
     pub fn degradation(&self) -> Option<Degradation> {
         (self.planned > self.asked).then(|| Degradation::SamplesApart {
             planned: self.planned,
@@ -74,7 +74,7 @@ impl Pace {
         })
     }
 
-    /// The median of the last few, zero as long as there is none, and the part of a walk.
+    /// The median of the last few costs (zero before the first), plus the share of a walk.
     fn usual_cost(&self) -> Duration {
         let mut costs: Vec<Duration> = self.costs.iter().copied().collect();
         costs.sort_unstable();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_dear_sample_among_cheap_ones_changes_nothing() {
+    fn one_expensive_sample_among_cheap_ones_changes_nothing() {
         assert_eq!(pace("1", &[0, 5, 5, 500, 5]).interval(), SECOND);
     }
 

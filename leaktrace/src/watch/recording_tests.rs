@@ -1,4 +1,4 @@
-//! What is recorded is what is replayed.
+//! Claims about recordings: a replay gives what the live watch gave.
 
 use super::{
     RecordTo, Replay, Session, Travel,
@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-/// A symbolizer that knows the module that the made-up host's stacks lie in.
+/// A symbolizer that knows the module of the made-up host's stacks.
 fn names() -> Symbolizer {
     let modules = Modules::default();
     let (path, kind) = ("[jit]".to_owned(), ModuleKind::Jit);
@@ -59,14 +59,14 @@ fn json(snapshot: &Snapshot) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What a live watch knows after each of `samples` samples, and its recording.
+/// The snapshot of a live watch after each of `samples` samples, and its recording.
 fn watched(folder: &Path, words: &[&str], samples: u32) -> (Vec<Snapshot>, PathBuf) {
     let path = folder.join("recording");
     let source = Box::new(MadeUp(Host::new(Scale::SMALL)));
     let mut session = Session::over(source, HookKind::Kprobe, names(), config(words));
     session.record(RecordTo { path: path.clone(), progress: Progress::default() }).unwrap();
     let take = |_| {
-        session.look(Detail::Flagged, false).unwrap();
+        session.sample(Detail::Flagged, false).unwrap();
         session.snapshot()
     };
     let snapshots = (0..samples).map(take).collect();
@@ -98,7 +98,7 @@ fn every_sample_replays_to_the_report_that_was_given_live_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&[][..], &["--pid", "1", "--stall", "3s"], &["--port", "5432"]] {
         let (live, path) = watched(folder.path(), words, 90);
-        let mut replay = replay(&path, &Filter::default(), Travel::Onward);
+        let mut replay = replay(&path, &Filter::default(), Travel::Forward);
         for (number, snapshot) in live.iter().enumerate() {
             assert!(replay.step());
             assert_same(&as_live(replay.snapshot()), &json(snapshot), &format!("{words:?}, sample {number}"));
@@ -113,7 +113,7 @@ fn every_sample_replays_to_the_report_that_was_given_live_byte_for_byte() {
 fn going_back_and_forth_shows_what_going_straight_shows() {
     let folder = tempfile::tempdir().unwrap();
     let (live, path) = watched(folder.path(), &[], 90);
-    let mut replay = replay(&path, &Filter::default(), Travel::AnyWay);
+    let mut replay = replay(&path, &Filter::default(), Travel::Anywhere);
     assert_eq!(replay.count(), Some(90));
     for taken in [1, 90, 89, 5, 40, 39, 38, 90, 1, 200, 64] {
         replay.go_to(taken);
@@ -130,7 +130,7 @@ fn other_thresholds_judge_as_they_would_have_live() {
     let (_, path) = watched(folder.path(), &["--threshold", "1h", "--stall", "1m", "--idle", "1h"], 90);
     let span = |seconds| Some(Duration::from_secs(seconds));
     let config = ReplayConfig { path, threshold: span(60), stall: span(10), idle: span(60) };
-    let mut replay = Replay::open(&config, &Filter::default(), Travel::AnyWay).unwrap();
+    let mut replay = Replay::open(&config, &Filter::default(), Travel::Anywhere).unwrap();
     replay.go_to(90);
     let (snapshot, right) = (replay.snapshot(), live.last().unwrap());
     assert_eq!(snapshot.settings, right.settings);
@@ -147,7 +147,7 @@ fn a_filter_that_is_given_on_replay_replaces_that_of_the_recording() {
     let (live, _) = watched(folder.path(), &["--port", "5432"], 20);
     let (_, path) = watched(folder.path(), &["--port", "1"], 20);
     let filter = Filter { ports: vec![5432], ..Filter::default() };
-    let mut replay = replay(&path, &filter, Travel::Onward);
+    let mut replay = replay(&path, &filter, Travel::Forward);
     while replay.step() {}
     let snapshot = replay.snapshot();
     assert_eq!((&snapshot.sockets, &snapshot.totals), (&live[19].sockets, &live[19].totals));
@@ -169,7 +169,7 @@ fn a_recording_of_version_1_still_replays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("version1.ltr");
     std::fs::write(&path, VERSION_1).unwrap();
-    let mut replay = replay(&path, &Filter::default(), Travel::Onward);
+    let mut replay = replay(&path, &Filter::default(), Travel::Forward);
     while replay.step() {}
     assert_eq!((replay.taken(), replay.trouble()), (70, None));
     let snapshot = Snapshot { tool: Tool::default(), ..replay.snapshot() };

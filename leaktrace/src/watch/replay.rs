@@ -1,7 +1,7 @@
-//! One watch of a recording: the samples that a session saw, through the same tracker.
+//! Replays a recording: the samples that a session saw go through the same tracker.
 //!
-//! Has no clock: whoever replays says when to step. What it gives for a window is, byte for byte, what the live watch gave
-//! for it; only `health.hooks` says `replay`. What leaktrace itself took is what the recorder took.
+//! Has no clock: the caller says when to step. A snapshot is, byte for byte, what the live watch gave for the same
+//! window; only `health.hooks` says `replay`. The cost of leaktrace itself is that of the recorder.
 
 use super::namer::Namer;
 use crate::config::ReplayConfig;
@@ -12,19 +12,19 @@ use leaktrace_recording::{Damage, Ending, FileReader, Mark, OpenError, Recorded,
 use leaktrace_track::{Tracker, TrackerOptions};
 use std::collections::HashMap;
 
-/// Places that are remembered to go back to; each holds all that was known there.
-const MOST_REMEMBERED: usize = 8;
+/// Most checkpoints. Each holds everything that was known at one place.
+const MOST_CHECKPOINTS: usize = 8;
 
-/// Rows that all of them hold together, at about 400 bytes each.
+/// Most rows of all checkpoints together, at about 400 bytes each.
 const MOST_ROWS: usize = 1 << 20;
 
-/// Whether it can be gone back.
+/// Where a replay can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Travel {
-    /// From the beginning to the end, once.
-    Onward,
-    /// Anywhere.
-    AnyWay,
+    /// Forward only.
+    Forward,
+    /// Forward and back.
+    Anywhere,
 }
 
 /// A recording that cannot be replayed.
@@ -46,21 +46,21 @@ pub struct Replay {
     recorded: Limits,
     asked: Limits,
     has_filter: bool,
-    /// A sample that has been read and not been taken in.
+    /// A sample that has been read but not taken in.
     pending: Option<Recorded>,
     /// Samples taken in.
     taken: u64,
     count: Option<u64>,
     shows_all: bool,
     now_ns: u64,
-    remembered: Vec<Remembered>,
-    /// Samples between two of them; `None` when there is no way back.
+    checkpoints: Vec<Checkpoint>,
+    /// Samples between two checkpoints; `None` when the replay cannot go back.
     spacing: Option<u64>,
 }
 
-/// All that was known at one place of the recording.
+/// Everything that was known at one place of the recording.
 #[derive(Clone)]
-struct Remembered {
+struct Checkpoint {
     taken: u64,
     mark: Mark,
     tracker: Tracker,
@@ -87,13 +87,13 @@ impl Replay {
         let has_filter = !options.settings.filter.is_empty() || options.ignore.iter().any(Filter::needs_sockets);
         let tracker = Tracker::new(options);
         let (count, spacing) = match travel {
-            Travel::Onward => (None, None),
-            Travel::AnyWay => (Some(reader.count().map_err(io)?), Some(1)),
+            Travel::Forward => (None, None),
+            Travel::Anywhere => (Some(reader.count().map_err(io)?), Some(1)),
         };
-        let remembered = match travel {
-            Travel::Onward => Vec::new(),
-            Travel::AnyWay => {
-                vec![Remembered { taken: 0, mark: reader.mark().map_err(io)?, tracker: tracker.clone() }]
+        let checkpoints = match travel {
+            Travel::Forward => Vec::new(),
+            Travel::Anywhere => {
+                vec![Checkpoint { taken: 0, mark: reader.mark().map_err(io)?, tracker: tracker.clone() }]
             }
         };
         Ok(Self {
@@ -108,7 +108,7 @@ impl Replay {
             count,
             shows_all: false,
             now_ns: 0,
-            remembered,
+            checkpoints,
             spacing,
         })
     }
@@ -118,7 +118,7 @@ impl Replay {
         self.taken
     }
 
-    /// How many there are, where that is known.
+    /// How many samples there are, if known.
     pub fn count(&self) -> Option<u64> {
         self.count
     }
@@ -133,7 +133,7 @@ impl Replay {
         self.reader.start().started().boot_ns
     }
 
-    /// Whether the last sample has every socket one by one.
+    /// Whether the last sample shows every socket one by one.
     pub fn shows_all(&self) -> bool {
         self.shows_all
     }
@@ -158,20 +158,20 @@ impl Replay {
         self.now_ns = at;
         self.namer.ingest(&mut self.tracker, sample);
         self.taken += 1;
-        self.remember();
+        self.save_checkpoint();
         true
     }
 
-    /// Goes to the moment when so many samples have been taken in, or as near as the recording has one.
+    /// Goes to where `taken` samples have been taken in, or as near as the recording has one.
     #[cfg(test)]
     pub fn go_to(&mut self, taken: u64) {
         self.go_before(taken);
         while self.taken < taken.max(1) && self.step() {}
     }
 
-    /// Goes back, if need be, to where so many samples lie ahead; steps lead there.
+    /// Goes back, if necessary, to a place from which steps lead to `taken` samples.
     pub fn go_before(&mut self, taken: u64) {
-        let nearest = self.remembered.iter().rfind(|place| place.taken < taken.max(1));
+        let nearest = self.checkpoints.iter().rfind(|place| place.taken < taken.max(1));
         if taken < self.taken
             && let Some(place) = nearest.cloned()
         {
@@ -179,25 +179,25 @@ impl Replay {
         }
     }
 
-    /// Judges by these thresholds from now on, which is the beginning of the recording.
+    /// Judges by these thresholds from now on. Starts again at the beginning of the recording.
     pub fn set_limits(&mut self, limits: Limits) {
         self.asked = limits;
-        self.remembered.truncate(1);
+        self.checkpoints.truncate(1);
         self.spacing = self.spacing.map(|_| 1);
-        if let Some(first) = self.remembered.first_mut() {
+        if let Some(first) = self.checkpoints.first_mut() {
             first.tracker.set_limits(limits);
             let first = first.clone();
             self.restore(first);
         }
     }
 
-    fn restore(&mut self, place: Remembered) {
+    fn restore(&mut self, place: Checkpoint) {
         if self.reader.go_back(&place.mark).is_ok() {
             (self.tracker, self.taken, self.pending) = (place.tracker, place.taken, None);
         }
     }
 
-    /// What is known now, with names.
+    /// The current snapshot, with names.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.namer.snapshot(&self.tracker);
         if let Some(trouble) = self.trouble() {
@@ -207,7 +207,7 @@ impl Replay {
         snapshot
     }
 
-    /// What is wrong with the end of the recording, once it is reached.
+    /// What is wrong with the end of the recording, once the end is reached.
     pub fn trouble(&self) -> Option<Degradation> {
         let samples = self.taken;
         match self.reader.ending()? {
@@ -218,7 +218,7 @@ impl Replay {
         }
     }
 
-    /// Finds verdicts by other thresholds than those of the recording, where every socket is there to be judged.
+    /// Judges by other thresholds than those of the recording, if every socket is there to be judged.
     fn judge(&mut self, sample: &mut Sample) {
         self.shows_all = sample.pass.shown == Shown::All;
         if self.has_filter && !self.shows_all {
@@ -240,28 +240,28 @@ impl Replay {
         count_again(sample);
     }
 
-    /// Remembers this place, so that going back to it is quick; the longer the recording, the fewer of them.
-    fn remember(&mut self) {
+    /// Saves a checkpoint, so that going back is quick. The longer the recording, the fewer there are.
+    fn save_checkpoint(&mut self) {
         let Some(spacing) = self.spacing else { return };
-        let last = self.remembered.last().map_or(0, |place| place.taken);
+        let last = self.checkpoints.last().map_or(0, |place| place.taken);
         if self.taken < last + spacing {
             return;
         }
         let Ok(mark) = self.reader.mark() else { return };
-        self.remembered.push(Remembered { taken: self.taken, mark, tracker: self.tracker.clone() });
-        let rows = self.remembered.iter().map(|place| place.mark.rows()).sum::<usize>();
-        if self.remembered.len() > MOST_REMEMBERED || rows > MOST_ROWS {
+        self.checkpoints.push(Checkpoint { taken: self.taken, mark, tracker: self.tracker.clone() });
+        let rows = self.checkpoints.iter().map(|place| place.mark.rows()).sum::<usize>();
+        if self.checkpoints.len() > MOST_CHECKPOINTS || rows > MOST_ROWS {
             let mut keep = [true, false].into_iter().cycle();
-            self.remembered.retain(|_| keep.next().unwrap_or(true));
+            self.checkpoints.retain(|_| keep.next().unwrap_or(true));
             self.spacing = Some(spacing.saturating_mul(2));
         }
     }
 }
 
-/// Sums up verdicts by call site as a pass does, whose own sums are by other thresholds.
+/// Sums up verdicts by call site again, as a pass does. The recorded sums are by other thresholds.
 fn count_again(sample: &mut Sample) {
     let mut counted: HashMap<u32, (u64, VerdictCounts)> = HashMap::new();
-    // Passes over sockets do not see those that TCP has finished with.
+    // Sampling passes do not see sockets that TCP has finished with.
     for socket in sample.sockets.iter().filter(|socket| socket.seen_by == SeenBy::Sampling) {
         let (flagged, verdicts) = counted.entry(socket.callsite).or_default();
         *flagged += u64::from(!socket.verdicts.is_empty());
@@ -281,7 +281,7 @@ fn tracker_options(start: &Start, filter: &Filter) -> Result<TrackerOptions, Dam
         settings: Settings { filter, stack_sample: None, ..recorded },
         ignore: start.ignore()?,
         started: Some(start.started()),
-        // A recording is of a whole host.
+        // A recording covers a whole host.
         tree: None,
     })
 }
@@ -293,13 +293,13 @@ mod tests {
     use leaktrace_recording::synthetic::{Host, Scale, recording};
     use std::time::Duration;
 
-    /// A replay of a recording of the made-up host, which judged by 60 s, 10 s and 60 s.
+    /// A replay of a recording of the made-up host, whose thresholds were 60 s, 10 s and 60 s.
     fn replay(folder: &std::path::Path, [threshold, stall, idle]: [u64; 3]) -> Replay {
         let path = folder.join("recording");
         std::fs::write(&path, recording(Scale::SMALL, 40).unwrap()).unwrap();
         let span = |seconds| Some(Duration::from_secs(seconds));
         let config = ReplayConfig { path, threshold: span(threshold), stall: span(stall), idle: span(idle) };
-        Replay::open(&config, &Filter::default(), Travel::Onward).unwrap()
+        Replay::open(&config, &Filter::default(), Travel::Forward).unwrap()
     }
 
     #[test]

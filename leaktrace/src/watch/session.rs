@@ -1,4 +1,4 @@
-//! One watch from start to end: a source of samples, the tracker, and names for what is shown.
+//! One watch from start to end: takes samples from a source, tracks them, and names what is shown.
 
 use super::{
     message::{Detail, WatchError},
@@ -18,40 +18,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A recording that is asked for.
+/// A requested recording.
 #[derive(Clone, Debug)]
 pub struct RecordTo {
-    /// Where it goes.
+    /// The file.
     pub path: PathBuf,
-    /// How far it is.
+    /// Progress, shared with the caller.
     pub progress: Progress,
 }
 
 /// Where samples come from.
 pub trait Source {
-    /// Takes one.
+    /// Takes one sample.
     ///
     /// # Errors
     /// When sampling is no longer possible.
     fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError>;
 
-    /// Rests until `longest` is over or something is there that cannot wait for the next sample, and does that.
+    /// Waits until `longest` is over or an event cannot wait for the next sample, and handles that event.
     ///
     /// # Errors
     /// When sampling is no longer possible.
     fn attend(&mut self, longest: Duration) -> Result<(), StartError>;
 
-    /// Drops what it has not needed since the last call; says whether there was anything.
+    /// Drops what was not used since the last call; says whether there was anything.
     fn forget_unused(&mut self) -> bool {
         false
     }
 
-    /// How far the first sample is, for sources that may take long over it.
+    /// Progress of the first sample, for sources where that may take long.
     fn adoption(&self) -> Option<Adoption> {
         None
     }
 
-    /// How many processes run of the tree that is followed; 0 where none is.
+    /// How many processes of the followed tree run; 0 without a tree.
     fn running(&self) -> usize {
         0
     }
@@ -80,19 +80,20 @@ impl Source for Tracer {
     }
 }
 
-/// A host with at most this many open sockets is shown whole, so that peers can be counted: a few megabytes and milliseconds.
+/// A host with at most this many open sockets is shown whole, so that peers can be counted. That takes a few megabytes
+/// and milliseconds.
 const FEW_SOCKETS: u64 = 20_000;
 
-/// On a host with more open sockets than this, whoever looks again and again is not shown those that are merely long-lived: that may be
-/// all of them, a kilobyte each.
+/// On a host with more open sockets than this, a view does not list those that are merely long-lived: they may be all,
+/// at a kilobyte each in every sample.
 const MANY_SOCKETS: u64 = 50_000;
 
-/// Holders passes keep to the budget by themselves, within these bounds.
+/// Bounds of the time between holders passes, which keep to the budget by themselves.
 const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
-/// Tables of files that nothing was asked of for so long, or twice as long, are dropped: programs come and go, and what was
-/// found is remembered without them. One that is asked again is read again, which takes a few hundred milliseconds for the
-/// largest.
+/// Tables of files that were not used for this long, or up to twice as long, are dropped: programs come and go, and
+/// names that were found are kept without the tables. A table that is used again is read again, which takes a few
+/// hundred milliseconds for the largest.
 const UNUSED: Duration = Duration::from_secs(15);
 
 /// One watch.
@@ -130,7 +131,7 @@ impl Session {
         Ok(Self::over(Box::new(tracer), hooks, names, config))
     }
 
-    /// Watches through a source that is there already.
+    /// Watches an existing source.
     pub fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
         let started = host::now();
         let tracker = Tracker::new(TrackerOptions {
@@ -159,10 +160,10 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the recording, if there is one: everything is on disk.
+    /// Ends the recording, if there is one, and puts everything on disk.
     ///
     /// # Errors
-    /// When it cannot be put there.
+    /// When the recording cannot be written.
     pub fn finish_recording(&mut self) -> Result<(), WriteError> {
         self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map(drop))
     }
@@ -172,7 +173,7 @@ impl Session {
         self.hooks
     }
 
-    /// Time from one look to the next, as the budget allows.
+    /// Time between samples, as the budget allows.
     pub fn interval(&self) -> Duration {
         self.pace.interval()
     }
@@ -201,17 +202,17 @@ impl Session {
         self.source.attend(longest)
     }
 
-    /// Takes one look. The last one always asks who holds what.
+    /// Takes one sample. The last one always includes a holders pass.
     ///
     /// # Errors
     /// When sampling, or recording if that was asked for, is no longer possible.
-    pub fn look(&mut self, detail: Detail, is_last: bool) -> Result<(), WatchError> {
+    pub fn sample(&mut self, detail: Detail, is_last: bool) -> Result<(), WatchError> {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
-        // What the last look saw may be long ago, or nothing yet.
+        // The count of the last sample may be old, or missing.
         let open = host::tcp_sockets().unwrap_or_else(|| self.tracker.open_sockets());
         let shown = shown_of(detail, &self.config, open);
-        let left_out = (detail == Detail::Bearable).then(|| left_out(shown)).flatten();
+        let left_out = (detail == Detail::Adaptive).then(|| left_out(shown)).flatten();
         let mut sample = self.source.sample(&SampleRequest {
             limits: self.config.limits,
             shown,
@@ -219,14 +220,14 @@ impl Session {
             holders,
         })?;
         if holders == HoldersPass::Run {
-            // A verdict that a holders pass must find needs two of them within its time.
+            // A verdict that a holders pass must find needs two passes within its time.
             let (least, most) = HOLDERS_REST;
             let least = least.min(self.config.limits.stall / 2);
             self.next_holders = now + self.config.cpu_budget.interval_for(sample.cost.holders).clamp(least, most);
         }
-        // Holders passes have a beat of their own.
+        // Holders passes have an interval of their own.
         let (holders_cpu, walks) = (sample.cost.holders, sample.cost.walks);
-        // How far this sample is from the last one was planned then.
+        // The time between this sample and the last one was planned then.
         sample.degraded.extend(self.pace.degradation());
         sample.degraded.extend(left_out);
         if let Some(recorder) = &mut self.recorder {
@@ -245,7 +246,7 @@ impl Session {
         Ok(())
     }
 
-    /// What is known now, with names.
+    /// The current snapshot, with names.
     pub fn snapshot(&mut self) -> Snapshot {
         let snapshot = self.namer.snapshot(&self.tracker);
         self.namer.names_mut().settle();
@@ -261,29 +262,29 @@ impl Session {
     }
 }
 
-/// Which sockets a look shows one by one on a host with so many open ones.
+/// Which sockets a sample shows one by one on a host with `open` open sockets.
 fn shown_of(detail: Detail, config: &WatchConfig, open: u64) -> Shown {
     match detail {
         Detail::All => Shown::All,
-        // What a filter leaves, or an entry of the ignore list that asks for a port or peer, is counted by the rows.
+        // Single sockets are needed to count what a filter, or an ignore entry with a port or peer, leaves.
         _ if !config.filter.is_empty() || config.ignore.iter().any(Filter::needs_sockets) => Shown::All,
-        // The kernel side shows those of the tree only.
+        // The kernel side shows sockets of the tree only.
         _ if config.tree.is_some() => Shown::All,
         _ if open <= FEW_SOCKETS => Shown::All,
-        Detail::Bearable if open > MANY_SOCKETS => worrying(),
-        Detail::Flagged | Detail::Bearable => Shown::With(Verdicts::at_least(Severity::Info)),
-        Detail::Suspects => worrying(),
+        Detail::Adaptive if open > MANY_SOCKETS => suspects(),
+        Detail::Flagged | Detail::Adaptive => Shown::With(Verdicts::at_least(Severity::Info)),
+        Detail::Suspects => suspects(),
     }
 }
 
 /// Sockets that are suspect or worse.
-fn worrying() -> Shown {
+fn suspects() -> Shown {
     Shown::With(Verdicts::at_least(Severity::Suspect))
 }
 
-/// Says that sockets which are merely long-lived are not shown, if that is so.
+/// The degradation that says that merely long-lived sockets are not shown, if that is so.
 fn left_out(shown: Shown) -> Option<Degradation> {
-    (shown == worrying()).then_some(Degradation::LongLivedNotListed { above: MANY_SOCKETS })
+    (shown == suspects()).then_some(Degradation::LongLivedNotListed { above: MANY_SOCKETS })
 }
 
 #[cfg(test)]
@@ -300,14 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn a_view_of_a_host_with_many_sockets_lists_what_is_worth_a_worry() {
+    fn a_view_of_a_host_with_many_sockets_lists_suspects_only() {
         let rows = |detail, open| shown_of(detail, &config(), open);
         let flagged = Shown::With(Verdicts::at_least(Severity::Info));
-        assert_eq!(rows(Detail::Bearable, FEW_SOCKETS), Shown::All);
-        assert_eq!(rows(Detail::Bearable, MANY_SOCKETS), flagged);
-        assert_eq!(rows(Detail::Bearable, MANY_SOCKETS + 1), worrying());
+        assert_eq!(rows(Detail::Adaptive, FEW_SOCKETS), Shown::All);
+        assert_eq!(rows(Detail::Adaptive, MANY_SOCKETS), flagged);
+        assert_eq!(rows(Detail::Adaptive, MANY_SOCKETS + 1), suspects());
         assert_eq!(rows(Detail::Flagged, 1_000_000), flagged);
-        assert_eq!([flagged, Shown::All, worrying()].map(|rows| left_out(rows).is_some()), [false, false, true]);
+        assert_eq!([flagged, Shown::All, suspects()].map(|rows| left_out(rows).is_some()), [false, false, true]);
     }
 
     #[test]

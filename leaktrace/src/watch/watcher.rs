@@ -1,4 +1,4 @@
-//! The watcher: a thread that takes a look at every interval, and what orders it and listens to it.
+//! The watcher: a thread that takes a sample at every interval, and the messages to and from it.
 
 use super::{
     adoption,
@@ -13,24 +13,24 @@ use std::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// How often a tree of processes is looked at while it runs: nobody calls when sockets are left or the last one ends.
-const TREE_LOOK: Duration = Duration::from_millis(25);
+/// Longest wait while a process tree runs: no event says that sockets were left open or that the last process ended.
+const TREE_POLL: Duration = Duration::from_millis(25);
 
-/// How much of what it tells may wait to be taken: each snapshot of a large host is megabytes.
+/// Most updates that wait to be received: each snapshot of a large host takes megabytes.
 const WAITING: usize = 4;
 
-/// A way to tell a watcher something, from wherever.
+/// Sends messages to a watcher from any thread.
 #[derive(Clone, Debug)]
 pub struct Handle {
     orders: mpsc::Sender<Control>,
-    /// Rests between looks, and must be woken to hear. There is none if it could not be started.
+    /// The thread, which rests between samples and must be woken. `None` if it could not be started.
     watcher: Option<Thread>,
 }
 
 impl Handle {
-    /// Tells it something. It is done with what it is at first.
-    pub fn tell(&self, control: Control) {
-        // A watcher that has ended needs no orders.
+    /// Sends a message. The watcher first finishes what it is doing.
+    pub fn send(&self, control: Control) {
+        // A watcher that has ended needs no messages.
         let _ = self.orders.send(control);
         if let Some(watcher) = &self.watcher {
             watcher.unpark();
@@ -46,23 +46,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts one.
+    /// Starts a watcher.
     pub fn start(config: WatchConfig, each: Each) -> Self {
         Self::start_with(config, each, None)
     }
 
-    /// Starts one that writes every sample into a recording, which is whole when [`Update::Last`] comes.
+    /// Starts a watcher that writes every sample into a recording, which is complete when [`Update::Last`] comes.
     pub fn start_recording(config: WatchConfig, to: RecordTo) -> Self {
         Self::start_with(config, Each::Remember, Some(to))
     }
 
     fn start_with(config: WatchConfig, each: Each, record: Option<RecordTo>) -> Self {
         let (orders, received) = mpsc::channel();
-        let (tell, updates) = channel(WAITING);
+        let (sender, updates) = channel(WAITING);
         let thread = thread::Builder::new().name("sampler".to_owned()).spawn(move || {
-            let outcome = run(config, each, record, &received, &|update| tell_of(update, &tell));
+            let outcome = run(config, each, record, &received, &|update| send_update(update, &sender));
             if let Err(error) = outcome {
-                tell_of(Update::Failed(error), &tell);
+                send_update(Update::Failed(error), &sender);
             }
         });
         let thread = thread.ok();
@@ -70,32 +70,32 @@ impl Watch {
         Self { updates, control: Handle { orders, watcher }, thread }
     }
 
-    /// Tells it something.
-    pub fn tell(&self, control: Control) {
-        self.control.tell(control);
+    /// Sends a message to the watcher.
+    pub fn send(&self, control: Control) {
+        self.control.send(control);
     }
 
-    /// A way to tell it something from elsewhere.
+    /// A handle that can send messages from elsewhere.
     pub fn handle(&self) -> Handle {
         self.control.clone()
     }
 
-    /// What it tells.
+    /// The updates that the watcher sends.
     pub fn updates_mut(&mut self) -> &mut Receiver<Update> {
         &mut self.updates
     }
 
-    /// What it tells, for another thread to listen to; nothing more comes here.
+    /// The updates, for another thread to receive. None arrive here any more.
     pub fn take_updates(&mut self) -> Receiver<Update> {
         std::mem::replace(&mut self.updates, channel(WAITING).1)
     }
 }
 
 impl Drop for Watch {
-    /// Waits until the hooks are detached, which is what ends the kernel side.
+    /// Waits until the hooks are detached, which ends the kernel side.
     fn drop(&mut self) {
-        self.tell(Control::Stop);
-        // It may be waiting for room to tell something.
+        self.send(Control::Stop);
+        // The watcher may be waiting for space to send an update.
         self.updates.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -103,12 +103,13 @@ impl Drop for Watch {
     }
 }
 
-/// Tells what must be known, however long that waits to be taken; what the next look says anew, only where there is room.
-fn tell_of(update: Update, tell: &Sender<Update>) {
-    // Where nobody listens any more, the program is on its way out.
+/// Sends an update. Waits for space if the update must arrive; drops it if the next sample repeats it and there is no
+/// space.
+fn send_update(update: Update, sender: &Sender<Update>) {
+    // If the receiver is gone, the program is about to end.
     match update {
-        Update::Snapshot(_) | Update::Adopting { .. } => drop(tell.try_send(update)),
-        Update::Started(_) | Update::Last(_) | Update::Failed(_) => drop(tell.blocking_send(update)),
+        Update::Snapshot(_) | Update::Adopting { .. } => drop(sender.try_send(update)),
+        Update::Started(_) | Update::Last(_) | Update::Failed(_) => drop(sender.blocking_send(update)),
     }
 }
 
@@ -117,7 +118,7 @@ fn run(
     each: Each,
     record: Option<RecordTo>,
     orders: &mpsc::Receiver<Control>,
-    tell: &(dyn Fn(Update) + Sync),
+    report: &(dyn Fn(Update) + Sync),
 ) -> Result<(), WatchError> {
     let follows_tree = config.tree.is_some();
     let mut session = Session::start(config)?;
@@ -126,11 +127,11 @@ fn run(
     }
     let mut next = Instant::now();
     if follows_tree {
-        // The command may be over before a first look is, and its stacks would be placed after its end.
-        session.look(Detail::Suspects, false)?;
+        // The command may end before a first sample is taken, and its stacks would be placed after its end.
+        session.sample(Detail::Suspects, false)?;
         next += session.interval();
     }
-    tell(Update::Started(session.hooks()));
+    report(Update::Started(session.hooks()));
     let mut parting = None;
     let mut adoption = session.adoption();
     loop {
@@ -140,9 +141,9 @@ fn run(
         };
         match order {
             Ok(Control::Finish(detail)) => {
-                session.look(detail, true)?;
+                session.sample(detail, true)?;
                 session.finish_recording()?;
-                tell(Update::Last(Box::new(session.snapshot())));
+                report(Update::Last(Box::new(session.snapshot())));
                 return Ok(());
             }
             Ok(Control::FinishAlone(detail, longest)) => {
@@ -158,17 +159,17 @@ fn run(
         }
         let wait = next.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            session.attend(if follows_tree { wait.min(TREE_LOOK) } else { wait })?;
+            session.attend(if follows_tree { wait.min(TREE_POLL) } else { wait })?;
             continue;
         }
         match each {
             Each::Show(detail) => {
-                adoption::report_progress(adoption.take(), tell, || session.look(detail, false))?;
-                tell(Update::Snapshot(Box::new(session.snapshot())));
+                adoption::report_progress(adoption.take(), report, || session.sample(detail, false))?;
+                report(Update::Snapshot(Box::new(session.snapshot())));
             }
-            Each::Remember => session.look(Detail::Suspects, false)?,
+            Each::Remember => session.sample(Detail::Suspects, false)?,
         }
-        // A look that took longer than the interval is followed by at least half of one of rest.
+        // A sample that took longer than the interval is followed by at least half an interval of rest.
         let interval = session.interval();
         next = (next + interval).max(Instant::now() + interval / 2);
     }
@@ -179,22 +180,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_that_nobody_takes_do_not_pile_up_and_the_last_one_comes() {
-        let (tell, mut updates) = channel(WAITING);
-        (0..10 * WAITING).for_each(|_| tell_of(Update::Snapshot(Box::default()), &tell));
+    fn snapshots_that_wait_do_not_pile_up_and_the_last_one_comes() {
+        let (sender, mut updates) = channel(WAITING);
+        (0..10 * WAITING).for_each(|_| send_update(Update::Snapshot(Box::default()), &sender));
         assert_eq!(updates.len(), WAITING);
-        let watcher = thread::spawn(move || tell_of(Update::Last(Box::default()), &tell));
-        let told: Vec<Update> = std::iter::from_fn(|| updates.blocking_recv()).collect();
+        let watcher = thread::spawn(move || send_update(Update::Last(Box::default()), &sender));
+        let received: Vec<Update> = std::iter::from_fn(|| updates.blocking_recv()).collect();
         assert!(watcher.join().is_ok());
-        assert_eq!(told.len(), WAITING + 1);
-        assert!(matches!(told.last(), Some(Update::Last(_))));
+        assert_eq!(received.len(), WAITING + 1);
+        assert!(matches!(received.last(), Some(Update::Last(_))));
     }
 
     #[test]
-    fn a_watcher_with_something_to_tell_ends_with_whoever_would_have_heard_it() {
-        let (tell, mut updates) = channel(1);
-        tell_of(Update::Snapshot(Box::default()), &tell);
-        let watcher = thread::spawn(move || tell_of(Update::Last(Box::default()), &tell));
+    fn a_watcher_with_an_update_to_send_ends_with_its_receiver() {
+        let (sender, mut updates) = channel(1);
+        send_update(Update::Snapshot(Box::default()), &sender);
+        let watcher = thread::spawn(move || send_update(Update::Last(Box::default()), &sender));
         updates.close();
         assert!(watcher.join().is_ok());
     }
@@ -210,9 +211,9 @@ mod tests {
                 }
             }
         });
-        // So that it rests already; else the test shows nothing, but fails for nothing either.
+        // The watcher should rest by now. If it does not, the test shows nothing, but does not fail either.
         thread::sleep(Duration::from_millis(100));
-        Handle { orders, watcher: Some(watcher.thread().clone()) }.tell(Control::Stop);
+        Handle { orders, watcher: Some(watcher.thread().clone()) }.send(Control::Stop);
         assert_eq!(watcher.join().unwrap(), Control::Stop);
     }
 }

@@ -1,6 +1,6 @@
-//! Sockets by peer and by listener, which is how servers are understood: they accept everything on one stack.
+//! Sockets by peer and by listener. Servers are understood by these, because they accept everything on one stack.
 
-use crate::growth::{Growth, Look};
+use crate::growth::{Growth, Reading};
 use leaktrace_model::{Group, GroupKey, Observed, Verdict};
 use std::collections::HashMap;
 
@@ -14,26 +14,26 @@ pub(crate) struct Histories {
 }
 
 impl Histories {
-    /// Takes in the sockets of one sample; `empty` is a look that has found none. Without all of them, counts would jump: then
-    /// the past is dropped.
-    pub(crate) fn ingest<'a>(&mut self, empty: Look, rows: impl Iterator<Item = &'a Observed>, sees_all: bool) {
+    /// Takes in the sockets of one sample; `empty` is a reading without sockets. If the sample does not show every
+    /// socket, counts would jump, so the history is dropped.
+    pub(crate) fn ingest<'a>(&mut self, empty: Reading, rows: impl Iterator<Item = &'a Observed>, sees_all: bool) {
         if !sees_all {
             self.series.clear();
             return;
         }
-        let mut looks: HashMap<GroupKey, Look> = HashMap::new();
+        let mut readings: HashMap<GroupKey, Reading> = HashMap::new();
         for row in rows {
             let aged = u64::from(row.verdicts.contains(Verdict::LongLived));
             for key in GroupKey::of(row) {
-                let look = looks.entry(key).or_insert(empty);
-                look.open += 1;
-                look.aged += aged;
+                let reading = readings.entry(key).or_insert(empty);
+                reading.open += 1;
+                reading.aged += aged;
             }
         }
-        self.series.retain(|key, _| looks.contains_key(key));
-        for (key, look) in looks {
+        self.series.retain(|key, _| readings.contains_key(key));
+        for (key, reading) in readings {
             if self.series.len() < MOST_FOLLOWED || self.series.contains_key(&key) {
-                self.series.entry(key).or_default().push(look);
+                self.series.entry(key).or_default().push(reading);
             }
         }
     }

@@ -1,58 +1,19 @@
-//! Whether a number of open sockets grows: counts over time, and what their trend says.
+//! Whether a number of open sockets grows: counts over time, and their trend.
 //!
-//! A busy program opens and closes all the time, and what it has open goes up and down with its load. A leak is what
-//! outlives that. So, once a watch is twice as old as the threshold, not the open sockets are judged but those among them
-//! that are `long-lived`: churn never gets there, and however much of it there is, a leak of one socket a minute stands
-//! out. Before that all open sockets are judged, for there is nothing better.
+//! The open sockets of a busy program go up and down with its load. A leak outlives that. So, once a watch is twice as
+//! old as the threshold, only those open sockets are judged that are `long-lived`: churn does not last that long, and a
+//! leak of one socket a minute stands out. Before that, all open sockets are judged, because there is nothing better.
 //!
-//! A leak raises the floor: the window is cut into ten stretches, and the smallest count of each is taken. They grow when
-//! - they rise more steadily than chance allows (Mann-Kendall test, one-sided 0.1 %), by two sockets at least,
-//! - and still do in the later half, or it is a start that has found its level,
-//! - and the mean step between them is 2.5 times its standard error or more: steps of a count that wanders are as large
-//!   downwards as upwards.
+//! A leak raises the floor. The window is cut into ten stretches, and the smallest count of each is its floor. The
+//! floors grow when
+//! - they rise more steadily than chance allows (Mann-Kendall test, one-sided 0.1 %), and by at least two sockets,
+//! - they still rise in the later half; otherwise a program has started and reached its level,
+//! - the mean step between them is at least 2.5 times its standard error: a count that wanders steps down as far as up.
 //!
-//! Two windows are looked at, the last ten minutes and all that is remembered; one is enough. The rate is the Theil-Sen
-//! slope of the same floors.
+//! Two windows are judged, the last ten minutes and the whole history; growth in one is enough. The rate is the
+//! Theil-Sen slope of the same floors.
 //!
-//! How often that is wrong was measured on series with known truth, a look a second, the threshold at 60 s, 1000 series a
-//! kind, each judged once after ten minutes; healthy ones then every ten seconds up to the hour (`cargo test -p leaktrace
-//! growth -- --ignored --nocapture` prints the table):
-//!
-//! ```text
-//! healthy                             accused      ever in the hour
-//! 50 that stay                          0.0 %                 0.0 %
-//! churn, 50 open for 10 s               0.0 %                 0.0 %
-//! churn, 50 open for a blink            0.0 %                 0.0 %
-//! pool, 50 open for 1 min               0.0 %                 4.5 %
-//! pool, 50 open for 5 min               0.7 %                38.5 %
-//! pool, 60 open for 1 h                 2.3 %                60.9 %
-//! pool, 5 open for 10 min               0.9 %                41.3 %
-//! bursts of 20 to 200                   0.0 %                 0.0 %
-//! sawtooth of 20 to 150 s               0.0 %                 0.0 %
-//! random walk, 0 to 100                 4.0 %                60.3 %
-//! day and night, 500 for 5 min          0.8 %                38.0 %
-//! start of 1 min, then level            0.0 %                 0.0 %
-//! start of 4 min, then level            0.0 %                 0.0 %
-//! the same, with churn                  0.0 %                 0.0 %
-//! churn, 500 open for 10 s              0.0 %                 0.0 %
-//! day and night, 500 for 10 s           0.0 %                 0.0 %
-//! leaking                              missed    median until found
-//! 1/min, nothing else                   0.0 %                 300 s
-//! 1/min, 50 that stay                   0.0 %                 300 s
-//! 1/min, 50 open for a blink            0.0 %                 300 s
-//! 1/min, 50 open for 10 s               0.0 %                 300 s
-//! 1/min, bursts                        42.6 %                 430 s
-//! 1/s, bursts                           0.0 %                  30 s
-//! 1/min, sawtooth                      18.9 %                  20 s
-//! 1/10 s, pool for 5 min                2.9 %                 110 s
-//! 1/min, 500 open for 10 s              2.6 %                 350 s
-//! 1/s, 500 open for 10 s                0.0 %                 130 s
-//! 1/min after 1 h, 50 for 10 s          0.0 %                 390 s
-//! ```
-//!
-//! A pool whose sockets outlive the threshold and come and go at random is what is accused wrongly: now and then it does
-//! rise for ten minutes, and whoever watches long enough will see it. Bursts with stragglers that outlive the threshold
-//! hide a slow leak longest. In the first two minutes a start counts as growth until it has found its level.
+//! How often this misses a leak or accuses a healthy program was measured: `leaktrace/docs/benchmarks.md`, "Growth".
 
 #[cfg(test)]
 mod rates;
@@ -61,19 +22,19 @@ mod synthetic;
 
 use leaktrace_model::Trend;
 
-/// Stretches that the window is cut into.
+/// Number of stretches that a window is cut into.
 const STRETCHES: usize = 10;
 
-/// Looks kept, at 8 bytes: every call site and peer has two series of them.
+/// Most readings of a series, at 8 bytes each. Every call site and peer has two series.
 const MOST_POINTS: usize = 320;
 
-/// Steps that the shorter window is thinned out to, up to twice as many: each stretch has eight looks at the least.
+/// Steps that the shorter window is thinned out to, at most twice as many: each stretch keeps at least eight readings.
 const RECENT_STEPS: f32 = 80.0;
 
-/// The same for what is older, of all that is remembered.
+/// The same for older readings, over the whole history.
 const OLD_STEPS: f32 = 50.0;
 
-/// Fewest looks that say anything.
+/// Fewest readings that say anything.
 const FEWEST_POINTS: usize = STRETCHES + 2;
 
 /// The shorter of the two windows, in seconds.
@@ -82,64 +43,65 @@ pub(crate) const RECENT: f64 = 600.0;
 /// Standard deviations by which the trend must exceed chance: one-sided 0.1 %.
 const SURE: f64 = 3.09;
 
-/// The rise that is worth naming, in sockets over the window: less may be a pool that still fills.
+/// Smallest rise that counts, in sockets over the window: a smaller one may be a pool that still fills.
 const LEAST_RISE: f64 = 2.0;
 
-/// The mean step from floor to floor, in its standard errors, that a wandering count hardly reaches.
+/// Smallest mean step from floor to floor, in standard errors. A count that wanders rarely reaches it.
 const STEADY: f64 = 2.5;
 
 /// The share of the whole rise that the later half must have.
 const LATER_SHARE: f64 = 0.2;
 
-/// Sockets that belong together, over time.
+/// Counts of sockets that belong together, over time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Growth {
     open: Series,
-    /// Those above the threshold; it begins when one can be.
+    /// Those above the threshold; begins when there can be one.
     aged: Series,
     first_s: Option<f64>,
     threshold_s: f64,
 }
 
-/// What one look finds.
+/// How many sockets were open at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct Reading {
     /// When, by any clock that only goes forward.
     pub seconds: f64,
     /// Sockets that are open.
     pub open: u64,
-    /// Those of them that have been for at least the threshold.
+    /// Those that have been open for at least the threshold.
     pub aged: u64,
     /// The threshold.
     pub threshold_s: f64,
 }
 
 impl Growth {
-    /// Adds a look.
-    pub(crate) fn push(&mut self, look: Look) {
-        if look.threshold_s != self.threshold_s {
+    /// Adds a reading.
+    pub(crate) fn push(&mut self, reading: Reading) {
+        if reading.threshold_s != self.threshold_s {
             self.aged = Series::default();
-            self.threshold_s = look.threshold_s;
+            self.threshold_s = reading.threshold_s;
         }
-        self.open.push(look.seconds, look.open);
-        // Ages count from the first look at the earliest: what is below the threshold until then is not known to be young.
-        let first_s = *self.first_s.get_or_insert(look.seconds);
-        if look.seconds - first_s > look.threshold_s {
-            self.aged.push(look.seconds, look.aged);
+        self.open.push(reading.seconds, reading.open);
+        // Ages count from the first reading at the earliest. Until the threshold has passed since then, old sockets
+        // look young.
+        let first_s = *self.first_s.get_or_insert(reading.seconds);
+        if reading.seconds - first_s > reading.threshold_s {
+            self.aged.push(reading.seconds, reading.aged);
         }
     }
 
-    /// How many looks there are, up to as many as are kept.
-    pub(crate) fn looks(&self) -> usize {
+    /// How many readings are kept.
+    pub(crate) fn readings(&self) -> usize {
         self.open.points.len()
     }
 
-    /// The trend; `None` while there are too few looks to tell.
+    /// The trend; `None` while there are too few readings.
     pub(crate) fn trend(&self) -> Option<Trend> {
         let tells = self.aged.seconds() >= self.threshold_s;
         let aged = if tells { self.aged.trend() } else { None };
         let open = self.open.trend()?;
-        // A rate is that of the leak where there is one, else that of all open sockets.
+        // The rate is that of the leak if there is one, else that of all open sockets.
         Some(aged.map_or(open, |aged| if aged.growing { aged } else { Trend { growing: false, ..open } }))
     }
 }
@@ -147,14 +109,14 @@ impl Growth {
 /// Counts over time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
-    /// When the first look was.
+    /// When the first reading was taken.
     start: f64,
-    /// Seconds since then, and how many.
+    /// Seconds since then, and the count.
     points: Vec<(f32, u32)>,
 }
 
 impl Series {
-    /// Adds a look at `seconds` of any clock that only goes forward.
+    /// Adds a count at `seconds` of any clock that only goes forward.
     pub(crate) fn push(&mut self, seconds: f64, count: u64) {
         if self.points.is_empty() {
             self.start = seconds;
@@ -163,16 +125,17 @@ impl Series {
             self.thin_out();
         }
         if self.points.len() == self.points.capacity() {
-            // A vector left to itself would double beyond what is ever used.
+            // A vector that grows by itself would reserve up to twice what is ever used.
             self.points.reserve_exact(self.points.len().max(16).min(MOST_POINTS - self.points.len()));
         }
         self.points.push(((seconds - self.start) as f32, u32::try_from(count).unwrap_or(u32::MAX)));
     }
 
-    /// One look a step stays, longer steps behind the shorter window. Minima must survive, so it is the smallest.
+    /// Keeps one reading in each step; steps are longer before the shorter window. Keeps the smallest, because floors
+    /// must survive.
     fn thin_out(&mut self) {
         let end = self.points.last().map_or(0.0, |(seconds, _)| *seconds);
-        // Powers of two, so that steps lie within longer ones and what was thinned out once stays as it is.
+        // Steps are powers of two: short steps lie within long ones, and what was thinned out once stays as it is.
         let step = |seconds: f32| seconds.log2().floor().exp2();
         let (fine, coarse) = (step(end.min(RECENT as f32) / RECENT_STEPS), step(end / OLD_STEPS));
         let recent = end - RECENT as f32;
@@ -192,7 +155,7 @@ impl Series {
         }
         self.points.truncate(kept);
         if kept > MOST_POINTS * 7 / 8 {
-            // Only a clock that jumps to and fro gets here.
+            // Only a clock that jumps back and forth gets here.
             self.points.drain(..kept / 2);
         }
     }
@@ -202,12 +165,12 @@ impl Series {
         self.points.iter().map(|(seconds, count)| (self.start + f64::from(*seconds), u64::from(*count)))
     }
 
-    /// From the first look to the last.
+    /// Time from the first reading to the last.
     fn seconds(&self) -> f64 {
         self.points.first().zip(self.points.last()).map_or(0.0, |(first, last)| f64::from(last.0 - first.0))
     }
 
-    /// The trend; `None` while there are too few looks to tell.
+    /// The trend; `None` while there are too few readings.
     pub(crate) fn trend(&self) -> Option<Trend> {
         let last = f64::from(self.points.last()?.0);
         let recent = self.trend_since(last - RECENT)?;
@@ -248,7 +211,7 @@ impl Series {
     }
 }
 
-/// Whether floors rise beyond chance, to the end, and step by step.
+/// Whether floors rise more than chance allows, until the end, and step by step.
 fn rises(floors: &[(f64, f64)]) -> bool {
     let rise = |part: &[(f64, f64)]| part.first().zip(part.last()).map_or(0.0, |(first, last)| last.1 - first.1);
     let later = &floors[floors.len() / 2..];
@@ -259,17 +222,17 @@ fn rises(floors: &[(f64, f64)]) -> bool {
         && mean_step(floors) >= STEADY
 }
 
-/// The mean step from one to the next, in its standard errors.
+/// The mean step from one point to the next, in its standard errors.
 fn mean_step(points: &[(f64, f64)]) -> f64 {
     let steps: Vec<f64> = points.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
     let n = steps.len() as f64;
     let mean = steps.iter().sum::<f64>() / n;
     let variance = steps.iter().map(|step| (step - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    // Equal steps upwards have no error: infinity is as it should be.
+    // Equal steps upwards have no error: infinity is the right answer.
     if mean > 0.0 { mean / (variance / n).sqrt() } else { 0.0 }
 }
 
-/// Standard deviations by which rising pairs outnumber falling ones, ties taken into account.
+/// Standard deviations by which rising pairs outnumber falling ones, corrected for ties.
 fn mann_kendall(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let mut s = 0.0;
@@ -286,7 +249,7 @@ fn mann_kendall(points: &[(f64, f64)]) -> f64 {
     if variance <= 0.0 || s <= 0.0 { 0.0 } else { (s - 1.0) / variance.sqrt() }
 }
 
-/// Median of the slopes between all pairs.
+/// Median slope of all pairs.
 fn theil_sen(points: &[(f64, f64)]) -> f64 {
     let mut slopes: Vec<f64> = points
         .iter()
@@ -330,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn a_few_looks_say_nothing() {
+    fn a_few_readings_say_nothing() {
         assert_eq!(series([1, 2, 3]).trend(), None);
     }
 
     #[test]
-    fn a_long_watch_keeps_a_bounded_number_of_looks() {
+    fn a_long_watch_keeps_a_bounded_number_of_readings() {
         let series = series((0..50_000).map(|_| 7));
         assert!(series.points.len() <= MOST_POINTS);
         let bytes = series.points.capacity() * size_of::<(f32, u32)>();
@@ -343,17 +306,17 @@ mod tests {
     }
 
     #[test]
-    fn looks_of_a_clock_that_stands_still_or_jumps_are_bounded_too() {
-        for clock in [|_: u32| 5.0, |look: u32| f64::from(look % 2) * 1e6, |look: u32| -f64::from(look)] {
+    fn readings_of_a_clock_that_stands_still_or_jumps_are_bounded_too() {
+        for clock in [|_: u32| 5.0, |reading: u32| f64::from(reading % 2) * 1e6, |reading: u32| -f64::from(reading)] {
             let mut series = Series::default();
-            (0..5000).for_each(|look| series.push(clock(look), 7));
+            (0..5000).for_each(|reading| series.push(clock(reading), 7));
             assert!((1..=MOST_POINTS).contains(&series.points.len()));
             series.trend();
         }
     }
 
     #[test]
-    fn a_copy_goes_on_from_any_look() {
+    fn a_copy_goes_on_from_any_reading() {
         let mut series = Series::default();
         for second in 0..1000 {
             series = series.clone();
@@ -362,7 +325,7 @@ mod tests {
         }
     }
 
-    /// Looks in each of ten stretches of the last so many seconds.
+    /// Readings in each of ten stretches of the last `window` seconds.
     fn by_stretch(series: &Series, window: f64) -> [u32; STRETCHES] {
         let end = series.points().last().map_or(0.0, |(seconds, _)| seconds);
         let ages = series.points().map(|(seconds, _)| end - seconds).filter(|age| *age < window);
@@ -373,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn every_stretch_of_either_window_has_looks_however_long_the_watch() {
+    fn every_stretch_of_either_window_has_readings_however_long_the_watch() {
         for seconds in [600, 900, 1500, 3600, 20_000, 90_000] {
             let series = series((0..seconds).map(|_| 7));
             let recent = by_stretch(&series, RECENT);
-            assert!(recent.iter().all(|looks| *looks >= 8), "after {seconds} s: {recent:?}");
+            assert!(recent.iter().all(|readings| *readings >= 8), "after {seconds} s: {recent:?}");
             let whole = by_stretch(&series, seconds as f64);
-            assert!(whole.iter().all(|looks| *looks >= 4), "after {seconds} s: {whole:?}");
+            assert!(whole.iter().all(|readings| *readings >= 4), "after {seconds} s: {whole:?}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! From samples to snapshots: the one place that remembers.
+//! Tracking: from samples to snapshots. The only crate that keeps history.
 //!
-//! Owns which sockets, call sites, processes and peers are known, what has become of them over time, whether their number grows,
-//! and what a snapshot says of them. Pure: no clock of its own (times come with the samples), no kernel, no files, no
-//! terminal, nothing that blocks. Names of frames are added by others.
+//! Owns which sockets, call sites, processes and peers are known, their history, whether their number grows, and what a
+//! snapshot says of them. Pure: no clock (times come with the samples), no kernel, no files, no terminal, nothing that
+//! blocks. Does not name frames.
 
 #![warn(unreachable_pub)]
 

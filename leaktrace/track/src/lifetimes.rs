@@ -1,4 +1,4 @@
-//! Lifetimes of closed sockets: classes as the kernel counts them, quantiles as reports show them.
+//! Lifetimes of closed sockets: the kernel side counts them in classes, reports show quantiles.
 
 use leaktrace_model::{LIFETIME_CLASSES, LifetimeBucket, Lifetimes, SiteCounters, seconds};
 
@@ -16,7 +16,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Adds what one call site has counted.
+    /// Adds the counts of one call site.
     pub(crate) fn add(&mut self, counters: &SiteCounters) {
         for (sum, count) in self.classes.iter_mut().zip(counters.lifetimes) {
             *sum += count;
@@ -59,7 +59,7 @@ impl Histogram {
         counted.map(|(class, count)| LifetimeBucket { below: below(class), count: *count }).collect()
     }
 
-    /// The value below which `rank` lifetimes lie, spread evenly over the logarithm within a class.
+    /// The value below which `rank` lifetimes lie. Within a class they are spread evenly over the logarithm.
     fn quantile(&self, rank: f64) -> f64 {
         let mut below = 0.0;
         for (class, count) in self.classes.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Processes that hold sockets, and how their descriptors grow.
+//! Processes that hold sockets, and how their number of descriptors grows.
 
 use crate::growth::Series;
 use leaktrace_model::{Holder, HolderProcess, Holders};
 use std::collections::HashMap;
 
-/// Who holds what, by the last holders pass.
+/// Which process holds which socket, from the last holders pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Processes {
     rows: HashMap<u32, HolderProcess>,
@@ -12,17 +12,17 @@ pub(crate) struct Processes {
     holders: HashMap<u64, Vec<(u32, u32)>>,
 }
 
-/// How fast the descriptors of a process grow.
+/// How fast the number of descriptors of a process grows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DescriptorGrowth {
     /// Descriptors a minute.
     pub per_min: f64,
-    /// Seconds until the limit at that rate; `None` when not growing.
+    /// Seconds until the limit at that rate; `None` when the number does not grow.
     pub exhausted_s: Option<f64>,
 }
 
-/// Descriptors are looked at seldom, so few looks must do.
-const FEWEST_LOOKS: usize = 4;
+/// Holders passes are rare, so few readings must be enough.
+const FEWEST_READINGS: usize = 4;
 
 impl Processes {
     /// Takes in a holders pass.
@@ -48,25 +48,25 @@ impl Processes {
         self.rows.contains_key(&pid)
     }
 
-    /// All of them.
+    /// All processes that hold sockets.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &HolderProcess> {
         self.rows.values()
     }
 
-    /// Process and descriptor of everyone who holds a socket.
+    /// Process and descriptor of every holder of a socket.
     pub(crate) fn of_socket(&self, sk: u64) -> &[(u32, u32)] {
         self.holders.get(&sk).map_or(&[], Vec::as_slice)
     }
 
-    /// The same for reports.
+    /// The same, as reports show it.
     pub(crate) fn describe(&self, sk: u64, comm: impl Fn(u32) -> String) -> Vec<Holder> {
         self.of_socket(sk).iter().map(|(pid, fd)| Holder { pid: *pid, comm: comm(*pid), fd: *fd }).collect()
     }
 
-    /// How the descriptors of a process grow; `None` while that cannot be told.
+    /// How the descriptors of a process grow; `None` while that is not known.
     pub(crate) fn growth(&self, pid: u32, limit: Option<u64>) -> Option<DescriptorGrowth> {
         let points: Vec<(f64, u64)> = self.descriptors.get(&pid)?.points().collect();
-        if points.len() < FEWEST_LOOKS {
+        if points.len() < FEWEST_READINGS {
             return None;
         }
         let (first, last) = (points.first()?, points.last()?);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_at_one_moment_tell_of_no_growth() {
+    fn readings_at_one_moment_show_no_growth() {
         let mut processes = Processes::default();
         for fds in 0..6 {
             let row = HolderProcess { pid: 7, fds, ..HolderProcess::default() };
@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn a_process_that_leaks_descriptors_has_a_date_with_its_limit() {
         let mut processes = Processes::default();
-        for look in 0..6_u32 {
-            let row = HolderProcess { pid: 7, fds: 100 + look * 10, ..HolderProcess::default() };
-            processes.ingest(f64::from(look) * 10.0, &Holders { processes: vec![row], ..Holders::default() });
+        for reading in 0..6_u32 {
+            let row = HolderProcess { pid: 7, fds: 100 + reading * 10, ..HolderProcess::default() };
+            processes.ingest(f64::from(reading) * 10.0, &Holders { processes: vec![row], ..Holders::default() });
         }
         let growth = processes.growth(7, Some(1024));
         assert_eq!(growth.map(|growth| growth.per_min), Some(60.0));

@@ -1,8 +1,8 @@
-//! Call sites over time: the kernel's (one a process and stack) gathered into those that people see (one a program and
-//! stack), across processes and after their end.
+//! Call sites over time. The kernel side has one for each process and stack; people see one for each program and stack,
+//! across processes and after their end.
 
 use crate::{
-    growth::{Growth, Look, RECENT},
+    growth::{Growth, RECENT, Reading},
     lifetimes::Histogram,
 };
 use leaktrace_model::{
@@ -13,13 +13,13 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// Most call sites that are remembered after their last socket has closed.
+/// Most call sites that are kept after their last socket has closed.
 const MOST_EMPTY: usize = 16_384;
 
-/// Most processes that are named for one call site: a shell script starts a new one for each connection.
+/// Most processes that are kept for one call site: a shell script starts a new one for each connection.
 const MOST_PIDS: usize = 256;
 
-/// What makes kernel call sites one for people.
+/// The properties of a call site as people see it. Kernel call sites with equal properties belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
     direction: u8,
@@ -33,37 +33,37 @@ struct Identity {
 pub(crate) struct Site {
     /// Stable within a run.
     pub id: u64,
-    /// Which end opens here.
+    /// Which end opened.
     pub direction: Direction,
     /// Process name.
     pub comm: String,
     /// Executable.
     pub exe: Option<String>,
-    /// Processes that opened here, the latest of very many.
+    /// Processes that opened here; only the latest if there are very many.
     pub pids: BTreeSet<u32>,
     /// Leaf first.
     pub stack: Vec<Location>,
     /// How much of the stack is known.
     pub quality: StackQuality,
-    /// Why not all.
+    /// Why the stack is not complete.
     pub reason: Option<StackReason>,
-    /// Counters of kernel call sites whose index has been given back.
+    /// Counters of kernel call sites whose index was given back.
     pub retired: Counts,
     /// Open sockets over time.
     pub history: Growth,
-    /// Since when it has no kernel call site, in seconds.
+    /// Time in seconds since which it has no kernel call site.
     empty_since: Option<f64>,
     members: BTreeSet<u32>,
 }
 
 impl Site {
-    fn remember(&mut self, look: Look) {
-        self.empty_since = if self.members.is_empty() { self.empty_since.or(Some(look.seconds)) } else { None };
-        if self.empty_since.is_some_and(|since| look.seconds - since > RECENT) {
-            // Nothing can be open, and what was is over.
+    fn remember(&mut self, reading: Reading) {
+        self.empty_since = if self.members.is_empty() { self.empty_since.or(Some(reading.seconds)) } else { None };
+        if self.empty_since.is_some_and(|since| reading.seconds - since > RECENT) {
+            // Nothing can be open any more, so the history ends.
             self.history = Growth::default();
         } else {
-            self.history.push(look);
+            self.history.push(reading);
         }
     }
 
@@ -78,18 +78,18 @@ impl Site {
 /// Sums over kernel call sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Opened.
+    /// Sockets opened.
     pub opened: u64,
-    /// Closed.
+    /// Sockets closed.
     pub closed: u64,
-    /// Lifetimes of those.
+    /// Lifetimes of closed sockets.
     pub lifetimes: Histogram,
 }
 
 impl Counts {
-    /// Adds what one kernel call site has counted.
+    /// Adds the counters of one kernel call site.
     pub(crate) fn add(&mut self, counters: &SiteCounters) {
-        // The kernel side counts sockets of unknown origin down as well, for a moment maybe below zero.
+        // The kernel side also counts sockets of unknown origin down, maybe below zero for a moment.
         self.opened = self.opened.wrapping_add(counters.opened);
         self.closed = self.closed.wrapping_add(counters.closed);
         self.lifetimes.add(counters);
@@ -101,7 +101,7 @@ impl Counts {
         self.lifetimes.merge(&other.lifetimes);
     }
 
-    /// Open now.
+    /// Sockets open now.
     pub(crate) fn open(&self) -> u64 {
         self.opened.saturating_sub(self.closed)
     }
@@ -112,9 +112,9 @@ impl Counts {
 pub(crate) struct Sites {
     sites: HashMap<u64, Site>,
     by_index: HashMap<u32, (SiteCounters, u64)>,
-    /// Call sites that turned out to be another by name.
+    /// Call sites that were merged into another one with the same names.
     aliases: HashMap<u64, u64>,
-    /// Those whose names nobody has looked at yet.
+    /// New call sites whose names were not compared yet.
     unnamed: Vec<u64>,
     pass: u32,
 }
@@ -136,7 +136,7 @@ impl Sites {
             self.retire(index);
         }
         for (index, counters) in &sample.callsites {
-            // Where the table is full, passes come upon sockets of unknown origin that are counted nowhere else.
+            // When the table is full, passes see sockets of unknown origin that are counted nowhere else.
             let is_used = counters.opened != 0 || self.is_current(counters) || self.by_index.contains_key(index);
             if *index == 0 && !is_used {
                 continue;
@@ -152,11 +152,11 @@ impl Sites {
         self.forget_empty();
     }
 
-    /// Keeps looks at call sites, by id. The past of one that cannot be looked at is dropped: what comes later would jump.
-    pub(crate) fn remember(&mut self, looks: impl IntoIterator<Item = (u64, Option<Look>)>) {
-        for (id, look) in looks {
-            match (self.sites.get_mut(&id), look) {
-                (Some(site), Some(look)) => site.remember(look),
+    /// Keeps readings of call sites, by id. Without a reading the history is dropped, because later counts would jump.
+    pub(crate) fn remember(&mut self, readings: impl IntoIterator<Item = (u64, Option<Reading>)>) {
+        for (id, reading) in readings {
+            match (self.sites.get_mut(&id), reading) {
+                (Some(site), Some(reading)) => site.remember(reading),
                 (Some(site), None) => site.history = Growth::default(),
                 (None, _) => {}
             }
@@ -182,8 +182,8 @@ impl Sites {
         let mut hasher = DefaultHasher::new();
         identity.hash(&mut hasher);
         if let Some(stack) = stack.filter(|stack| stack.locations.is_empty()) {
-            // A stack that was left out on purpose is another than one that cannot be had. The words are part of the id, so that ids stay
-            // the same in a replay, where a reason is its words.
+            // A stack that was left out on purpose is not the same as one that is unavailable. The id includes the text
+            // of the reason, because a replay has only the text, and ids must stay the same there.
             stack.reason.as_ref().map(StackReason::to_string).hash(&mut hasher);
         }
         // JSON readers keep integers exact up to 2^53.
@@ -213,12 +213,12 @@ impl Sites {
         self.by_index.insert(index, (*counters, id));
     }
 
-    /// Call sites that have come up since the last call.
+    /// Call sites that are new since the last call.
     pub(crate) fn take_unnamed(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.unnamed)
     }
 
-    /// Makes two call sites one, because they have the same names: the compiler has laid one line out several times.
+    /// Merges two call sites with the same names: the compiler has placed one line of code several times.
     pub(crate) fn unite(&mut self, from: u64, into: u64) {
         if from == into || !self.sites.contains_key(&into) {
             return;
@@ -233,9 +233,9 @@ impl Sites {
             site.members.extend(gone.members);
             gone.pids.into_iter().for_each(|pid| site.name_process(pid));
             site.retired.merge(&gone.retired);
-            // What has just come up was not open before, so what was counted without it stays true. What was counted beside it
-            // for longer would make a jump, and with a single look there is nothing to lose.
-            if gone.history.looks() > 1 || site.history.looks() <= 1 {
+            // A new call site had nothing open before, so counts without it stay true. One that was counted for longer
+            // would make the sum jump; a single reading is no history to lose.
+            if gone.history.readings() > 1 || site.history.readings() <= 1 {
                 site.history = Growth::default();
             }
         }
@@ -244,7 +244,7 @@ impl Sites {
         }
     }
 
-    /// Takes a kernel call site out of where it is, because its stack is known better now.
+    /// Removes a kernel call site from its place, because its stack is known better now.
     fn displace(&mut self, index: u32) {
         let Some((_, id)) = self.by_index.remove(&index) else { return };
         if let Some(site) = self.sites.get_mut(&id) {
@@ -264,7 +264,7 @@ impl Sites {
         }
     }
 
-    /// Forgets call sites that nothing is open at, when there are very many.
+    /// Forgets call sites without open sockets when there are very many.
     fn forget_empty(&mut self) {
         if self.sites.len() > 2 * MOST_EMPTY {
             self.sites.retain(|_, site| !site.members.is_empty());
@@ -281,9 +281,9 @@ impl Sites {
         self.sites.get(&id)
     }
 
-    /// The call site that another has become part of since, or itself.
+    /// The call site that this one was merged into, or itself.
     pub(crate) fn united(&self, id: u64) -> u64 {
-        // Each call site is united once, with one that is there.
+        // Each call site is merged once, into an existing one, so this ends.
         let mut id = id;
         for _ in 0..16 {
             match self.aliases.get(&id) {
@@ -315,12 +315,12 @@ impl Sites {
         counts
     }
 
-    /// The kernel's counters that make up a call site.
+    /// The kernel counters that make up a call site.
     pub(crate) fn members<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a SiteCounters> {
         site.members.iter().filter_map(|index| self.by_index.get(index).map(|(counters, _)| counters))
     }
 
-    /// Whether counters were summed by the last pass.
+    /// Whether the last pass summed these counters.
     pub(crate) fn is_current(&self, counters: &SiteCounters) -> bool {
         counters.pass == self.pass
     }
@@ -334,7 +334,7 @@ mod tests {
 
     const NOT_SAMPLED: StackReason = StackReason::NotSampled { one_in: NonZeroU32::MIN };
 
-    /// A kernel call site of process 7, and a stack of no frames.
+    /// A kernel call site of process 7, with a stack of no frames.
     fn without_stack(callsite: u32, stack_hash: u64, reason: StackReason) -> ((u32, SiteCounters), CallsiteStack) {
         let key = SiteKey { stack_hash, pid: 7, direction: Direction::Connect };
         let counters = SiteCounters { key, opened: 5, ..SiteCounters::default() };
@@ -356,7 +356,7 @@ mod tests {
         assert!(sites.iter().all(|site| sites.counts(site).opened == 5));
     }
 
-    /// A sample with call sites of one thread name, a process each.
+    /// A sample with call sites of one thread name, one for each process.
     fn of_processes(comm: &str, pids: std::ops::Range<u32>) -> Sample {
         let of_process = |pid| {
             let ((_, mut counters), stack) = without_stack(pid, 0, StackReason::Unreadable);
@@ -383,18 +383,18 @@ mod tests {
     #[test]
     fn a_call_site_without_anything_open_has_no_past_after_a_while() {
         let mut sites = Sites::default();
-        let looks = |sites: &Sites| sites.iter().map(|site| site.history.looks()).collect::<Vec<_>>();
+        let readings = |sites: &Sites| sites.iter().map(|site| site.history.readings()).collect::<Vec<_>>();
         for second in 0..700 {
             let mut sample = of_processes("a", if second < 50 { 1000..1001 } else { 0..0 });
-            // A stack is told once.
+            // A stack comes with the first sample only.
             sample.stacks.retain(|_| second == 0);
             sites.ingest(&sample, &HashMap::new());
-            let look = Look { seconds: f64::from(second), ..Look::default() };
-            sites.remember(sites.iter().map(|site| (site.id, Some(look))).collect::<Vec<_>>());
+            let reading = Reading { seconds: f64::from(second), ..Reading::default() };
+            sites.remember(sites.iter().map(|site| (site.id, Some(reading))).collect::<Vec<_>>());
             if second == 100 {
-                assert_eq!(looks(&sites), [101]);
+                assert_eq!(readings(&sites), [101]);
             }
         }
-        assert_eq!(looks(&sites), [0]);
+        assert_eq!(readings(&sites), [0]);
     }
 }

@@ -1,4 +1,4 @@
-//! The tracker: takes in samples, and keeps what snapshots are made of.
+//! The tracker: takes in samples, and keeps what snapshots need.
 
 mod histories;
 mod matching;
@@ -13,10 +13,10 @@ use leaktrace_model::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// How many names of call sites are remembered before those of forgotten ones are dropped.
+/// Most names of call sites that are kept before those of forgotten call sites are dropped.
 const MOST_NAMED: usize = 65_536;
 
-/// Everything that has been learned so far.
+/// Everything that is known so far.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     host: Host,
@@ -30,11 +30,11 @@ pub struct Tracker {
     facts: HashMap<u32, ProcessFacts>,
     processes: Processes,
     peers: groups::Histories,
-    /// Sockets that the last sampling pass showed.
+    /// Sockets of the last sampling pass.
     rows: Vec<Observed>,
-    /// Sockets that the last holders pass showed: TCP has finished with them.
+    /// Sockets that only the last holders pass saw: TCP has finished with them.
     dead: Vec<Observed>,
-    /// When those were found, which is what their ages count from.
+    /// Time of that pass. The ages of these sockets count from it.
     dead_ns: u64,
     pass: Pass,
     totals: HostTotals,
@@ -60,7 +60,7 @@ pub struct TrackerOptions {
     pub ignore: Vec<Filter>,
     /// When watching began.
     pub started: Option<Moment>,
-    /// A fresh one if the tree of a command is followed and nothing else.
+    /// An empty one if only the tree of a command is followed.
     pub tree: Option<Tree>,
 }
 
@@ -94,7 +94,7 @@ impl Tracker {
         }
     }
 
-    /// Sets the thresholds that reports name from now on; samples are judged elsewhere.
+    /// Sets the thresholds that reports name from now on. Samples are judged elsewhere.
     pub fn set_limits(&mut self, limits: Limits) {
         self.settings.limits = limits;
     }
@@ -115,7 +115,7 @@ impl Tracker {
         self.rows = rows;
         if has_holders {
             (self.dead, self.dead_ns) = (dead, self.now.boot_ns);
-            // A socket that two descriptors refer to is shown by each.
+            // A socket that two descriptors refer to is shown twice.
             self.dead.sort_unstable_by_key(|row| row.sk);
             self.dead.dedup_by_key(|row| row.sk);
         }
@@ -123,7 +123,7 @@ impl Tracker {
         self.totals = sample.totals;
         self.lost = sample.lost;
         self.tcp_memory_bytes = sample.tcp_memory_bytes.or(self.tcp_memory_bytes);
-        // A sample without a holders pass has no figure of what one costs.
+        // A sample without a holders pass has no cost of one, so the last cost stays.
         let holders = if has_holders { sample.cost.holders } else { self.cost.holders };
         self.cost = Cost { holders, ..sample.cost };
         self.degraded = sample.degraded.into_iter().collect();
@@ -133,13 +133,13 @@ impl Tracker {
         self.forget_processes();
     }
 
-    /// Where the frames of a call site's stack lie, leaf first.
+    /// Where the frames of a call site's stack are, leaf first.
     pub fn stack_of(&self, callsite: u64) -> &[Location] {
         self.sites.get(callsite).map_or(&[], |site| &site.stack)
     }
 
-    /// Merges new call sites into known ones with the same names. `name` gives a number that is equal for equal names, or
-    /// `None` where there are no names to compare.
+    /// Merges new call sites into known ones with the same names. `name` gives a number that is equal for equal names,
+    /// or `None` without names to compare.
     pub fn unite_by_name(&mut self, mut name: impl FnMut(&[Location]) -> Option<u64>) {
         for id in self.sites.take_unnamed() {
             let Some(site) = self.sites.get(id) else { continue };
@@ -152,7 +152,7 @@ impl Tracker {
                 }
             }
         }
-        // Call sites are forgotten, and processes may give themselves ever new names.
+        // Call sites are forgotten, and processes may invent new names forever.
         if self.by_name.len() > MOST_NAMED {
             self.by_name.retain(|_, id| self.sites.get(*id).is_some());
         }
@@ -168,7 +168,7 @@ impl Tracker {
         self.pass.shown == Shown::All
     }
 
-    /// Compares the verdicts that samples always show with those of the sample before.
+    /// Counts verdicts that are gone since the sample before. Compares only verdicts that samples always show.
     fn count_resolved(&mut self) {
         let lasting = Verdicts::at_least(Severity::Suspect);
         let mut flagged = HashMap::new();
@@ -185,7 +185,7 @@ impl Tracker {
         self.flagged = flagged;
     }
 
-    /// Facts about processes are kept while anything refers to them.
+    /// Keeps facts about processes only while something refers to them.
     fn forget_processes(&mut self) {
         const MANY: usize = 65_536;
         if self.facts.len() > MANY {

@@ -1,15 +1,15 @@
-//! What is kept of the tree of a command: its processes, what their exit closed, and which verdicts came up.
+//! What is kept of the process tree of a command: its processes, what their exit closed, and which verdicts were found.
 
 use leaktrace_model::{LeftSocket, Observed, Socket, TreeProcess, Verdicts};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Most processes, sockets left open and flagged sockets that are kept one by one. More are counted.
+/// Most processes, sockets left open and flagged sockets that are kept one by one. Further ones are only counted.
 pub(crate) const MOST_KEPT: usize = 65_536;
 
-/// What has been learned of the tree.
+/// Everything that is known of the tree.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// By id and time of the fork, as ids are reused.
+    /// By id and time of the fork, because ids are reused.
     pub(crate) processes: BTreeMap<(u32, u64), TreeProcess>,
     /// Processes that were forgotten because there were too many.
     pub(crate) forgotten: u64,
@@ -17,10 +17,10 @@ pub struct Tree {
     pub(crate) left: Vec<Left>,
     /// Sockets whose call site is not known yet.
     pub(crate) unplaced: Vec<LeftSocket>,
-    /// Sockets that have come, and those that the filters let through.
+    /// Sockets left open so far, and those that the filters let through.
     pub(crate) rows: u64,
     pub(crate) matching: u64,
-    /// By address and time of the opening, as addresses are reused.
+    /// By address and time of the opening, because addresses are reused.
     pub(crate) flagged: HashMap<(u64, u64), (Verdicts, Socket)>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Left {
 }
 
 impl Tree {
-    /// Whether a process is or was of the tree.
+    /// Whether a process is or was in the tree.
     pub(crate) fn has(&self, pid: u32) -> bool {
         self.pids.contains(&pid)
     }

@@ -1,4 +1,4 @@
-//! The command before it runs: forked, held, and let go once everything watches it.
+//! The process that will become the command: forked, held, and released once it is watched.
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::{
@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-/// A process that is forked and waits to become the command.
+/// A forked process that waits to become the command.
 pub struct Held {
     pid: u32,
     gate: PipeWriter,
@@ -17,11 +17,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// Forks. The command will have this process's descriptors, environment and process group, and `mask` as its mask of
-    /// signals.
+    /// Forks. The command inherits descriptors, environment and process group from this process; its signal mask is
+    /// `mask`.
     ///
     /// # Errors
-    /// When there is no process or descriptor to be had.
+    /// When no process or descriptor can be created.
     pub fn fork(words: &[OsString], mask: SigSet) -> io::Result<Self> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(io::Error::other("there is no command"));
@@ -33,17 +33,17 @@ impl Held {
         command.args(arguments);
         let wait = move || {
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-            // The gate reads as closed once nobody can open it any more: not while this process could.
+            // The gate reads as closed when no process has its other end open, so this process closes its copy.
             // SAFETY: the descriptor was inherited, and nothing in this process uses it.
             unsafe { libc::close(opener_here) };
             handle.write_all(&std::process::id().to_ne_bytes())?;
             gate.read_exact(&mut [0])
         };
-        // SAFETY: only system calls between fork and exec: none of these allocates or locks.
+        // SAFETY: the closure makes only system calls between fork and exec: none of them allocates or locks.
         unsafe { command.pre_exec(wait) };
-        // Spawning returns when the command runs, so it is another's to wait for that.
+        // `spawn` returns when the command runs, so another thread calls it.
         let starter = thread::Builder::new().name("starter".to_owned()).spawn(move || {
-            // The thread keeps the pipes' other ends in the closure for as long as it needs them.
+            // The closure keeps the other ends of the pipes open for as long as this thread needs them.
             command.spawn().map(drop)
         })?;
         let mut pid = [0; 4];
@@ -53,17 +53,17 @@ impl Held {
         }
     }
 
-    /// Its process id, which the command will have.
+    /// The process id, which the command keeps.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Lets it become the command.
+    /// Lets the process become the command.
     ///
     /// # Errors
-    /// Why there is no such command; the process has ended then and has been waited for.
+    /// Why the command cannot run. The process has ended then, and has been waited for.
     pub fn release(mut self) -> io::Result<()> {
-        // It may have been killed already, which whoever waits for it will learn.
+        // The process may have been killed already. The code that waits for the command finds out.
         let _ = self.gate.write_all(&[1]);
         self.starter.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it ended early")))
     }

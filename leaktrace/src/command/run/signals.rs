@@ -1,4 +1,4 @@
-//! Signals around the command: what is sent to leaktrace is meant for the command, and when that stops or ends is told.
+//! Signals of a run: passes on to the command what is sent to leaktrace, and reports when the command stops or ends.
 
 use leaktrace_kernel::host::process_text;
 use nix::{
@@ -26,27 +26,27 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGCONT,
 ];
 
-/// Those of them that end the wait for what runs on in the background.
+/// Those that also end the wait for background processes.
 const ASK_TO_END: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
-/// By which a terminal stops a job. Whoever stops the command alone, by SIGSTOP, will let it go on alone: nobody would wake
-/// leaktrace.
+/// Signals by which a terminal stops a job. SIGSTOP is missing on purpose: sent to the command alone, it stops the
+/// command alone, because nothing would wake leaktrace again.
 const STOPS_A_JOB: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 
-/// `SI_KERNEL` (include/uapi/asm-generic/siginfo.h): sent by the terminal, and so to the command as well.
+/// `SI_KERNEL` (include/uapi/asm-generic/siginfo.h): the terminal sent the signal, and sent it to the command as well.
 const SI_KERNEL: i32 = 0x80;
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// This signal killed it.
     Killed(Signal),
 }
 
 impl Ended {
-    /// As a shell gives it.
+    /// The exit status as a shell gives it.
     pub fn status(self) -> u8 {
         match self {
             Self::Exited(status) => status.to_le_bytes()[0],
@@ -60,24 +60,24 @@ impl Ended {
 pub enum Event {
     /// It has ended.
     Ended(Ended),
-    /// It has ended before, and leaktrace was asked to end as well.
-    Asked,
+    /// It has ended before, and now leaktrace was asked to end.
+    AskedToEnd,
 }
 
-/// Signals held back from the threads of this process.
+/// Signals that the threads of this process block.
 pub struct Signals {
     before: SigSet,
     held: SigSet,
 }
 
 impl Signals {
-    /// Holds them back. To be called before there is another thread.
+    /// Blocks them. Must be called before a second thread starts.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system calls.
     pub fn hold() -> io::Result<Self> {
-        // Where SIGCHLD is ignored, the kernel forgets how a child has ended.
-        // SAFETY: the default disposition is no handler.
+        // If SIGCHLD is ignored, the kernel does not keep how a child ended.
+        // SAFETY: the default disposition runs no handler.
         unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }?;
         let mut held: SigSet = PASSED_ON.into_iter().collect();
         held.add(Signal::SIGCHLD);
@@ -86,30 +86,30 @@ impl Signals {
         Ok(Self { before, held })
     }
 
-    /// The mask that leaktrace was started with, which is the command's.
+    /// The signal mask that leaktrace was started with. The command gets it.
     pub fn mask(&self) -> SigSet {
         self.before
     }
 
-    /// Passes signals on to the command from now on, and tells how it ends.
+    /// Passes signals on to the command from now on, and reports when the command ends.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system calls.
     pub fn pass_on(self, pid: u32) -> io::Result<UnboundedReceiver<Event>> {
         let signals = SignalFd::new(&self.held)?;
-        let (tell, events) = unbounded_channel();
-        thread::Builder::new().name("signals".to_owned()).spawn(move || attend(&signals, pid, &tell))?;
+        let (sender, events) = unbounded_channel();
+        thread::Builder::new().name("signals".to_owned()).spawn(move || forward(&signals, pid, &sender))?;
         Ok(events)
     }
 }
 
-fn attend(signals: &SignalFd, pid: u32, tell: &UnboundedSender<Event>) {
+fn forward(signals: &SignalFd, pid: u32, sender: &UnboundedSender<Event>) {
     let command = Pid::from_raw(pid.cast_signed());
     let mut runs = true;
     loop {
-        if runs && let Some(ended) = look_after(command) {
+        if runs && let Some(ended) = poll_command(command) {
             runs = false;
-            if tell.send(Event::Ended(ended)).is_err() {
+            if sender.send(Event::Ended(ended)).is_err() {
                 return;
             }
         }
@@ -123,18 +123,19 @@ fn attend(signals: &SignalFd, pid: u32, tell: &UnboundedSender<Event>) {
             continue;
         }
         if runs {
-            // What the tree itself sends to its group or its parent must not come back to it.
+            // A signal that the tree itself sends to its group or its parent must not come back to it.
             if info.ssi_code != SI_KERNEL && !descends(info.ssi_pid, pid) {
                 let _ = kill(command, signal);
             }
-        } else if ASK_TO_END.contains(&signal) && tell.send(Event::Asked).is_err() {
+        } else if ASK_TO_END.contains(&signal) && sender.send(Event::AskedToEnd).is_err() {
             return;
         }
     }
 }
 
-/// Takes note of what has become of the command. While it is stopped as a job, so is leaktrace: the shell must see its job stop.
-fn look_after(command: Pid) -> Option<Ended> {
+/// Takes in changes of the command's state. When the command is stopped as a job, leaktrace stops too, so that the
+/// shell sees its job stop.
+fn poll_command(command: Pid) -> Option<Ended> {
     loop {
         let what = waitpid(command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED));
         match what {
@@ -146,7 +147,7 @@ fn look_after(command: Pid) -> Option<Ended> {
                 }
             }
             Err(Errno::EINTR) => {}
-            // Nobody else waits for it, so this cannot be; a command that is gone has ended.
+            // No other code waits for the command, so this does not happen; a command that is gone has ended.
             Err(_) => return Some(Ended::Exited(0)),
             Ok(_) => return None,
         }

@@ -1,19 +1,19 @@
-//! How often `growing` is wrong, on series of which the truth is known.
+//! How often `growing` is wrong, on synthetic series with known truth.
 
 use super::synthetic::{Curve, Part};
-use super::{Growth, Look};
+use super::{Growth, Reading};
 
 /// Series of each kind.
 const SERIES: u64 = 1000;
 
-/// Looks of each: ten minutes.
-const LOOKS: usize = 600;
+/// Readings of each: ten minutes.
+const READINGS: usize = 600;
 
 /// A kind of series.
 struct Kind {
     name: &'static str,
     parts: &'static [Part],
-    /// Series of a thousand that may be judged wrongly, a little more than were.
+    /// Series of a thousand that may be judged wrongly: a little more than were measured.
     most_wrong: usize,
 }
 
@@ -32,7 +32,7 @@ const fn leak(every_s: f64) -> Part {
 const HEALTHY: &[Kind] = &[
     kind("50 that stay", &[Part::Steady(50)], 0),
     kind("churn, 50 open for 10 s", &[churn(50.0, 10.0)], 0),
-    kind("churn, 50 open for a blink", &[Part::Flicker { open: 50.0 }], 0),
+    kind("churn, 50 open for an instant", &[Part::Flicker { open: 50.0 }], 0),
     kind("pool, 50 open for 1 min", &[churn(50.0, 60.0)], 10),
     kind("pool, 50 open for 5 min", &[churn(50.0, 300.0)], 30),
     kind("pool, 60 open for 1 h", &[churn(60.0, 3600.0)], 30),
@@ -46,7 +46,7 @@ const HEALTHY: &[Kind] = &[
     kind("the same, with churn", &[Part::Ramp { seconds: 240.0 }, churn(50.0, 10.0)], 0),
 ];
 
-/// More of the same, with so many sockets that they are left to the table.
+/// Kinds with more sockets, which take too long for a test. Only the table has them.
 const HEALTHY_AND_LARGE: &[Kind] = &[
     kind("churn, 500 open for 10 s", &[churn(500.0, 10.0)], 0),
     kind("day and night, 500 for 10 s", &[Part::Diurnal { open: 500.0, life_s: 10.0 }], 0),
@@ -55,7 +55,7 @@ const HEALTHY_AND_LARGE: &[Kind] = &[
 const LEAKING: &[Kind] = &[
     kind("1/min, nothing else", &[leak(60.0)], 0),
     kind("1/min, 50 that stay", &[leak(60.0), Part::Steady(50)], 0),
-    kind("1/min, 50 open for a blink", &[leak(60.0), Part::Flicker { open: 50.0 }], 0),
+    kind("1/min, 50 open for an instant", &[leak(60.0), Part::Flicker { open: 50.0 }], 0),
     kind("1/min, 50 open for 10 s", &[leak(60.0), churn(50.0, 10.0)], 10),
     kind("1/min, bursts", &[leak(60.0), Part::Bursts], 500),
     kind("1/s, bursts", &[leak(1.0), Part::Bursts], 0),
@@ -68,15 +68,15 @@ const LEAKING_AND_LARGE: &[Kind] = &[
     kind("1/s, 500 open for 10 s", &[leak(1.0), churn(500.0, 10.0)], 0),
 ];
 
-fn found(looks: &[Look]) -> bool {
+fn found(readings: &[Reading]) -> bool {
     let mut growth = Growth::default();
-    looks.iter().for_each(|look| growth.push(*look));
+    readings.iter().for_each(|reading| growth.push(*reading));
     growth.trend().is_some_and(|trend| trend.growing)
 }
 
 /// How many of a thousand series are judged to grow after ten minutes.
 fn growing(nth: usize, kind: &Kind) -> usize {
-    (0..SERIES).filter(|seed| found(&Curve::looks(kind.parts, LOOKS, seed << 32 | nth as u64))).count()
+    (0..SERIES).filter(|seed| found(&Curve::readings(kind.parts, READINGS, seed << 32 | nth as u64))).count()
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn leaks_are_found_within_ten_minutes() {
 }
 
 /// When a series is first judged to grow after `from`, with a judgement every ten seconds.
-fn first_found(looks: &[Look], from: usize) -> Option<usize> {
+fn first_found(readings: &[Reading], from: usize) -> Option<usize> {
     let mut growth = Growth::default();
-    for (second, look) in looks.iter().enumerate() {
-        growth.push(*look);
+    for (second, reading) in readings.iter().enumerate() {
+        growth.push(*reading);
         if second >= from && second % 10 == 9 && growth.trend().is_some_and(|trend| trend.growing) {
             return Some(second + 1);
         }
@@ -108,12 +108,13 @@ fn first_found(looks: &[Look], from: usize) -> Option<usize> {
 }
 
 #[test]
-#[ignore = "prints the table of the module's documentation; takes minutes"]
+#[ignore = "prints the table of docs/benchmarks.md; takes minutes"]
 fn print_rates() {
     println!("{:31}{:>12}{:>22}", "healthy", "accused", "ever in the hour");
     for (nth, kind) in HEALTHY.iter().chain(HEALTHY_AND_LARGE).enumerate() {
-        let hours = (0..SERIES)
-            .filter(|seed| first_found(&Curve::looks(kind.parts, 3600, seed << 32 | nth as u64), LOOKS).is_some());
+        let hours = (0..SERIES).filter(|seed| {
+            first_found(&Curve::readings(kind.parts, 3600, seed << 32 | nth as u64), READINGS).is_some()
+        });
         println!("{:31}{:>10.1} %{:>20.1} %", kind.name, percent(growing(nth, kind)), percent(hours.count()));
     }
     println!("{:31}{:>12}{:>22}", "leaking", "missed", "median until found");
@@ -128,11 +129,13 @@ fn print_rates() {
 }
 
 fn times(nth: usize, parts: &[Part], from: usize) -> Vec<Option<usize>> {
-    (0..SERIES).map(|seed| first_found(&Curve::looks(parts, from + LOOKS, seed << 32 | nth as u64), from)).collect()
+    (0..SERIES)
+        .map(|seed| first_found(&Curve::readings(parts, from + READINGS, seed << 32 | nth as u64), from))
+        .collect()
 }
 
 fn print_leak(name: &str, missed: usize, mut times: Vec<Option<usize>>, from: usize) {
-    // Never is later than any time.
+    // A leak that was never found sorts behind any time.
     times.sort_unstable_by_key(|time| time.unwrap_or(usize::MAX));
     let median = times[times.len() / 2].map_or("never".to_owned(), |time| format!("{} s", time.saturating_sub(from)));
     println!("{name:31}{:>10.1} %{median:>22}", percent(missed));

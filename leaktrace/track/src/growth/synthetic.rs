@@ -1,31 +1,31 @@
-//! Sockets that live and die by known rules, a look a second: series of which the truth is known. Seeded.
+//! Synthetic series with known truth: sockets that open and close by known rules, a reading every second. Seeded.
 
-use super::Look;
+use super::Reading;
 use std::sync::LazyLock;
 
 /// The threshold of all series.
 pub(super) const THRESHOLD_S: f64 = 60.0;
 
-/// How a number of open sockets comes about.
+/// Where a number of open sockets comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
-    /// So many, all the time.
+    /// This many, all the time.
     Steady(u32),
-    /// This many on average, each for this long on average, opened and closed at random.
+    /// This many on average, opened and closed at random, each open for this long on average.
     Churn { open: f64, life_s: f64 },
-    /// This many on average, of which none is there at the next look: very short lives.
+    /// This many on average, with lifetimes so short that none is seen twice.
     Flicker { open: f64 },
-    /// Once a minute on average 20 to 200 at once, gone after 5 to 30 s on average.
+    /// Once a minute on average, 20 to 200 at once, open for 5 to 30 s on average.
     Bursts,
-    /// 5 to 60 that come one by one and go all at once, over and over; a round takes 20 to 150 s.
+    /// 5 to 60 that open one by one and close all at once, again and again; a round takes 20 to 150 s.
     Sawtooth,
-    /// Between 0 and 100, one more or one less each second; any of them goes.
+    /// Between 0 and 100; each second one opens, or any one closes.
     Walk,
-    /// Churn whose load goes up and down by half within a day, from any time of it.
+    /// Churn whose load changes by half within a day, starting at any time of day.
     Diurnal { open: f64, life_s: f64 },
-    /// Fifty that come over this time and stay.
+    /// Fifty that open within this time and stay.
     Ramp { seconds: f64 },
-    /// One every so often from then on, for ever.
+    /// One at this interval, from this time on, that never closes.
     Leak { every_s: f64, from_s: f64 },
 }
 
@@ -38,8 +38,8 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// The looks at all `parts` together.
-    pub(super) fn looks(parts: &[Part], seconds: usize, seed: u64) -> Vec<Look> {
+    /// The readings of all `parts` together.
+    pub(super) fn readings(parts: &[Part], seconds: usize, seed: u64) -> Vec<Reading> {
         let changes = || vec![0; seconds + 1];
         let mut curve = Self { seconds, random: Random(seed), open: changes(), aged: changes() };
         parts.iter().for_each(|part| curve.add(*part));
@@ -48,22 +48,22 @@ impl Curve {
             _ => None,
         });
         let (mut open, mut aged) = (0, 0);
-        let mut looks = Vec::with_capacity(seconds);
+        let mut readings = Vec::with_capacity(seconds);
         for second in 0..seconds {
             open += curve.open[second];
             aged += curve.aged[second];
             let brief = flicker.map_or(0.0, |mean| (mean + mean.sqrt() * curve.random.normal()).round().max(0.0));
-            looks.push(Look {
+            readings.push(Reading {
                 seconds: second as f64,
                 open: open as u64 + brief as u64,
                 aged: aged as u64,
                 threshold_s: THRESHOLD_S,
             });
         }
-        looks
+        readings
     }
 
-    /// A socket that is open from one moment to another. Older ones are as old as the watch.
+    /// Adds a socket that is open from one moment to another. What was opened before the start counts from the start.
     fn socket(&mut self, from: f64, to: f64) {
         let from = from.max(0.0);
         let second = |moment: f64| (moment.ceil() as usize).min(self.seconds);
@@ -144,7 +144,8 @@ impl Curve {
         }
     }
 
-    /// Comings and goings at random, in balance from the start; `load` says which share of all comes at a time.
+    /// Adds sockets that open and close at random, in balance from the start. `load` gives the share of them that opens
+    /// at a time.
     fn churn(&mut self, open: f64, life_s: f64, load: impl Fn(f64) -> f64) {
         let there = open * load(0.0);
         for _ in 0..(there + there.sqrt() * self.random.normal()).round().max(0.0) as u32 {
@@ -165,7 +166,7 @@ impl Curve {
 /// splitmix64.
 struct Random(u64);
 
-/// Quantiles of the exponential distribution: a logarithm for every socket would be most of the time.
+/// Quantiles of the exponential distribution. A logarithm for every socket would take most of the time.
 static WAITS: LazyLock<Vec<f64>> =
     LazyLock::new(|| (0..16_384).map(|nth| -((f64::from(nth) + 0.5) / 16_384.0).ln()).collect());
 
@@ -185,7 +186,7 @@ impl Random {
         mean * WAITS[(self.next() >> 50) as usize]
     }
 
-    /// Twelve uniform numbers are as good as normal for counts.
+    /// A sum of twelve uniform numbers is close enough to normal for counts.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.between(0.0, 1.0)).sum::<f64>() - 6.0
     }

@@ -1,12 +1,12 @@
-//! Looks that histories are made of: how many sockets each call site and peer has open, of those that the filters and the ignore
-//! list let through.
+//! The readings that histories consist of: how many sockets each call site and peer has open, after the filters and the
+//! ignore list.
 
 use super::Tracker;
-use crate::{growth::Look, sites::Site};
+use crate::{growth::Reading, sites::Site};
 use leaktrace_model::{Filter, Observed, SeenBy, Verdict, seconds};
 use std::collections::HashMap;
 
-/// Sockets that are open, and those of them that have been for longer than the threshold.
+/// Open sockets, and those that have been open for longer than the threshold.
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
     all: u64,
@@ -17,7 +17,8 @@ impl Tracker {
     /// Keeps how many sockets are open at each call site and peer, and how many of them for longer than the threshold.
     pub(super) fn remember(&mut self) {
         let threshold_ns = u64::try_from(self.pass.limits.threshold.as_nanos()).unwrap_or(u64::MAX);
-        let empty = Look { seconds: seconds(self.now.boot_ns), threshold_s: seconds(threshold_ns), ..Look::default() };
+        let empty =
+            Reading { seconds: seconds(self.now.boot_ns), threshold_s: seconds(threshold_ns), ..Reading::default() };
         let sees_all = self.sees_all();
         let passes_all = self.settings.filter.is_empty() && self.ignore.is_empty();
         let rows = self.rows.iter().chain(&self.dead);
@@ -25,7 +26,7 @@ impl Tracker {
         let open: Vec<(u64, Option<Open>)> = if self.counts_rows() {
             let by_site = self.by_site(rows.iter().copied());
             let open_at = |site: &Site| by_site.get(&site.id).copied().unwrap_or_default();
-            // Without all of them, counts would jump.
+            // Without all sockets, counts would jump.
             self.sites.iter().map(|site| (site.id, sees_all.then(|| open_at(site)))).collect()
         } else {
             let dead = self.by_site(rows.iter().copied().filter(|row| row.seen_by == SeenBy::Holders));
@@ -35,12 +36,12 @@ impl Tracker {
             };
             self.sites.iter().map(|site| (site.id, Some(open_at(site)))).collect()
         };
-        let look = |open: Open| Look { open: open.all, aged: open.aged, ..empty };
-        self.sites.remember(open.into_iter().map(|(id, open)| (id, open.map(look))));
+        let reading = |open: Open| Reading { open: open.all, aged: open.aged, ..empty };
+        self.sites.remember(open.into_iter().map(|(id, open)| (id, open.map(reading))));
         self.peers.ingest(empty, rows.into_iter(), sees_all);
     }
 
-    /// Whether what passes is known of single sockets only.
+    /// Whether single sockets must be counted, because the filters or the ignore list ask about them.
     fn counts_rows(&self) -> bool {
         !self.settings.filter.is_empty() || self.ignore.iter().any(Filter::needs_sockets)
     }
@@ -58,8 +59,8 @@ impl Tracker {
         sums
     }
 
-    /// What the kernel side has counted at a call site, but for processes that are ignored. Sockets that TCP has finished with
-    /// are open and, as no pass comes upon them, not aged.
+    /// What the kernel side has counted at a call site, without ignored processes. Sockets that TCP has finished with
+    /// count as open, but not as aged, because no pass sees them.
     fn open_at(&self, site: &Site) -> Open {
         let mut counts = site.retired.clone();
         let mut aged = 0;

@@ -1,23 +1,23 @@
-//! What the filters and the ignore list leave of a call site, where its processes are told apart.
+//! What the filters and the ignore list leave of a call site, decided for each process.
 
 use super::Tracker;
 use crate::sites::{Counts, Site};
 use leaktrace_model::{Candidate, Filter, ProcessFacts};
 use std::collections::BTreeSet;
 
-/// How much of a call site the ignore list leaves, as far as its processes tell.
+/// How much of a call site the ignore list leaves, as far as its processes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// Nothing: it leaves out every process.
+    /// Nothing: every process is ignored.
     Nothing,
-    /// It leaves out some processes: the same program runs in several containers or units.
+    /// Some processes: the same program runs in several containers or units.
     Part,
     /// Everything.
     All,
 }
 
 impl Tracker {
-    /// How much of a call site the ignore list leaves. Entries that ask for sockets are for [`Tracker::passes`] to decide.
+    /// How much of a call site the ignore list leaves. [`Tracker::passes`] decides about entries that ask for sockets.
     pub(super) fn left_of(&self, site: &Site) -> Left {
         if self.ignore.iter().all(Filter::needs_sockets) {
             return Left::All;
@@ -25,7 +25,7 @@ impl Tracker {
         let openers = self.sites.members(site).map(|counters| counters.key.pid);
         let openers: BTreeSet<u32> = openers.chain(site.pids.iter().copied()).collect();
         let is_followed = |pid: u32| self.tree.as_ref().is_none_or(|tree| tree.has(pid));
-        // A process of which nothing is known, as it ended too soon, is like the others.
+        // A process that ended too soon, so that nothing is known of it, counts like the others.
         let known = openers.into_iter().filter(|pid| is_followed(*pid) && self.facts.contains_key(pid));
         let (ignored, left): (Vec<u32>, Vec<u32>) = known.partition(|pid| self.ignores_process(site, *pid));
         match (ignored.is_empty(), left.is_empty()) {
@@ -41,7 +41,7 @@ impl Tracker {
         self.with_process(site, pid, |candidate| self.ignores(candidate))
     }
 
-    /// Whether an entry of the ignore list matches that does not ask for sockets.
+    /// Whether an entry of the ignore list matches that asks for no sockets.
     pub(super) fn ignores(&self, candidate: &Candidate<'_>) -> bool {
         self.ignore.iter().any(|ignore| !ignore.needs_sockets() && ignore.matches(candidate))
     }
@@ -55,11 +55,11 @@ impl Tracker {
             self.settings.filter.matches(&candidate) && !self.ignores_process(site, *pid)
         };
         let matching: Vec<u32> = pids.iter().copied().filter(wanted).collect();
-        // What was opened by another and is held by one that matches keeps its openers.
+        // If no opener matches, a holder does, and all openers are kept.
         if matching.is_empty() { pids.to_vec() } else { matching }
     }
 
-    /// Counts of those processes of a call site that the filters and the ignore list let through.
+    /// Counts of the processes of a call site that the filters and the ignore list let through.
     pub(super) fn counts_of_matching(&self, site: &Site) -> Counts {
         let mut counts = if self.lets_ended_through(site) { site.retired.clone() } else { Counts::default() };
         for counters in self.sites.members(site) {
@@ -72,8 +72,8 @@ impl Tracker {
         counts
     }
 
-    /// Whether the filters let through what processes that have ended did at a call site. Of those is known what all of the call
-    /// site have in common, not which was where.
+    /// Whether the filters let through what ended processes did at a call site. Only what all of the call site have in
+    /// common is known of them, not which process was where.
     fn lets_ended_through(&self, site: &Site) -> bool {
         let Filter { pids, containers, units, .. } = &self.settings.filter;
         let facts = ProcessFacts { comm: site.comm.clone(), exe: site.exe.clone(), ..ProcessFacts::default() };

@@ -1,4 +1,4 @@
-//! Putting a snapshot together from what the tracker knows.
+//! Builds a snapshot from what the tracker knows.
 
 use super::{Tracker, matching::Left};
 use crate::sites::Site;
@@ -11,7 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// Peers listed for one call site.
+/// Most peers listed for one call site.
 const MOST_PEERS: usize = 10;
 
 /// What is known of the sockets of a call site that were shown one by one.
@@ -29,7 +29,7 @@ impl Listed {
 }
 
 impl Tracker {
-    /// What is known now. Frames have addresses and places; names are for others to add.
+    /// The current snapshot. Its frames have addresses and places, but no names.
     pub fn snapshot(&self) -> Snapshot {
         let rows: Vec<&Observed> = self.rows.iter().chain(&self.dead).filter(|row| self.passes(row)).collect();
         let mut shown: HashMap<u64, Listed> = HashMap::new();
@@ -97,7 +97,7 @@ impl Tracker {
         }
     }
 
-    /// A call site as reports show it; `None` where nothing happens or the filters leave it out.
+    /// A call site as reports show it; `None` when nothing happened there or the filters leave it out.
     fn callsite(&self, site: &Site, shown: Option<Listed>) -> Option<Callsite> {
         let is_followed = |pid: &u32| self.tree.as_ref().is_none_or(|tree| tree.has(*pid));
         let pids: Vec<u32> = site.pids.iter().copied().filter(is_followed).collect();
@@ -113,7 +113,7 @@ impl Tracker {
             direction: Some(site.direction),
         };
         let left = self.left_of(site);
-        // An entry with a port or peer says nothing of call sites that it does not fit otherwise.
+        // An entry with a port or peer says nothing of call sites that it does not match otherwise.
         let by_port = self.ignore.iter().any(|ignore| ignore.needs_sockets() && ignore.matches(&candidate));
         let by_socket = self.settings.filter.needs_sockets() || by_port;
         let by_holder = shown.as_ref().is_some_and(|shown| shown.sums.open > 0);
@@ -151,8 +151,8 @@ impl Tracker {
         (!nothing).then_some(callsite)
     }
 
-    /// What the kernel side has summed for a call site, where not every socket was shown. Sockets that TCP has finished
-    /// with are in no pass, so those that were shown are added.
+    /// What the kernel side has summed for a call site, used when not every socket was shown. No pass has sockets that
+    /// TCP has finished with, so those that were shown are added.
     fn sum_passes(&self, site: &Site) -> Sums {
         let mut sums = Sums::default();
         let has_ignore = !self.ignore.is_empty();
@@ -162,7 +162,7 @@ impl Tracker {
         }
         let is_of_site = |row: &&Observed| self.sites.of_index(row.callsite).is_some_and(|of| of.id == site.id);
         for row in self.dead.iter().filter(is_of_site).filter(|row| self.passes(row)) {
-            // Their ages count from the last holders pass, those of the sums from now.
+            // Their ages count from the last holders pass; the sums count from now.
             let opened_ns = self.dead_ns.saturating_sub(row.age_ns);
             sums.add(&Observed { age_ns: self.now.boot_ns.saturating_sub(opened_ns), ..*row });
         }
@@ -206,7 +206,7 @@ impl Tracker {
                 *flagged.entry(pid).or_default() += 1;
             }
         }
-        // Ports, peers and directions are no property of a process: one is shown for its sockets.
+        // Ports, peers and directions are properties of sockets: a process is shown if it has a matching socket.
         let by_row = self.settings.filter.needs_sockets() || !self.settings.filter.directions.is_empty();
         let involved = if by_row { self.involved(rows) } else { HashSet::new() };
         let mut processes: Vec<Process> = self
@@ -249,7 +249,7 @@ impl Tracker {
     }
 }
 
-/// Sums over call sites, which is what the filters have left.
+/// Sums over call sites, which the filters have already reduced.
 fn totals(callsites: &[Callsite]) -> Totals {
     let mut totals = Totals::default();
     for site in callsites {

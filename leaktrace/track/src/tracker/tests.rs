@@ -1,4 +1,4 @@
-//! Claims about call sites that become one by their names, from made-up samples.
+//! Claims about call sites that are merged by their names. The samples are made up.
 
 use super::*;
 use leaktrace_model::{CallsiteStack, SiteCounters, SiteKey, StackQuality, Sums, Verdict};
@@ -16,7 +16,7 @@ fn names_of_forgotten_call_sites_are_forgotten_too() {
     assert!(tracker.by_name.is_empty());
 }
 
-/// A socket that process 7 opened in this second at a place of its own, and never closes.
+/// A socket that process 7 opened in this second, at a place of its own, and never closes.
 fn leaked(second: u64, opened: u64) -> (u32, SiteCounters) {
     let key = SiteKey { stack_hash: opened, pid: 7, direction: Direction::Connect };
     let mut sums = Sums { open: 1, ..Sums::default() };

@@ -11,9 +11,9 @@ use std::{
 };
 
 impl Tracker {
-    /// Takes in what a sample tells of the tree, after its rows and call sites.
+    /// Takes in the tree of a sample, after its rows and call sites.
     pub(super) fn ingest_tree(&mut self, sample: Option<TreeSample>) {
-        // The tree asks the rest of the tracker about sockets, which asks nothing of the tree.
+        // The tree asks the rest of the tracker about sockets; the rest asks nothing of the tree.
         let Some(mut tree) = self.tree.take() else { return };
         let TreeSample { processes, left } = sample.unwrap_or_default();
         tree.ingest(processes);
@@ -48,7 +48,7 @@ impl Tracker {
         }
     }
 
-    /// What a report says of the tree; the command itself and its exit status are for others to add.
+    /// What a report says of the tree. The caller adds the command itself and its exit status.
     pub(super) fn describe_tree(&self) -> Option<Run> {
         let tree = self.tree.as_ref()?;
         let mut left: Vec<LeftOpen> = tree.left.iter().map(|left| self.describe_left(tree, left)).collect();
@@ -92,7 +92,7 @@ impl Tracker {
         }
     }
 
-    /// A socket with the call site that it belongs to by now.
+    /// A socket with the call site that it belongs to now.
     fn placed_now(&self, socket: &Socket) -> Socket {
         Socket { callsite: socket.callsite.map(|id| self.sites.united(id)), ..socket.clone() }
     }
@@ -135,7 +135,7 @@ impl Tracker {
     }
 }
 
-/// Exit status as a shell gives it, and the signal that was the cause; nothing for a process that runs.
+/// Exit status as a shell gives it, and the signal that caused it; nothing for a process that runs.
 fn ended(process: &TreeProcess) -> (Option<u32>, Option<u32>) {
     if process.exited_ns.is_none() {
         return (None, None);

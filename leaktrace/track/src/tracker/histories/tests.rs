@@ -1,4 +1,4 @@
-//! Claims about [`histories`](super): what grows under filters and an ignore list, from made-up samples.
+//! Claims about [`histories`](super): what grows under filters and an ignore list. The samples are made up.
 
 use super::*;
 use crate::TrackerOptions;
@@ -13,7 +13,8 @@ use std::{
 
 const SECOND: u64 = 1_000_000_000;
 
-/// One program in two containers: 7 in `aaa` loses a socket to port 5432 each ten seconds, 8 in `bbb` keeps five to port 443.
+/// One program in two containers: process 7 in `aaa` leaks a socket to port 5432 every ten seconds, process 8 in `bbb`
+/// keeps five to port 443.
 fn sample(second: u64, shown: Shown) -> Sample {
     let placed = |pid, container: &str| {
         let placement = Placement { container: Some(container.to_owned()), ..Placement::default() };
@@ -91,7 +92,7 @@ fn what_is_ignored_does_not_grow() {
         let snapshot = watched(&Filter::default(), std::slice::from_ref(&ignore), Shown::All);
         assert_eq!(growing(&snapshot), (Some(false), vec![pool.clone()]), "{ignore:?}");
     }
-    // On a large host, by what the kernel side has counted.
+    // On a large host the kernel side has counted.
     assert_eq!(growing(&watched(&Filter::default(), &[container], Shown::default())), (Some(false), vec![]));
     assert_eq!(growing(&watched(&Filter::default(), &[], Shown::default())), (Some(true), vec![]));
 }

@@ -1,4 +1,5 @@
-//! Claims about [`matching`](super): what reports say of call sites under filters and an ignore list, from made-up samples.
+//! Claims about [`matching`](super): what reports say of call sites under filters and an ignore list. The samples are
+//! made up.
 
 use super::*;
 use crate::TrackerOptions;
@@ -13,7 +14,7 @@ fn facts(pid: u32, comm: &str) -> ProcessFacts {
     ProcessFacts { pid, comm: comm.to_owned(), exe: Some(format!("/usr/bin/{comm}")), ..ProcessFacts::default() }
 }
 
-/// A process that has opened so many sockets, and closed all but `open`.
+/// A process that has opened `opened` sockets, and closed all but `open`.
 fn opener(index: u32, pid: u32, opened: u64, open: u64) -> (u32, SiteCounters) {
     let key = SiteKey { stack_hash: 1, pid, direction: Direction::Connect };
     let closed = opened - open;
@@ -37,7 +38,7 @@ fn counts(site: &Callsite) -> (u64, u64, u64) {
     (site.opened, site.closed, site.lifetimes.as_ref().map_or(0, |lifetimes| lifetimes.count))
 }
 
-/// A program that is run a hundred times, one connection each.
+/// A program that runs a hundred times, with one connection each.
 fn run_a_hundred_times(tracker: &mut Tracker) {
     for run in 0..100 {
         tracker.ingest(sample(vec![opener(1, 1000 + run, 1, 0)], vec![facts(1000 + run, "curl")]));
@@ -78,7 +79,7 @@ fn an_ignored_port_leaves_the_counts_of_other_programs_alone() {
     assert_eq!(tracker.snapshot().callsites.iter().map(counts).collect::<Vec<_>>(), [(100, 100, 100)]);
 }
 
-/// One program in two containers: 7 in `aaa` has three sockets open, 8 in `bbb` has two.
+/// One program in two containers: process 7 in `aaa` has three sockets open, process 8 in `bbb` has two.
 fn in_two_containers(shown: Shown) -> Sample {
     let contained = |pid, container: &str| {
         let placement = Placement { container: Some(container.to_owned()), ..Placement::default() };

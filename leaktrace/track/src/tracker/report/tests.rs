@@ -75,7 +75,7 @@ fn the_age_of_a_peer_is_a_lower_bound_where_its_oldest_socket_is_older_than_the_
     }
 }
 
-/// The unknown call site, where nothing was counted to be open and this pass has come upon so many.
+/// The unknown call site: nothing was counted as open, and this pass has seen `open` sockets.
 fn unknown(open: u64) -> (u32, SiteCounters) {
     (0, SiteCounters { pass: 5, sums: Sums { open, ..Sums::default() }, ..SiteCounters::default() })
 }
@@ -98,7 +98,7 @@ fn the_unknown_call_site_has_what_it_has_now() {
     let mut tracker = Tracker::new(TrackerOptions::default());
     let (_, mut adopted) = unknown(3);
     adopted.opened = 3;
-    // All three found the call site of their holder.
+    // All three sockets got the call site of their holder.
     for (number, counters) in [(5, adopted), (6, unknown(3).1)] {
         let pass = pass(number, Shown::default());
         tracker.ingest(Sample { pass, callsites: vec![(0, counters)], ..Sample::default() });

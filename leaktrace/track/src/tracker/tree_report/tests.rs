@@ -1,4 +1,4 @@
-//! Claims about [`tree`](super): what is told of a command's processes, from made-up samples.
+//! Claims about [`tree_report`](super): what is reported of a command's processes. The samples are made up.
 
 use super::*;
 use crate::TrackerOptions;
@@ -88,7 +88,7 @@ fn sockets_that_came_too_fast_are_counted() {
 }
 
 #[test]
-fn a_socket_whose_call_site_is_told_later_gets_it() {
+fn a_socket_whose_call_site_is_known_later_gets_it() {
     let mut tracker = tracker();
     let mut early = sample(1, &[(7, exited(START, START + 10, 0, 1))], &[left(7, START + 9, row(1, 1, None))]);
     early.callsites.clear();
@@ -121,7 +121,7 @@ fn call_sites_of_other_processes_are_left_out() {
 }
 
 #[test]
-fn a_dead_socket_is_counted_once_however_many_samples_lie_between_two_looks_at_descriptors() {
+fn a_dead_socket_is_counted_once_however_many_samples_lie_between_two_holders_passes() {
     let mut tracker = tracker();
     for second in 1..10 {
         let mut sample = sample(second, &[(7, running(START))], &[]);
