@@ -2,15 +2,15 @@
 //! like. No other module sees the arguments.
 
 mod kill;
-pub mod quantities;
+pub(crate) mod quantities;
 mod record;
 mod run;
 mod watch;
 
-pub use kill::{Act, KillArgs, KillConfig};
-pub use record::{RecordArgs, RecordConfig};
-pub use run::{FailOn, RunArgs, RunConfig};
-pub use watch::WatchArgs;
+pub(crate) use kill::{Act, KillArgs, KillConfig};
+pub(crate) use record::{RecordArgs, RecordConfig};
+pub(crate) use run::{FailOn, RunArgs, RunConfig};
+pub(crate) use watch::WatchArgs;
 
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
@@ -37,7 +37,7 @@ Exit status: 0 done; 1 something matched --fail-on; 2 wrong usage, or this host 
 /// Finds leaked and stuck TCP sockets, by the code that opened them.
 #[derive(Debug, Parser)]
 #[command(name = "leaktrace", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Bare `leaktrace` is `leaktrace top`.
     #[command(flatten)]
     pub top: TopArgs,
@@ -48,7 +48,7 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Live view; off a terminal, a plain table every interval
     Top(Box<TopArgs>),
     /// Watch for a while, then print one report
@@ -72,7 +72,7 @@ pub enum Command {
 
 /// Arguments of `top`.
 #[derive(Debug, Args)]
-pub struct TopArgs {
+pub(crate) struct TopArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
@@ -84,7 +84,7 @@ pub struct TopArgs {
 
 /// What `top` does, checked.
 #[derive(Clone, Debug)]
-pub struct TopConfig {
+pub(crate) struct TopConfig {
     /// What to watch.
     pub watch: WatchConfig,
     /// A command to run for each call site that leaks.
@@ -111,7 +111,7 @@ Examples:
   sudo leaktrace report --stack-sample 100      stacks of 1 open in 100 in processes that open 1,000 a second
   leaktrace report --replay incident.ltr --duration 5m      the first five minutes of a recording
   sudo leaktrace report --until leak --duration 1d --on-leak 'mail -s leak ops@example.org'")]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
@@ -146,7 +146,7 @@ Examples:
   leaktrace diff baseline.json canary.json
   leaktrace diff --fail-on grown,new baseline.json canary.json
 Call sites are matched by the names of their functions, across restarts, hosts and rebuilds.")]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// The report to compare with
     #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
     pub old: PathBuf,
@@ -168,7 +168,7 @@ fn parse_change(text: &str) -> Result<ChangeKind, String> {
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -204,7 +204,7 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(30);
 
 /// What `report` does, checked.
 #[derive(Clone, Debug)]
-pub struct ReportConfig {
+pub(crate) struct ReportConfig {
     /// What to watch.
     pub watch: WatchConfig,
     /// How long, or how much of a recording.

@@ -14,20 +14,20 @@ mod report;
 mod run;
 mod top;
 
-pub use diff::diff;
-pub use doctor::doctor;
-pub use kill::kill;
-pub use live::live;
-pub use record::record;
-pub use report::report;
-pub use run::run;
-pub use top::top;
+pub(crate) use diff::diff;
+pub(crate) use doctor::doctor;
+pub(crate) use kill::kill;
+pub(crate) use live::live;
+pub(crate) use record::record;
+pub(crate) use report::report;
+pub(crate) use run::run;
+pub(crate) use top::top;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How a command ended, as its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Done.
     Done,
     /// Something matched `--fail-on`.

@@ -4,8 +4,8 @@
 mod budget;
 mod file;
 
-pub use budget::CpuBudget;
-pub use file::ConfigFile;
+pub(crate) use budget::CpuBudget;
+pub(crate) use file::ConfigFile;
 
 use leaktrace_kernel::{HookChoice, Stacks};
 use leaktrace_model::{Filter, Limits, Settings, Unwind};
@@ -14,7 +14,7 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// What all commands that watch sockets share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WatchConfig {
+pub(crate) struct WatchConfig {
     /// The thresholds of verdicts.
     pub limits: Limits,
     /// Time between samples.
@@ -45,7 +45,7 @@ pub struct WatchConfig {
 
 /// A recording that is read in place of the kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReplayConfig {
+pub(crate) struct ReplayConfig {
     /// The file.
     pub path: PathBuf,
     /// Replaces the threshold of the recording.
@@ -58,7 +58,7 @@ pub struct ReplayConfig {
 
 impl WatchConfig {
     /// The thresholds and filters as reports show them.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             limits: self.limits,
             interval: self.interval,

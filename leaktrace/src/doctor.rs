@@ -10,7 +10,7 @@ use std::fmt;
 
 /// The result of an examination.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Checkup {
+pub(crate) struct Checkup {
     /// Whether leaktrace can work here.
     pub verdict: Verdict,
     /// One entry for each check. Later checks depend on earlier ones.
@@ -20,7 +20,7 @@ pub struct Checkup {
 /// Whether leaktrace can work here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// With every feature.
     Able,
     /// With fewer features.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 impl Checkup {
     /// Examines the running host. Loads and unloads the kernel side; leaves nothing behind.
-    pub fn of_this_host() -> Self {
+    pub(crate) fn of_this_host() -> Self {
         Self::of(checks::all())
     }
 

@@ -1,5 +1,7 @@
 //! The program: reads the command line, runs one command, and prints an error as one sentence.
 
+#![warn(unreachable_pub)]
+
 mod cli;
 mod command;
 mod config;

@@ -7,13 +7,14 @@ mod adoption;
 mod message;
 mod namer;
 mod pace;
-#[cfg(test)]
-mod recording_tests;
 mod replay;
 mod session;
 mod watcher;
 
-pub use message::{Control, Detail, Each, Update};
-pub use replay::{Replay, Travel};
-pub use session::{RecordTo, Session};
-pub use watcher::Watch;
+pub(crate) use message::{Control, Detail, Each, Update};
+pub(crate) use replay::{Replay, Travel};
+pub(crate) use session::{RecordTo, Session};
+pub(crate) use watcher::Watch;
+
+#[cfg(test)]
+mod tests;

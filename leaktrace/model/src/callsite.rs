@@ -1,6 +1,6 @@
 //! Call sites: the code that opened sockets, as a snapshot shows it.
 
-use crate::{Direction, Peer, StackReason, Sums};
+use crate::{Direction, Peer, StackReason, Sums, Trend};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 /// The code that opened sockets.
@@ -69,15 +69,6 @@ impl Serialize for Callsite {
         site.serialize_field("peers", &self.peers)?;
         site.end()
     }
-}
-
-/// How a number of open sockets changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Trend {
-    /// Whether it rises more than churn explains.
-    pub growing: bool,
-    /// By how many sockets per minute.
-    pub per_min: f64,
 }
 
 /// How much of a stack is known.

@@ -5,6 +5,9 @@
 
 pub mod busy;
 mod parts;
+mod values;
+
+pub use values::{frame, library_frame};
 
 use crate::*;
 use parts::{
@@ -14,50 +17,7 @@ use std::{
     num::{NonZeroU32, NonZeroU64},
     time::Duration,
 };
-
-/// Nanoseconds of whole and broken seconds.
-pub(crate) fn ns(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
-}
-
-/// A span of at least this many seconds, in ticks.
-pub(crate) fn ticks(seconds: f64) -> Ticks {
-    Ticks((ns(seconds) >> Ticks::SHIFT) as u32 + 1)
-}
-
-/// The moment this many seconds after 2026-11-20 20:00:00 UTC.
-pub(crate) fn moment(seconds: u64) -> Moment {
-    let unix = 1795204800 + seconds as i64;
-    Moment { boot_ns: (100_000 + seconds) * 1_000_000_000, unix_ns: unix * 1_000_000_000 }
-}
-
-/// A frame with everything known.
-pub fn frame(symbol: &str, file: &str, line: u32) -> Frame {
-    Frame {
-        address: 0x55d0_0000_0000 + u64::from(line),
-        symbol: Some(symbol.to_owned()),
-        offset: Some(0x1d),
-        module: Some("/usr/bin/api".to_owned()),
-        file: Some(format!("/src/{file}")),
-        line: Some(line),
-        inlined: false,
-    }
-}
-
-/// A frame of a library that has symbols and no debug information.
-pub fn library_frame(symbol: &str) -> Frame {
-    Frame {
-        address: 0x7f00_0000_1000 + symbol.len() as u64,
-        symbol: Some(symbol.to_owned()),
-        offset: Some(0x4f),
-        module: Some("/usr/lib/x86_64-linux-gnu/libc.so.6".to_owned()),
-        ..Frame::default()
-    }
-}
-
-fn counts(pairs: &[(Verdict, u64)]) -> VerdictCounts {
-    pairs.iter().copied().collect()
-}
+use values::{counts, moment};
 
 /// Nothing open, nothing wrong.
 pub fn empty() -> Snapshot {

@@ -7,12 +7,15 @@
 //! Addresses are [`std::net::SocketAddr`], states and verdicts are enums and sets. Text is made when something is
 //! serialized or printed, not earlier, and is never parsed back.
 
+#![warn(unreachable_pub)]
+
 mod callsite;
 mod counts;
 mod degradation;
 mod filter;
 mod group;
 mod health;
+mod hooks;
 mod host;
 mod location;
 mod moment;
@@ -29,16 +32,18 @@ mod snapshot;
 mod socket;
 mod socket_fields;
 mod sums;
+mod trend;
 
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
 
-pub use callsite::{Callsite, Frame, LifetimeBucket, Lifetimes, PeerCount, StackQuality, Trend};
+pub use callsite::{Callsite, Frame, LifetimeBucket, Lifetimes, PeerCount, StackQuality};
 pub use counts::VerdictCounts;
 pub use degradation::Degradation;
 pub use filter::{Candidate, Filter};
 pub use group::{Group, GroupKey, Peer};
-pub use health::{Health, HookKind, Hooks, Lost};
+pub use health::{Health, Lost};
+pub use hooks::{HookKind, Hooks};
 pub use host::Host;
 pub use leaktrace_common::{Direction, Severity, TcpState, Verdict, Verdicts};
 pub use location::{BuildId, Content, Location, Module, ModuleId, ModuleKind, Modules, Role};
@@ -62,3 +67,4 @@ pub use snapshot::{SCHEMA_VERSION, Snapshot, Tool, Totals};
 pub use socket::{Observed, Opener, SeenBy, Socket, SocketId};
 pub use socket_fields::{FieldValue, SOCKET_FIELDS, SocketField};
 pub use sums::{Oldest, Sums};
+pub use trend::Trend;

@@ -13,7 +13,7 @@ Examples:
   sudo leaktrace kill --pid 4711 --port 5432 --yes     close it
   sudo leaktrace kill --comm api --verdict close-wait --yes
 At least one filter is needed. A socket that was reused since it was listed is left alone.")]
-pub struct KillArgs {
+pub(crate) struct KillArgs {
     /// What to look at.
     #[command(flatten)]
     pub watch: WatchArgs,
@@ -30,7 +30,7 @@ pub struct KillArgs {
 
 /// Whether sockets are closed or listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// Listed.
     List,
     /// Closed.
@@ -39,7 +39,7 @@ pub enum Act {
 
 /// What `kill` does, checked: it has a filter.
 #[derive(Clone, Debug)]
-pub struct KillConfig {
+pub(crate) struct KillConfig {
     /// What to look at.
     pub watch: WatchConfig,
     /// Only sockets with one of these verdicts; all if there is none.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A duration that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DurationError {
+pub(crate) enum DurationError {
     /// Not a duration at all.
     #[error("expected a duration such as 500ms, 10s, 5m, 2h, 1d or 1m30s")]
     Malformed,
@@ -26,7 +26,7 @@ const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
 ///
 /// # Errors
 /// When the text is not a duration. The message says what was expected.
-pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text.trim();
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -63,13 +63,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 /// A size that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a size such as 64MiB, 512KiB, 1GiB or a number of bytes")]
-pub struct SizeError;
+pub(crate) struct SizeError;
 
 /// Reads `64MiB`, `512KiB`, `1GiB`, or plain bytes.
 ///
 /// # Errors
 /// When the text is not a size. The message says what was expected.
-pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -18,7 +18,7 @@ Examples:
   leaktrace report --replay incident.ltr --stall 1m --format json
 Each sample is written before the next one is taken: whatever ends the recorder, the rest can be
 replayed. Thresholds and filters go with the recording and hold unless others are given on replay.")]
-pub struct RecordArgs {
+pub(crate) struct RecordArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
@@ -38,7 +38,7 @@ pub struct RecordArgs {
 
 /// What `record` does, checked.
 #[derive(Clone, Debug)]
-pub struct RecordConfig {
+pub(crate) struct RecordConfig {
     /// What to watch.
     pub watch: WatchConfig,
     /// Where the recording goes.

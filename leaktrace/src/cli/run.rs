@@ -22,7 +22,7 @@ one with a verdict of severity leak. The report goes to stderr, as stdout belong
 Exit status: that of CMD; 128 and the signal if one killed it, 127 if there is no such command, 126 if it
 cannot be run. 1 if CMD succeeded and something matched --fail-on. 2 for wrong usage, or if this host cannot
 do it: then CMD was not started.")]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
@@ -46,7 +46,7 @@ pub struct RunArgs {
 
 /// What makes a run fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FailOn {
+pub(crate) struct FailOn {
     /// One of these verdicts was found.
     pub verdicts: Verdicts,
     /// A process that ended by itself left a socket open.
@@ -75,7 +75,7 @@ fn parse_run_fail_on(text: &str) -> Result<FailOn, String> {
 
 /// What `run` does, checked.
 #[derive(Clone, Debug)]
-pub struct RunConfig {
+pub(crate) struct RunConfig {
     /// How to watch.
     pub watch: WatchConfig,
     /// What makes it fail.

@@ -18,7 +18,7 @@ use std::{
 
 /// The options.
 #[derive(Clone, Debug, Args)]
-pub struct WatchArgs {
+pub(crate) struct WatchArgs {
     /// Age from which an open socket is long-lived [default: 60s]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_THRESHOLD")]
     threshold: Option<Duration>,
@@ -153,6 +153,30 @@ fn stacks(wanted: Wanted, one_in: Option<NonZeroU32>, above_per_s: Option<u32>) 
     }
 }
 
+/// A duration: from the command line, else from the config file, else the default.
+fn span(given: Option<Duration>, in_file: Option<&str>, name: &str, default_s: u64) -> Result<Duration, anyhow::Error> {
+    match (given, in_file) {
+        (Some(given), _) => Ok(given),
+        (None, Some(text)) => parse_duration(text).with_context(|| format!("the config file's {name} is wrong")),
+        (None, None) => Ok(Duration::from_secs(default_s)),
+    }
+}
+
+/// The kind of hook: from the command line, else from the config file, else automatic.
+fn hooks(given: Option<HooksArg>, in_file: Option<&str>) -> Result<HookChoice, anyhow::Error> {
+    match (given, in_file) {
+        (Some(HooksArg(choice)), _) => Ok(choice),
+        (None, Some(text)) => {
+            let parsed = <HooksArg as clap::ValueEnum>::from_str(text, false);
+            let HooksArg(choice) = parsed
+                .map_err(|_| anyhow::anyhow!("the config file's hooks must be auto, fentry, kprobe or tracepoint"))?;
+            Ok(choice)
+        }
+        (None, None) => Ok(HookChoice::Auto),
+    }
+}
+
+/// Shortest interval that is accepted: each sample reads every socket of the host.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
 
 impl TryFrom<WatchArgs> for WatchConfig {
@@ -160,13 +184,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
 
     fn try_from(args: WatchArgs) -> Result<Self, anyhow::Error> {
         let file = ConfigFile::read(args.config.as_deref())?;
-        let span = |given: Option<Duration>, in_file: &Option<String>, name: &str, default: u64| match (given, in_file)
-        {
-            (Some(given), _) => Ok(given),
-            (None, Some(text)) => parse_duration(text).with_context(|| format!("the config file's {name} is wrong")),
-            (None, None) => Ok(Duration::from_secs(default)),
-        };
-        let interval = span(args.interval, &file.interval, "interval", 1)?;
+        let interval = span(args.interval, file.interval.as_deref(), "interval", 1)?;
         if interval < SHORTEST_INTERVAL {
             bail!("--interval must be at least 50ms: each sample reads every socket of the host");
         }
@@ -175,16 +193,7 @@ impl TryFrom<WatchArgs> for WatchConfig {
                 bail!("there is no process {pid}: --pid takes the id of a running process");
             }
         }
-        let hooks = match (args.hooks, &file.hooks) {
-            (Some(HooksArg(choice)), _) => choice,
-            (None, Some(text)) => {
-                let parsed = <HooksArg as clap::ValueEnum>::from_str(text, false);
-                parsed
-                    .map_err(|_| anyhow::anyhow!("the config file's hooks must be auto, fentry, kprobe or tracepoint"))?
-                    .0
-            }
-            (None, None) => HookChoice::Auto,
-        };
+        let hooks = hooks(args.hooks, file.hooks.as_deref())?;
         let in_file = file.cpu_budget.map(CpuBudget::try_from).transpose();
         let in_file = in_file.context("the config file's cpu-budget is wrong")?;
         let directions = args.direction.iter().map(|direction| match direction {
@@ -201,9 +210,9 @@ impl TryFrom<WatchArgs> for WatchConfig {
         )?;
         Ok(Self {
             limits: Limits {
-                threshold: span(args.threshold, &file.threshold, "threshold", 60)?,
-                stall: span(args.stall, &file.stall, "stall", 10)?,
-                idle: span(args.idle, &file.idle, "idle", 60)?,
+                threshold: span(args.threshold, file.threshold.as_deref(), "threshold", 60)?,
+                stall: span(args.stall, file.stall.as_deref(), "stall", 10)?,
+                idle: span(args.idle, file.idle.as_deref(), "idle", 60)?,
             },
             interval,
             cpu_budget: args.cpu_budget.or(in_file).unwrap_or_default(),

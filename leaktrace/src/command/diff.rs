@@ -12,7 +12,7 @@ use leaktrace_output::{
 ///
 /// # Errors
 /// When a report cannot be read, or stdout cannot be written.
-pub fn diff(args: &DiffArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<Outcome> {
     let (old, new) = (read_report(&args.old)?, read_report(&args.new)?);
     let diff = Diff::of(old, new, &DiffOptions::default());
     let stdout = Destination::from_option(None);

@@ -8,7 +8,7 @@ use std::io::Write;
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn doctor(json: bool) -> anyhow::Result<Outcome> {
+pub(crate) fn doctor(json: bool) -> anyhow::Result<Outcome> {
     let checkup = Checkup::of_this_host();
     let mut text = if json { serde_json::to_string_pretty(&checkup)? } else { checkup.to_string() };
     if json {

@@ -20,7 +20,7 @@ use std::{
 ///
 /// # Errors
 /// When the host cannot be sampled, more sockets match than allowed, or stdout cannot be written.
-pub fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
+pub(crate) fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
     let mut session = Session::start(config.watch.clone())?;
     if let Some(span) = time_needed(config.verdicts, &config.watch) {
         say(&format!("watching for {}, the time that such a verdict takes", format_duration(span.as_secs_f64())));

@@ -25,7 +25,7 @@ const WAITING: usize = 16;
 ///
 /// # Errors
 /// When the host cannot do it, or the terminal fails.
-pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
+pub(crate) fn live(config: TopConfig) -> anyhow::Result<Outcome> {
     if let Some(recording) = &config.watch.replay {
         replay::leave_out(config.on_leak.as_deref());
         return play(recording, &config.watch);
@@ -37,11 +37,11 @@ pub fn live(config: TopConfig) -> anyhow::Result<Outcome> {
     let handle = watch.handle();
     let (snapshots, ended) = (to_view.clone(), Arc::clone(&failure));
     let mut incoming = watch.take_updates();
-    let to_notices = to_view.clone();
+    let notices = to_view.clone();
     let mut on_leak = config.on_leak.map(|command| {
         OnLeak::new(command, CommandOutput::Nowhere, move |message| {
             // If the view has ended, the notice is dropped.
-            let _ = to_notices.blocking_send(notice(NoticeKind::Failed, message));
+            let _ = notices.blocking_send(notice(NoticeKind::Failed, message));
         })
     });
     let feeder = thread::Builder::new().name("feeder".to_owned()).spawn(move || {

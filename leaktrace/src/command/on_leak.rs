@@ -43,7 +43,7 @@ struct Alert {
 
 /// Where the output of commands goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandOutput {
+pub(crate) enum CommandOutput {
     /// To stderr, because stdout carries data only.
     Stderr,
     /// Nowhere, because the terminal shows a live view.
@@ -51,7 +51,7 @@ pub enum CommandOutput {
 }
 
 /// The command, and the call sites that it has run for.
-pub struct OnLeak {
+pub(crate) struct OnLeak {
     command: String,
     output: CommandOutput,
     on_failure: Arc<dyn Fn(String) + Send + Sync>,
@@ -61,12 +61,16 @@ pub struct OnLeak {
 
 impl OnLeak {
     /// Runs `command` with `sh -c`. Another thread calls `on_failure` when the command fails.
-    pub fn new(command: String, output: CommandOutput, on_failure: impl Fn(String) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        command: String,
+        output: CommandOutput,
+        on_failure: impl Fn(String) + Send + Sync + 'static,
+    ) -> Self {
         Self { command, output, on_failure: Arc::new(on_failure), reported: HashMap::new(), running: Vec::new() }
     }
 
     /// The same, with failures printed to stderr.
-    pub fn to_stderr(command: String) -> Self {
+    pub(crate) fn to_stderr(command: String) -> Self {
         Self::new(command, CommandOutput::Stderr, |words| {
             // A closed stderr loses only this message.
             let _ = writeln!(io::stderr(), "leaktrace: {words}");
@@ -74,7 +78,7 @@ impl OnLeak {
     }
 
     /// Runs the command for each call site that leaks now and was not reported within the last hour.
-    pub fn check(&mut self, snapshot: &Snapshot) {
+    pub(crate) fn check(&mut self, snapshot: &Snapshot) {
         self.running.retain(|thread| !thread.is_finished());
         let room = MOST_RUNNING.saturating_sub(self.running.len());
         for finding in due(&mut self.reported, snapshot, Instant::now(), room) {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 ///
 /// # Errors
 /// When the host cannot do it, or the recording or the report cannot be written. What was recorded until then stays.
-pub async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
+pub(crate) async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
     // Checks both paths first: a typo must not cost an hour of recording.
     check_output(&Destination::File(config.output.clone()))?;
     let report = config.report.as_deref().map(|path| Destination::from_option(Some(path)));

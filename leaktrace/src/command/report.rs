@@ -14,7 +14,7 @@ use tokio::time::Instant;
 ///
 /// # Errors
 /// When the host cannot do it, or the report cannot be written.
-pub async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
+pub(crate) async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
     let destination = Destination::from_option(config.output.as_deref());
     // Checks the path first: a typo must not cost half a minute of watching.
     check_output(&destination)?;

@@ -24,7 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 ///
 /// # Errors
 /// When the host cannot do it, in which case the command was not started, or the report cannot be written.
-pub async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     let destination = match config.output.as_deref() {
         Some(path) => Destination::from_option(Some(path)),
         None => Destination::Stderr,

@@ -16,7 +16,7 @@ use leaktrace_output::{Format, PlainTable};
 ///
 /// # Errors
 /// When the host cannot do it, or stdout cannot be written.
-pub async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
+pub(crate) async fn top(config: TopConfig) -> anyhow::Result<Outcome> {
     if let Some(recording) = &config.watch.replay {
         replay::leave_out(config.on_leak.as_deref());
         return replay::tables(recording, &config.watch).await;

@@ -4,7 +4,7 @@ use std::{num::ParseFloatError, str::FromStr, time::Duration};
 
 /// The share of one core that sampling may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CpuBudget {
+pub(crate) struct CpuBudget {
     percent: f64,
 }
 
@@ -16,7 +16,7 @@ impl Default for CpuBudget {
 
 /// Why something is not a budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CpuBudgetError {
+pub(crate) enum CpuBudgetError {
     /// Not a number.
     #[error("a budget is a percentage of one core, such as 1 or 0.5%: {0}")]
     NotANumber(#[from] ParseFloatError),
@@ -44,12 +44,12 @@ impl FromStr for CpuBudget {
 
 impl CpuBudget {
     /// In percent of one core.
-    pub fn percent(self) -> f64 {
+    pub(crate) fn percent(self) -> f64 {
         self.percent
     }
 
     /// Shortest time between samples of this cost that keeps to the budget; zero without a budget.
-    pub fn interval_for(self, cost: Duration) -> Duration {
+    pub(crate) fn interval_for(self, cost: Duration) -> Duration {
         if self.percent == 0.0 {
             return Duration::ZERO;
         }

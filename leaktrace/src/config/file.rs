@@ -13,7 +13,7 @@ const DEFAULT_PATH: &str = "/etc/leaktrace.toml";
 
 /// A config file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigFileError {
+pub(crate) enum ConfigFileError {
     /// A named file does not exist or cannot be read.
     #[error("cannot read the config file {path}: {source}; name another with --config")]
     Unreadable {
@@ -36,7 +36,7 @@ pub enum ConfigFileError {
 /// file, which overrides a default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// See `--threshold`.
     pub threshold: Option<String>,
     /// See `--stall`.
@@ -67,7 +67,7 @@ pub struct ConfigFile {
 /// One entry of the ignore list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ignore {
+pub(crate) struct Ignore {
     /// Process name.
     pub comm: Option<String>,
     /// Executable: a path, or the name of a file.
@@ -87,7 +87,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// When a named file cannot be read, or any file is not well-formed.
-    pub fn read(named: Option<&Path>) -> Result<Self, ConfigFileError> {
+    pub(crate) fn read(named: Option<&Path>) -> Result<Self, ConfigFileError> {
         let path = named.unwrap_or(Path::new(DEFAULT_PATH));
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -107,7 +107,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// When an entry is empty and would ignore everything, or its peer is not a network.
-    pub fn filters(&self) -> Result<Vec<Filter>, String> {
+    pub(crate) fn filters(&self) -> Result<Vec<Filter>, String> {
         self.ignore.iter().map(Ignore::filter).collect()
     }
 }

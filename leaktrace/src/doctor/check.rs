@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub(crate) enum Standing {
     /// The host has it.
     Yes,
     /// The host does not have it, and leaktrace works without.
@@ -16,7 +16,7 @@ pub enum Standing {
 
 /// One thing that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was checked.
     pub name: &'static str,
     /// The result.
@@ -30,12 +30,17 @@ pub struct Check {
 
 impl Check {
     /// A check that succeeded.
-    pub fn yes(name: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn yes(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, standing: Standing::Yes, detail: detail.into(), hint: None }
     }
 
     /// A check that failed.
-    pub fn no(name: &'static str, standing: Standing, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn no(
+        name: &'static str,
+        standing: Standing,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self { name, standing, detail: detail.into(), hint: Some(hint.into()) }
     }
 }

@@ -16,7 +16,7 @@ use std::{num::NonZeroU32, path::Path, time::Duration};
 const TRIAL_SOCKETS: u32 = 4096;
 
 /// All checks, in order.
-pub fn all() -> Vec<Check> {
+pub(crate) fn all() -> Vec<Check> {
     let mut findings = vec![kernel(), btf()];
     let capabilities: Vec<Check> = Capability::ALL.iter().map(|capability| self::capability(*capability)).collect();
     findings.extend(capabilities);

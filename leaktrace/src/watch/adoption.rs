@@ -12,7 +12,11 @@ use std::{
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Does `work`, and reports the progress of the adoption meanwhile, if there is one.
-pub fn report_progress<T>(adoption: Option<Adoption>, report: &(dyn Fn(Update) + Sync), work: impl FnOnce() -> T) -> T {
+pub(crate) fn report_progress<T>(
+    adoption: Option<Adoption>,
+    report: &(dyn Fn(Update) + Sync),
+    work: impl FnOnce() -> T,
+) -> T {
     match adoption {
         Some(adoption) => while_counting(|| adoption.sockets(), host::tcp_sockets(), report, work),
         None => work(),

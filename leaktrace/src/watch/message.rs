@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A message to a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub(crate) enum Control {
     /// Take a last sample with everything in it, then end.
     Finish(Detail),
     /// The same once the followed tree has ended, at the latest after this long.
@@ -21,7 +21,7 @@ pub enum Control {
 
 /// A message from a watcher.
 #[derive(Debug)]
-pub enum Update {
+pub(crate) enum Update {
     /// Hooks of this kind are attached, and the first sample is being taken.
     Started(HookKind),
     /// Sockets that were open before the start are being adopted, which takes a while on a large host.
@@ -41,7 +41,7 @@ pub enum Update {
 
 /// What the watcher does at every interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Each {
+pub(crate) enum Each {
     /// Hands out a snapshot.
     Show(Detail),
     /// Keeps histories, and hands out nothing.
@@ -50,7 +50,7 @@ pub enum Each {
 
 /// Which sockets a sample shows one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
+pub(crate) enum Detail {
     /// Sockets that are suspect or worse.
     Suspects,
     /// Sockets with any verdict; on a host with many open sockets, those that are suspect or worse.
@@ -63,7 +63,7 @@ pub enum Detail {
 
 /// Why a watch could not start or go on.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
+pub(crate) enum WatchError {
     /// The kernel side failed.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -6,29 +6,29 @@ use leaktrace_track::Tracker;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Names frames with a resolver.
-pub struct Namer<R> {
+pub(crate) struct Namer<R> {
     names: R,
 }
 
 impl<R: Resolve> Namer<R> {
     /// A namer that uses `names`.
-    pub fn new(names: R) -> Self {
+    pub(crate) fn new(names: R) -> Self {
         Self { names }
     }
 
     /// The resolver.
-    pub fn names_mut(&mut self) -> &mut R {
+    pub(crate) fn names_mut(&mut self) -> &mut R {
         &mut self.names
     }
 
     /// Tracks a sample, and merges call sites that have the same names.
-    pub fn ingest(&mut self, tracker: &mut Tracker, sample: Sample) {
+    pub(crate) fn ingest(&mut self, tracker: &mut Tracker, sample: Sample) {
         tracker.ingest(sample);
         tracker.unite_by_name(|stack| self.identity(stack));
     }
 
     /// The current snapshot, with names.
-    pub fn snapshot(&mut self, tracker: &Tracker) -> Snapshot {
+    pub(crate) fn snapshot(&mut self, tracker: &Tracker) -> Snapshot {
         let mut snapshot = tracker.snapshot();
         for site in &mut snapshot.callsites {
             site.stack = self.names.resolve(tracker.stack_of(site.id)).into_iter().flatten().collect();

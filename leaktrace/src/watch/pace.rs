@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The cost of recent samples, and the interval that follows from it.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     asked: Duration,
     budget: CpuBudget,
     costs: VecDeque<Duration>,
@@ -25,13 +25,13 @@ pub struct Pace {
 
 impl Pace {
     /// A pace before the first sample.
-    pub fn new(asked: Duration, budget: CpuBudget) -> Self {
+    pub(crate) fn new(asked: Duration, budget: CpuBudget) -> Self {
         Self { asked, budget, costs: VecDeque::new(), walks: Duration::ZERO, first: true, planned: asked }
     }
 
     /// Takes in the processor time of one sample. The first sample is left out, because only that one adopts the
     /// sockets there are. When only some samples walk the kernel's tables, each sample carries its share of a walk.
-    pub fn took(&mut self, cost: Duration, walks: Option<Walks>) {
+    pub(crate) fn took(&mut self, cost: Duration, walks: Option<Walks>) {
         if std::mem::take(&mut self.first) {
             return;
         }
@@ -51,7 +51,7 @@ impl Pace {
 
     /// Plans the interval to the next sample. Whole multiples of the requested interval keep it from changing with
     /// every sample.
-    pub fn plan(&mut self) {
+    pub(crate) fn plan(&mut self) {
         let needed = self.budget.interval_for(self.usual_cost()).min(LONGEST);
         self.planned = self.asked;
         if needed > self.asked && !self.asked.is_zero() {
@@ -60,12 +60,12 @@ impl Pace {
     }
 
     /// Time between samples, as last planned.
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         self.planned
     }
 
     /// What to report if samples are further apart than requested.
-    pub fn degradation(&self) -> Option<Degradation> {
+    pub(crate) fn degradation(&self) -> Option<Degradation> {
         (self.planned > self.asked).then(|| Degradation::SamplesApart {
             planned: self.planned,
             asked: self.asked,

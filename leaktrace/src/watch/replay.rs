@@ -20,7 +20,7 @@ const MOST_ROWS: usize = 1 << 20;
 
 /// Where a replay can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Travel {
+pub(crate) enum Travel {
     /// Forward only.
     Forward,
     /// Forward and back.
@@ -30,7 +30,7 @@ pub enum Travel {
 /// A recording that cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", clean(&.0.to_string()))]
-pub struct ReplayError(OpenError);
+pub(crate) struct ReplayError(OpenError);
 
 impl From<OpenError> for ReplayError {
     fn from(error: OpenError) -> Self {
@@ -39,7 +39,7 @@ impl From<OpenError> for ReplayError {
 }
 
 /// A recording that is replayed.
-pub struct Replay {
+pub(crate) struct Replay {
     reader: FileReader,
     tracker: Tracker,
     namer: Namer<RecordedNames>,
@@ -71,7 +71,7 @@ impl Replay {
     ///
     /// # Errors
     /// When it cannot be replayed.
-    pub fn open(config: &ReplayConfig, filter: &Filter, travel: Travel) -> Result<Self, ReplayError> {
+    pub(crate) fn open(config: &ReplayConfig, filter: &Filter, travel: Travel) -> Result<Self, ReplayError> {
         let mut reader = FileReader::open(&config.path)?;
         let damaged = |damage| OpenError::Damaged { path: config.path.clone(), damage };
         let io = |reason| OpenError::Io { path: config.path.clone(), reason };
@@ -114,32 +114,32 @@ impl Replay {
     }
 
     /// Samples taken in so far.
-    pub fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
     /// How many samples there are, if known.
-    pub fn count(&self) -> Option<u64> {
+    pub(crate) fn count(&self) -> Option<u64> {
         self.count
     }
 
     /// When the last sample was taken, by `CLOCK_BOOTTIME` in nanoseconds.
-    pub fn now_ns(&self) -> u64 {
+    pub(crate) fn now_ns(&self) -> u64 {
         self.now_ns
     }
 
     /// When the watch began, by the same clock.
-    pub fn started_ns(&self) -> u64 {
+    pub(crate) fn started_ns(&self) -> u64 {
         self.reader.start().started().boot_ns
     }
 
     /// Whether the last sample shows every socket one by one.
-    pub fn shows_all(&self) -> bool {
+    pub(crate) fn shows_all(&self) -> bool {
         self.shows_all
     }
 
     /// When the next sample was taken; `None` at the end.
-    pub fn next_ns(&mut self) -> Option<u64> {
+    pub(crate) fn next_ns(&mut self) -> Option<u64> {
         if self.pending.is_none() {
             self.pending = self.reader.next_sample();
             if self.pending.is_none() {
@@ -150,7 +150,7 @@ impl Replay {
     }
 
     /// Takes in the next sample. False at the end.
-    pub fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         let Some(at) = self.next_ns() else { return false };
         let Some(Recorded { mut sample, names }) = self.pending.take() else { return false };
         self.namer.names_mut().learn(names);
@@ -164,13 +164,13 @@ impl Replay {
 
     /// Goes to where `taken` samples have been taken in, or as near as the recording has one.
     #[cfg(test)]
-    pub fn go_to(&mut self, taken: u64) {
+    pub(crate) fn go_to(&mut self, taken: u64) {
         self.go_before(taken);
         while self.taken < taken.max(1) && self.step() {}
     }
 
     /// Goes back, if necessary, to a place from which steps lead to `taken` samples.
-    pub fn go_before(&mut self, taken: u64) {
+    pub(crate) fn go_before(&mut self, taken: u64) {
         let nearest = self.checkpoints.iter().rfind(|place| place.taken < taken.max(1));
         if taken < self.taken
             && let Some(place) = nearest.cloned()
@@ -180,7 +180,7 @@ impl Replay {
     }
 
     /// Judges by these thresholds from now on. Starts again at the beginning of the recording.
-    pub fn set_limits(&mut self, limits: Limits) {
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.asked = limits;
         self.checkpoints.truncate(1);
         self.spacing = self.spacing.map(|_| 1);
@@ -198,7 +198,7 @@ impl Replay {
     }
 
     /// The current snapshot, with names.
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.namer.snapshot(&self.tracker);
         if let Some(trouble) = self.trouble() {
             snapshot.health.degraded.push(trouble);
@@ -208,7 +208,7 @@ impl Replay {
     }
 
     /// What is wrong with the end of the recording, once the end is reached.
-    pub fn trouble(&self) -> Option<Degradation> {
+    pub(crate) fn trouble(&self) -> Option<Degradation> {
         let samples = self.taken;
         match self.reader.ending()? {
             _ if self.pending.is_some() => None,

@@ -20,7 +20,7 @@ use std::{
 
 /// A requested recording.
 #[derive(Clone, Debug)]
-pub struct RecordTo {
+pub(crate) struct RecordTo {
     /// The file.
     pub path: PathBuf,
     /// Progress, shared with the caller.
@@ -28,7 +28,7 @@ pub struct RecordTo {
 }
 
 /// Where samples come from.
-pub trait Source {
+pub(crate) trait Source {
     /// Takes one sample.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ const HOLDERS_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::fr
 const UNUSED: Duration = Duration::from_secs(15);
 
 /// One watch.
-pub struct Session {
+pub(crate) struct Session {
     source: Box<dyn Source>,
     tracker: Tracker,
     namer: Namer<Symbolizer>,
@@ -115,7 +115,7 @@ impl Session {
     ///
     /// # Errors
     /// When this host cannot do it.
-    pub fn start(config: WatchConfig) -> Result<Self, StartError> {
+    pub(crate) fn start(config: WatchConfig) -> Result<Self, StartError> {
         let (modules, images) = (Modules::default(), Images::default());
         let options = TracerOptions {
             hooks: config.hooks,
@@ -132,7 +132,7 @@ impl Session {
     }
 
     /// Watches an existing source.
-    pub fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
+    pub(crate) fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
         let started = host::now();
         let tracker = Tracker::new(TrackerOptions {
             host: host::read_host(),
@@ -153,7 +153,7 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn record(&mut self, to: RecordTo) -> Result<(), WriteError> {
+    pub(crate) fn record(&mut self, to: RecordTo) -> Result<(), WriteError> {
         let config = &self.config;
         let start = Start::new(&host::read_host(), self.hooks, &config.settings(), &config.ignore, self.started);
         self.recorder = Some(Recorder::create(&to.path, &start, to.progress)?);
@@ -164,33 +164,33 @@ impl Session {
     ///
     /// # Errors
     /// When the recording cannot be written.
-    pub fn finish_recording(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn finish_recording(&mut self) -> Result<(), WriteError> {
         self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map(drop))
     }
 
     /// Which hooks are attached.
-    pub fn hooks(&self) -> HookKind {
+    pub(crate) fn hooks(&self) -> HookKind {
         self.hooks
     }
 
     /// Time between samples, as the budget allows.
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         self.pace.interval()
     }
 
     /// Judges by these thresholds from now on.
-    pub fn set_limits(&mut self, limits: Limits) {
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.config.limits = limits;
         self.tracker.set_limits(limits);
     }
 
     /// See [`Source::adoption`].
-    pub fn adoption(&self) -> Option<Adoption> {
+    pub(crate) fn adoption(&self) -> Option<Adoption> {
         self.source.adoption()
     }
 
     /// See [`Source::running`].
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.source.running()
     }
 
@@ -198,7 +198,7 @@ impl Session {
     ///
     /// # Errors
     /// When sampling is no longer possible.
-    pub fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
+    pub(crate) fn attend(&mut self, longest: Duration) -> Result<(), StartError> {
         self.source.attend(longest)
     }
 
@@ -206,7 +206,7 @@ impl Session {
     ///
     /// # Errors
     /// When sampling, or recording if that was asked for, is no longer possible.
-    pub fn sample(&mut self, detail: Detail, is_last: bool) -> Result<(), WatchError> {
+    pub(crate) fn sample(&mut self, detail: Detail, is_last: bool) -> Result<(), WatchError> {
         let (now, cpu_before) = (Instant::now(), host::thread_cpu());
         let holders = if is_last || now >= self.next_holders { HoldersPass::Run } else { HoldersPass::Skip };
         // The count of the last sample may be old, or missing.
@@ -247,7 +247,7 @@ impl Session {
     }
 
     /// The current snapshot, with names.
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
         let snapshot = self.namer.snapshot(&self.tracker);
         self.namer.names_mut().settle();
         snapshot

@@ -21,7 +21,7 @@ const WAITING: usize = 4;
 
 /// Sends messages to a watcher from any thread.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     orders: mpsc::Sender<Control>,
     /// The thread, which rests between samples and must be woken. `None` if it could not be started.
     watcher: Option<Thread>,
@@ -29,7 +29,7 @@ pub struct Handle {
 
 impl Handle {
     /// Sends a message. The watcher first finishes what it is doing.
-    pub fn send(&self, control: Control) {
+    pub(crate) fn send(&self, control: Control) {
         // A watcher that has ended needs no messages.
         let _ = self.orders.send(control);
         if let Some(watcher) = &self.watcher {
@@ -39,7 +39,7 @@ impl Handle {
 }
 
 /// A running watcher.
-pub struct Watch {
+pub(crate) struct Watch {
     updates: Receiver<Update>,
     control: Handle,
     thread: Option<thread::JoinHandle<()>>,
@@ -47,12 +47,12 @@ pub struct Watch {
 
 impl Watch {
     /// Starts a watcher.
-    pub fn start(config: WatchConfig, each: Each) -> Self {
+    pub(crate) fn start(config: WatchConfig, each: Each) -> Self {
         Self::start_with(config, each, None)
     }
 
     /// Starts a watcher that writes every sample into a recording, which is complete when [`Update::Last`] comes.
-    pub fn start_recording(config: WatchConfig, to: RecordTo) -> Self {
+    pub(crate) fn start_recording(config: WatchConfig, to: RecordTo) -> Self {
         Self::start_with(config, Each::Remember, Some(to))
     }
 
@@ -71,22 +71,22 @@ impl Watch {
     }
 
     /// Sends a message to the watcher.
-    pub fn send(&self, control: Control) {
+    pub(crate) fn send(&self, control: Control) {
         self.control.send(control);
     }
 
     /// A handle that can send messages from elsewhere.
-    pub fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.control.clone()
     }
 
     /// The updates that the watcher sends.
-    pub fn updates_mut(&mut self) -> &mut Receiver<Update> {
+    pub(crate) fn updates_mut(&mut self) -> &mut Receiver<Update> {
         &mut self.updates
     }
 
     /// The updates, for another thread to receive. None arrive here any more.
-    pub fn take_updates(&mut self) -> Receiver<Update> {
+    pub(crate) fn take_updates(&mut self) -> Receiver<Update> {
         std::mem::replace(&mut self.updates, channel(WAITING).1)
     }
 }
@@ -127,7 +127,7 @@ fn run(
     }
     let mut next = Instant::now();
     if follows_tree {
-        // The command may end before a first sample is taken, and its stacks would be placed after its end.
+        // Samples before the command starts: it may end within the first interval, and its stacks would be placed too late.
         session.sample(Detail::Suspects, false)?;
         next += session.interval();
     }

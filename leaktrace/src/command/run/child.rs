@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A forked process that waits to become the command.
-pub struct Held {
+pub(crate) struct Held {
     pid: u32,
     gate: PipeWriter,
     starter: thread::JoinHandle<io::Result<()>>,
@@ -22,7 +22,7 @@ impl Held {
     ///
     /// # Errors
     /// When no process or descriptor can be created.
-    pub fn fork(words: &[OsString], mask: SigSet) -> io::Result<Self> {
+    pub(crate) fn fork(words: &[OsString], mask: SigSet) -> io::Result<Self> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(io::Error::other("there is no command"));
         };
@@ -54,7 +54,7 @@ impl Held {
     }
 
     /// The process id, which the command keeps.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
@@ -62,7 +62,7 @@ impl Held {
     ///
     /// # Errors
     /// Why the command cannot run. The process has ended then, and has been waited for.
-    pub fn release(mut self) -> io::Result<()> {
+    pub(crate) fn release(mut self) -> io::Result<()> {
         // The process may have been killed already. The code that waits for the command finds out.
         let _ = self.gate.write_all(&[1]);
         self.starter.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it ended early")))

@@ -38,7 +38,7 @@ const SI_KERNEL: i32 = 0x80;
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// It exited with this status.
     Exited(i32),
     /// This signal killed it.
@@ -47,7 +47,7 @@ pub enum Ended {
 
 impl Ended {
     /// The exit status as a shell gives it.
-    pub fn status(self) -> u8 {
+    pub(crate) fn status(self) -> u8 {
         match self {
             Self::Exited(status) => status.to_le_bytes()[0],
             Self::Killed(signal) => 128_u8.saturating_add((signal as i32).to_le_bytes()[0]),
@@ -57,7 +57,7 @@ impl Ended {
 
 /// What happens to the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// It has ended.
     Ended(Ended),
     /// It has ended before, and now leaktrace was asked to end.
@@ -65,7 +65,7 @@ pub enum Event {
 }
 
 /// Signals that the threads of this process block.
-pub struct Signals {
+pub(crate) struct Signals {
     before: SigSet,
     held: SigSet,
 }
@@ -75,7 +75,7 @@ impl Signals {
     ///
     /// # Errors
     /// Errors of the system calls.
-    pub fn hold() -> io::Result<Self> {
+    pub(crate) fn hold() -> io::Result<Self> {
         // If SIGCHLD is ignored, the kernel does not keep how a child ended.
         // SAFETY: the default disposition runs no handler.
         unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }?;
@@ -87,7 +87,7 @@ impl Signals {
     }
 
     /// The signal mask that leaktrace was started with. The command gets it.
-    pub fn mask(&self) -> SigSet {
+    pub(crate) fn mask(&self) -> SigSet {
         self.before
     }
 
@@ -95,7 +95,7 @@ impl Signals {
     ///
     /// # Errors
     /// Errors of the system calls.
-    pub fn pass_on(self, pid: u32) -> io::Result<UnboundedReceiver<Event>> {
+    pub(crate) fn pass_on(self, pid: u32) -> io::Result<UnboundedReceiver<Event>> {
         let signals = SignalFd::new(&self.held)?;
         let (sender, events) = unbounded_channel();
         thread::Builder::new().name("signals".to_owned()).spawn(move || forward(&signals, pid, &sender))?;
