@@ -18,7 +18,7 @@ fn turn() -> MutexGuard<'static, ()> {
 
 /// Where in a file names are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Within {
+pub(crate) enum Within {
     /// Debug information, and symbols where there is none. What the file names to have more of it is opened, whatever it is.
     Everything,
     /// Symbols only.
@@ -26,17 +26,17 @@ pub enum Within {
 }
 
 /// The tables of the files that were asked for.
-pub struct Blaze(Symbolizer);
+pub(crate) struct Blaze(Symbolizer);
 
 impl Blaze {
     /// No tables yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(empty())
     }
 
     /// What the file at `path` says of an address; `None` when it says nothing or cannot be read. With debug information,
     /// `path.dwp` is opened too, whatever it is, so the path should be one through a descriptor.
-    pub fn find(&self, path: &Path, vaddr: u64, within: Within) -> Option<Sym<'_>> {
+    pub(crate) fn find(&self, path: &Path, vaddr: u64, within: Within) -> Option<Sym<'_>> {
         let mut source = ElfSource::new(path);
         source.debug_syms = within == Within::Everything;
         let _turn = turn();
@@ -48,7 +48,7 @@ impl Blaze {
     }
 
     /// Drops the tables of the file at `path`; those of all files where that cannot be done for one. False then.
-    pub fn forget(&mut self, path: &Path) -> bool {
+    pub(crate) fn forget(&mut self, path: &Path) -> bool {
         let _turn = turn();
         let done = self.0.evict(&evict::Evict::Elf(evict::Elf::new(path))).is_ok();
         if !done {
@@ -71,7 +71,7 @@ fn empty() -> Symbolizer {
 }
 
 /// Gives back the pages of all mapped files. What is read again comes from the kernel's cache, or the disk.
-pub fn give_pages_back() {
+pub(crate) fn give_pages_back() {
     let _turn = turn();
     let Ok(maps) = std::fs::read("/proc/self/maps") else { return };
     for (start, end) in String::from_utf8_lossy(&maps).lines().filter_map(mapped_to_read) {

@@ -16,7 +16,7 @@ const MAX_PAGES: usize = 256;
 
 /// The bytes of a file, or of memory that stands for one.
 #[derive(Debug)]
-pub struct Bytes {
+pub(crate) struct Bytes {
     source: Source,
     len: u64,
     pages: Mutex<HashMap<u64, Arc<[u8]>>>,
@@ -25,6 +25,7 @@ pub struct Bytes {
 #[derive(Debug)]
 enum Source {
     File(File),
+    #[cfg(test)]
     Memory(Box<[u8]>),
 }
 
@@ -33,42 +34,40 @@ impl Bytes {
     ///
     /// # Errors
     /// When the file's length cannot be read.
-    pub fn of_file(file: File) -> io::Result<Self> {
+    pub(crate) fn of_file(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { source: Source::File(file), len, pages: Mutex::default() })
     }
 
-    /// Bytes in memory.
-    pub fn of_memory(bytes: impl Into<Box<[u8]>>) -> Self {
+    /// Bytes in memory, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_memory(bytes: impl Into<Box<[u8]>>) -> Self {
         let bytes = bytes.into();
         Self { len: bytes.len() as u64, source: Source::Memory(bytes), pages: Mutex::default() }
     }
 
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The file, where there is one.
-    pub fn file(&self) -> Option<&File> {
+    pub(crate) fn file(&self) -> Option<&File> {
         match &self.source {
             Source::File(file) => Some(file),
+            #[cfg(test)]
             Source::Memory(_) => None,
         }
     }
 
     /// Fills `buffer` from `offset` on; `None` when the file ends before, or cannot be read.
-    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
         let end = offset.checked_add(buffer.len() as u64)?;
         if end > self.len {
             return None;
         }
         match &self.source {
+            #[cfg(test)]
             Source::Memory(bytes) => {
                 let from = usize::try_from(offset).ok()?;
                 buffer.copy_from_slice(bytes.get(from..from.checked_add(buffer.len())?)?);
@@ -94,7 +93,7 @@ impl Bytes {
     }
 
     /// A copy of `len` bytes from `offset` on; `None` when there are fewer, or when `len` exceeds `limit`.
-    pub fn copy(&self, offset: u64, len: u64, limit: u64) -> Option<Vec<u8>> {
+    pub(crate) fn copy(&self, offset: u64, len: u64, limit: u64) -> Option<Vec<u8>> {
         // The length is checked against the file before anything is allocated.
         if len > limit || offset.checked_add(len)? > self.len {
             return None;
@@ -105,14 +104,14 @@ impl Bytes {
     }
 
     /// A fixed number of bytes.
-    pub fn array<const N: usize>(&self, offset: u64) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&self, offset: u64) -> Option<[u8; N]> {
         let mut buffer = [0; N];
         self.read(offset, &mut buffer)?;
         Some(buffer)
     }
 
     /// CRC-32 of all of them; `None` when there are more than `limit`, or they cannot be read.
-    pub fn crc(&self, limit: u64) -> Option<u32> {
+    pub(crate) fn crc(&self, limit: u64) -> Option<u32> {
         if self.len > limit {
             return None;
         }
@@ -127,7 +126,7 @@ impl Bytes {
     }
 
     /// Drops the pages that are kept; says whether there were any.
-    pub fn forget_pages(&self) -> bool {
+    pub(crate) fn forget_pages(&self) -> bool {
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
         !pages.is_empty()
     }

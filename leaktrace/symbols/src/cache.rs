@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Key: the content that a module has, by number, and the offset that was looked up.
-pub type Key = (ModuleId, u64);
+pub(crate) type Key = (ModuleId, u64);
 
 /// Resolved frames by place.
 #[derive(Debug)]
-pub struct FrameCache {
+pub(crate) struct FrameCache {
     young: HashMap<Key, Arc<[Frame]>>,
     old: HashMap<Key, Arc<[Frame]>>,
     young_bytes: usize,
@@ -21,24 +21,24 @@ pub struct FrameCache {
 
 impl FrameCache {
     /// A cache that takes about `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, old_bytes: 0, limit }
     }
 
     /// The frames at a place.
-    pub fn get(&mut self, key: Key) -> Option<Arc<[Frame]>> {
+    pub(crate) fn get(&mut self, key: Key) -> Option<Arc<[Frame]>> {
         if let Some(frames) = self.young.get(&key) {
             return Some(Arc::clone(frames));
         }
         let frames = self.old.remove(&key)?;
-        self.old_bytes -= weight(&frames);
+        self.old_bytes -= size_of_entry(&frames);
         self.insert(key, Arc::clone(&frames));
         Some(frames)
     }
 
     /// Remembers the frames at a place.
-    pub fn insert(&mut self, key: Key, frames: Arc<[Frame]>) {
-        let bytes = weight(&frames);
+    pub(crate) fn insert(&mut self, key: Key, frames: Arc<[Frame]>) {
+        let bytes = size_of_entry(&frames);
         if self.young_bytes + bytes > self.limit / 2 {
             self.old = std::mem::take(&mut self.young);
             self.old_bytes = std::mem::take(&mut self.young_bytes);
@@ -46,18 +46,18 @@ impl FrameCache {
         if bytes <= self.limit / 2 {
             self.young_bytes += bytes;
             if let Some(before) = self.young.insert(key, frames) {
-                self.young_bytes -= weight(&before);
+                self.young_bytes -= size_of_entry(&before);
             }
         }
     }
 
     /// Memory in use, in bytes, about.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.young_bytes + self.old_bytes
     }
 }
 
-fn weight(frames: &[Frame]) -> usize {
+fn size_of_entry(frames: &[Frame]) -> usize {
     // An entry of the table, the pointer's header, the frames, and their text with the allocator's share.
     let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.capacity() + 16);
     64 + frames.iter().map(|frame| size_of::<Frame>() + text(&frame.symbol) + text(&frame.file)).sum::<usize>()

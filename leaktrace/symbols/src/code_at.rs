@@ -2,14 +2,14 @@
 
 use super::process::{Locator, ProcessMaps};
 use super::unwind::{LONGEST_CALL, LOOK_AHEAD, is_after_call, starts_thread};
-use leaktrace_model::{ModuleKind, Role};
+use leaktrace_model::Role;
 
 /// How far the code at a program's entry point reaches that calls nothing but the C library's start.
 const ENTRY_BYTES: u64 = 64;
 
 impl Locator {
     /// Up to `len` bytes of code from an address on; fewer where the mapping ends. `None` when it cannot be read.
-    pub fn code(&mut self, maps: &mut ProcessMaps, address: u64, len: usize) -> Option<Vec<u8>> {
+    pub(crate) fn code(&mut self, maps: &mut ProcessMaps, address: u64, len: usize) -> Option<Vec<u8>> {
         let (_, mapping) = maps.mappings().at(address)?;
         let len = (mapping.end - address).min(len as u64);
         match self.image_at(maps, address) {
@@ -22,12 +22,12 @@ impl Locator {
     }
 
     /// Whether an address is behind a call. `None` when the code before it cannot be read.
-    pub fn is_behind_call(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<bool> {
+    pub(crate) fn is_behind_call(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<bool> {
         Some(is_after_call(&self.code_before(maps, address)?))
     }
 
     /// Whether a frame that returns to this address is the first of its thread, so that a walk which ends there is complete.
-    pub fn starts_thread(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
+    pub(crate) fn starts_thread(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
         let lookup = Role::Return.lookup(address);
         if let Some((image, offset)) = self.image_at(maps, lookup)
             && let Some(vaddr) = image.elf.vaddr_of(offset)
@@ -45,10 +45,5 @@ impl Locator {
         let from = address.saturating_sub(LONGEST_CALL as u64).max(mapping.start);
         let len = usize::try_from(address - from).ok()?;
         self.code(maps, from, len)
-    }
-
-    /// Whether an address is in generated code.
-    pub fn is_generated(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
-        self.kind_at(maps, address) == Some(ModuleKind::Jit)
     }
 }

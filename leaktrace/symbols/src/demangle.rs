@@ -9,7 +9,7 @@ use std::fmt;
 const MAX_NAME: usize = 4096;
 
 /// The readable form of a symbol; the symbol itself if it has none.
-pub fn readable(symbol: &str) -> String {
+pub(crate) fn readable(symbol: &str) -> String {
     let mut name = Bounded::default();
     if (symbol.starts_with("_R") || symbol.starts_with("_ZN"))
         && let Ok(rust) = rustc_demangle::try_demangle(symbol)

@@ -32,7 +32,7 @@ pub enum ElfError {
 
 /// A loadable segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Where it starts in the file.
     pub offset: u64,
     /// Where it is meant to be in memory.
@@ -47,7 +47,7 @@ pub struct Segment {
 
 /// A section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its name, lossily as text.
     pub name: String,
     /// Where it is meant to be in memory, 0 for what is not loaded.
@@ -64,7 +64,7 @@ pub struct Section {
 
 /// What is known of an ELF file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Elf {
+pub(crate) struct Elf {
     /// `e_machine`.
     pub machine: u16,
     /// Whether addresses have 64 bits.
@@ -99,7 +99,7 @@ impl Elf {
     ///
     /// # Errors
     /// When it is no ELF file of this machine's byte order, or its program headers are damaged.
-    pub fn read(bytes: &Bytes) -> Result<Self, ElfError> {
+    pub(crate) fn read(bytes: &Bytes) -> Result<Self, ElfError> {
         let mut header = Header::read(bytes)?;
         let mut file = Self { machine: header.machine, is_64: header.is_64, entry: header.entry, ..Self::default() };
         header.extend(bytes);
@@ -151,19 +151,19 @@ impl Elf {
     }
 
     /// The section of this name.
-    pub fn section(&self, name: &str) -> Option<&Section> {
+    pub(crate) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 
     /// The loaded section that covers an address.
-    pub fn section_at(&self, vaddr: u64) -> Option<&Section> {
+    pub(crate) fn section_at(&self, vaddr: u64) -> Option<&Section> {
         self.sections
             .iter()
             .find(|section| section.addr != 0 && vaddr.checked_sub(section.addr).is_some_and(|at| at < section.size))
     }
 
     /// Address that a byte of the file is meant to have. Where segments overlap, code wins.
-    pub fn vaddr_of(&self, file_offset: u64) -> Option<u64> {
+    pub(crate) fn vaddr_of(&self, file_offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| file_offset.checked_sub(segment.offset).is_some_and(|at| at < segment.filesz);
         let mut executable = self.segments.iter().filter(|segment| segment.executable);
         let segment = executable.find(holds).or_else(|| self.segments.iter().find(holds))?;
@@ -171,14 +171,14 @@ impl Elf {
     }
 
     /// Offset in the file of the byte that is meant to be at an address.
-    pub fn offset_of(&self, vaddr: u64) -> Option<u64> {
+    pub(crate) fn offset_of(&self, vaddr: u64) -> Option<u64> {
         let holds = |segment: &&Segment| vaddr.checked_sub(segment.vaddr).is_some_and(|at| at < segment.filesz);
         let segment = self.segments.iter().find(holds)?;
         (vaddr - segment.vaddr).checked_add(segment.offset)
     }
 
     /// Name of the separate debug file and the CRC of its content, from `.gnu_debuglink`.
-    pub fn debug_link(&self, bytes: &Bytes) -> Option<(String, u32)> {
+    pub(crate) fn debug_link(&self, bytes: &Bytes) -> Option<(String, u32)> {
         let section = self.section(".gnu_debuglink")?;
         let link = bytes.copy(section.offset, section.size, 4096)?;
         let end = link.iter().position(|&byte| byte == 0)?;

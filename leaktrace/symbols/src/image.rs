@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use thiserror::Error;
 
 /// Files that are kept open at once.
-pub const MAX_OPEN: usize = 256;
+pub(crate) const MAX_OPEN: usize = 256;
 
 /// Largest debug file whose checksum is taken, in bytes.
 const MAX_SUMMED: u64 = 256 << 20;
@@ -40,7 +40,7 @@ pub enum ImageError {
 
 /// An open ELF file.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// Its content.
     pub bytes: Bytes,
     /// Its headers.
@@ -54,7 +54,7 @@ pub struct Image {
 
 /// What tells whether a file is still the one that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// `st_dev`
     pub device: u64,
     /// `st_ino`
@@ -70,7 +70,7 @@ impl Identity {
     ///
     /// # Errors
     /// Those of `fstat(2)`.
-    pub fn of(file: &File) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         let meta = file.metadata()?;
         let modified_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
         Ok(Self { device: meta.dev(), inode: meta.ino(), size: meta.len(), modified_ns })
@@ -82,7 +82,7 @@ impl Image {
     ///
     /// # Errors
     /// When it cannot be read or is not ELF.
-    pub fn new(file: File) -> Result<Self, ImageError> {
+    pub(crate) fn new(file: File) -> Result<Self, ImageError> {
         let identity = Identity::of(&file)?;
         let bytes = Bytes::of_file(file)?;
         let elf = Elf::read(&bytes)?;
@@ -90,12 +90,12 @@ impl Image {
     }
 
     /// The file's identity when it was opened.
-    pub fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
 
     /// Key of everything that is cached about the file.
-    pub fn content(&self) -> Content {
+    pub(crate) fn content(&self) -> Content {
         let Identity { device, inode, size, modified_ns } = self.identity;
         match &self.elf.build_id {
             Some(id) => Content::Build(id.clone(), size),
@@ -104,36 +104,36 @@ impl Image {
     }
 
     /// Go's tables, if it has them.
-    pub fn go(&self) -> Option<&GoTable> {
+    pub(crate) fn go(&self) -> Option<&GoTable> {
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
     /// Whether no compressed section becomes longer than its header says. The first time it unpacks them, which takes as long as
     /// reading them for their lines does; the host's own distribution is believed, as in [`Self::may_be_followed`].
-    pub fn keeps_to_what_it_says(&self) -> bool {
+    pub(crate) fn keeps_to_what_it_says(&self) -> bool {
         *self.unpacks.get_or_init(|| self.is_of_distribution() || packed::keep_to_what_they_say(&self.bytes, &self.elf))
     }
 
     /// Whether the content is still the one that was opened. One that was written over has other code at the same
     /// offsets, and names from it would be wrong.
-    pub fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
     }
 
     /// Whether its headers are still what was read of them: whoever writes over a file can set its time back.
-    pub fn has_its_headers(&self) -> bool {
+    pub(crate) fn has_its_headers(&self) -> bool {
         let again = || Elf::read(&Bytes::of_file(self.bytes.file()?.try_clone().ok()?).ok()?).ok();
         again().is_some_and(|elf| elf == self.elf)
     }
 
     /// Path that leads to this very file, through the open descriptor. No other file can be beside it.
-    pub fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         self.bytes.file().map(open::path_of)
     }
 
     /// Whether whoever reads the file's debug information may also open what it names. Anybody can write any name into a
     /// file, and it would be opened on the host, whatever it is; so only the host's own distribution is believed.
-    pub fn may_be_followed(&self) -> bool {
+    pub(crate) fn may_be_followed(&self) -> bool {
         LINKS.iter().all(|name| self.elf.section(name).is_none()) || self.is_of_distribution()
     }
 
@@ -151,7 +151,7 @@ impl Image {
 
     /// Looks for the separate debug file, by build id and then by link, in the process's root and on the host.
     /// Nothing else follows the link.
-    pub fn find_debug(&mut self, root: Option<&File>, shown: &str) {
+    pub(crate) fn find_debug(&mut self, root: Option<&File>, shown: &str) {
         let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
         if has_own || self.debug.is_some() {
             return;
@@ -202,7 +202,7 @@ struct Open {
 
 impl Images {
     /// Keeps a file open under the key of its content; one that is already there stays, unless it was written over.
-    pub fn keep(&self, content: Content, image: Image) -> Arc<Image> {
+    pub(crate) fn keep(&self, content: Content, image: Image) -> Arc<Image> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
@@ -222,7 +222,7 @@ impl Images {
     }
 
     /// The open file that is this very one.
-    pub fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
+    pub(crate) fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
@@ -232,7 +232,7 @@ impl Images {
     }
 
     /// The open file with this content.
-    pub fn held(&self, content: &Content) -> Option<Arc<Image>> {
+    pub(crate) fn held(&self, content: &Content) -> Option<Arc<Image>> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
@@ -243,7 +243,7 @@ impl Images {
 
     /// The file of a module: the one that is held, or the one at its path if that is the same build. `None` when there is
     /// neither, or when it has been written over since.
-    pub fn of(&self, module: &Module) -> Option<Arc<Image>> {
+    pub(crate) fn of(&self, module: &Module) -> Option<Arc<Image>> {
         let content = module.content()?;
         if let Some(image) = self.held(&content) {
             return image.is_unchanged().then_some(image);
@@ -272,7 +272,7 @@ impl Images {
 
     /// Drops the pages kept of files that nobody has asked for since the last call; says whether there were any. The files
     /// stay open.
-    pub fn forget_unused_pages(&self) -> bool {
+    pub(crate) fn forget_unused_pages(&self) -> bool {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = open.mark;
         open.mark = open.clock;
@@ -281,7 +281,8 @@ impl Images {
     }
 
     /// How many files are open, debug files not counted.
-    pub fn count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).images.len()
     }
 }

@@ -3,13 +3,13 @@
 //! Pure: takes text, opens nothing. The text is not trusted; a process chooses its own file names.
 
 /// Most executable mappings that are kept of one process. Those beyond are left out and counted.
-pub const MAX_MAPPINGS: usize = 65_536;
+pub(crate) const MAX_MAPPINGS: usize = 65_536;
 /// Longest text that is read of one process, in bytes.
-pub const MAX_TEXT: u64 = 32 << 20;
+pub(crate) const MAX_TEXT: u64 = 32 << 20;
 
 /// One executable mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     /// First address.
     pub start: u64,
     /// First address behind it.
@@ -26,7 +26,7 @@ pub struct Mapping {
 
 /// What backs a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backing {
+pub(crate) enum Backing {
     /// A file of this name; `true` in `deleted` when the name is gone or leads elsewhere.
     File {
         /// Path as the process sees it.
@@ -44,7 +44,7 @@ pub enum Backing {
 
 /// The executable mappings of a process, by address, none overlapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mappings {
+pub(crate) struct Mappings {
     sorted: Vec<Mapping>,
     /// Lines that made no sense, and mappings beyond [`MAX_MAPPINGS`].
     pub left_out: usize,
@@ -52,7 +52,7 @@ pub struct Mappings {
 
 impl Mappings {
     /// Reads the text of a map file. Lines that make no sense are left out.
-    pub fn parse(text: &[u8]) -> Self {
+    pub(crate) fn parse(text: &[u8]) -> Self {
         let mut sorted = Vec::new();
         let mut left_out = 0;
         for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
@@ -75,14 +75,14 @@ impl Mappings {
     }
 
     /// The mapping that holds an address.
-    pub fn at(&self, address: u64) -> Option<(usize, &Mapping)> {
+    pub(crate) fn at(&self, address: u64) -> Option<(usize, &Mapping)> {
         let index = self.sorted.partition_point(|mapping| mapping.start <= address).checked_sub(1)?;
         let mapping = self.sorted.get(index)?;
         (address < mapping.end).then_some((index, mapping))
     }
 
     /// All of them, by address.
-    pub fn as_slice(&self) -> &[Mapping] {
+    pub(crate) fn as_slice(&self) -> &[Mapping] {
         &self.sorted
     }
 }

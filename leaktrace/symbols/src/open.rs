@@ -15,7 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Those of `open(2)`.
-pub fn handle(path: &Path) -> io::Result<File> {
+pub(crate) fn handle(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)
 }
 
@@ -23,7 +23,7 @@ pub fn handle(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of `open(2)`, and `InvalidInput` for what is not a regular file.
-pub fn regular(path: &Path) -> io::Result<File> {
+pub(crate) fn regular(path: &Path) -> io::Result<File> {
     reopen(&handle(path)?)
 }
 
@@ -31,7 +31,7 @@ pub fn regular(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of `openat2(2)` (Linux 5.6), and `InvalidInput` for what is not a regular file.
-pub fn regular_in(root: &File, path: &Path) -> io::Result<File> {
+pub(crate) fn regular_in(root: &File, path: &Path) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: open_how is plain integers, for which zero is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
@@ -50,7 +50,7 @@ pub fn regular_in(root: &File, path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of `memfd_create(2)` and `write(2)`.
-pub fn memory(content: &[u8]) -> io::Result<File> {
+pub(crate) fn memory(content: &[u8]) -> io::Result<File> {
     // SAFETY: the name is a constant that ends with a null byte.
     let fd = unsafe { libc::memfd_create(c"leaktrace".as_ptr(), libc::MFD_CLOEXEC) };
     if fd < 0 {
@@ -63,7 +63,7 @@ pub fn memory(content: &[u8]) -> io::Result<File> {
 }
 
 /// Path by which this process can open again what `file` names.
-pub fn path_of(file: &File) -> std::path::PathBuf {
+pub(crate) fn path_of(file: &File) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 /// Whether no compressed section becomes longer than its header says. Unpacks them, so ask only when what they say can be
 /// borne.
-pub fn keep_to_what_they_say(bytes: &Bytes, elf: &Elf) -> bool {
+pub(crate) fn keep_to_what_they_say(bytes: &Bytes, elf: &Elf) -> bool {
     elf.sections.iter().all(|section| section.unpacked.is_none_or(|said| keeps(bytes, elf, section, said)))
 }
 

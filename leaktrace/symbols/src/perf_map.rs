@@ -21,7 +21,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// The generated functions of one process.
 #[derive(Debug, Default)]
-pub struct PerfMap {
+pub(crate) struct PerfMap {
     functions: BTreeMap<u64, (u64, Box<str>)>,
     memory: usize,
     read: u64,
@@ -30,7 +30,7 @@ pub struct PerfMap {
 
 impl PerfMap {
     /// Reads what the file has more than last time.
-    pub fn update(&mut self, file: &File) {
+    pub(crate) fn update(&mut self, file: &File) {
         let Ok(meta) = file.metadata() else { return };
         let identity = (meta.dev(), meta.ino());
         if identity != self.file || meta.len() < self.read {
@@ -57,7 +57,7 @@ impl PerfMap {
     }
 
     /// Takes in whole lines: `START SIZE NAME`, numbers in hexadecimal. Lines that make no sense are left out.
-    pub fn add(&mut self, lines: &[u8]) {
+    pub(crate) fn add(&mut self, lines: &[u8]) {
         for line in lines.split(|&byte| byte == b'\n') {
             if let Some((start, end, name)) = parse_line(line) {
                 self.insert(start, end, name);
@@ -81,7 +81,7 @@ impl PerfMap {
     }
 
     /// Name of the function that holds an address.
-    pub fn name(&self, address: u64) -> Option<&str> {
+    pub(crate) fn name(&self, address: u64) -> Option<&str> {
         let (_, (end, name)) = self.functions.range(..=address).next_back()?;
         (address < *end).then_some(name)
     }
@@ -110,14 +110,20 @@ fn parse_line(line: &[u8]) -> Option<(u64, u64, &str)> {
 
 /// The maps of all processes.
 #[derive(Debug, Default)]
-pub struct PerfMaps {
+pub(crate) struct PerfMaps {
     maps: HashMap<u32, (PerfMap, u64, u64)>,
     clock: u64,
 }
 
 impl PerfMaps {
     /// Name of generated code. `started` tells a process from a later one with its id; `open` opens the process's map.
-    pub fn name(&mut self, pid: u32, started: u64, address: u64, open: impl FnOnce() -> Option<File>) -> Option<&str> {
+    pub(crate) fn name(
+        &mut self,
+        pid: u32,
+        started: u64,
+        address: u64,
+        open: impl FnOnce() -> Option<File>,
+    ) -> Option<&str> {
         self.clock += 1;
         let clock = self.clock;
         let (map, of, used) = self.maps.entry(pid).or_insert_with(|| (PerfMap::default(), started, clock));
@@ -145,7 +151,7 @@ impl PerfMaps {
 
 /// A name as runtimes write it, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub(crate) struct Name {
     /// Function.
     pub symbol: String,
     /// Source file.
@@ -156,7 +162,7 @@ pub struct Name {
 
 /// Takes a name apart: CPython's `py::function:/file.py`, V8's `JS:*function /file.js:1:2` (also `LazyCompile:` and
 /// `Function:`). Anything else is a function as it stands.
-pub fn take_apart(name: &str) -> Name {
+pub(crate) fn take_apart(name: &str) -> Name {
     let plain = || Name { symbol: name.to_owned(), file: None, line: None };
     if let Some((symbol, file)) = name.strip_prefix("py::").and_then(|rest| rest.split_once(':')) {
         return Name { symbol: symbol.to_owned(), file: Some(file.to_owned()), line: None };

@@ -48,7 +48,7 @@ struct Seen {
 
 impl ProcessMaps {
     /// Whether there is none: the process is exiting, or belongs to the kernel.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.mappings.as_slice().is_empty()
     }
 
@@ -69,18 +69,18 @@ impl ProcessMaps {
     }
 
     /// Process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// When the process started, in clock ticks since boot. A process that started after a stack was captured is not the
     /// one that the stack is of.
-    pub fn started_ticks(&self) -> u64 {
+    pub(crate) fn started_ticks(&self) -> u64 {
         self.started_ticks
     }
 
     /// The executable mappings.
-    pub fn mappings(&self) -> &Mappings {
+    pub(crate) fn mappings(&self) -> &Mappings {
         &self.mappings
     }
 
@@ -120,7 +120,7 @@ impl ProcessMaps {
     }
 
     /// Bytes of the process's memory; `None` when they cannot be read.
-    pub(super) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
+    pub(crate) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         File::open(self.path("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
         Some(bytes)
@@ -151,7 +151,7 @@ pub struct Locator {
 
 impl Locator {
     /// A locator that fills these tables.
-    pub fn new(modules: Modules, images: Images) -> Self {
+    pub(crate) fn new(modules: Modules, images: Images) -> Self {
         Self { modules, images, perf_maps: PerfMaps::default() }
     }
 
@@ -186,13 +186,13 @@ impl Locator {
     }
 
     /// Places a stack, leaf first: the first address is where the thread was, the others are return addresses.
-    pub fn locate_stack(&mut self, maps: &mut ProcessMaps, addresses: &[u64]) -> Vec<Location> {
+    pub(crate) fn locate_stack(&mut self, maps: &mut ProcessMaps, addresses: &[u64]) -> Vec<Location> {
         let place = |(depth, &address): (usize, &u64)| self.locate(maps, address, Role::at_depth(depth));
         addresses.iter().enumerate().map(place).collect()
     }
 
     /// The open file that an address is in, with the offset in it. For unwinding.
-    pub fn image_at(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<(Arc<Image>, u64)> {
+    pub(crate) fn image_at(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<(Arc<Image>, u64)> {
         let (index, mapping) = maps.mappings.at(address)?;
         let (start, offset) = (mapping.start, mapping.offset);
         let seen = self.see(maps, index);
@@ -200,14 +200,8 @@ impl Locator {
         Some((seen.image?, offset.checked_add(address - start)?))
     }
 
-    /// What is mapped at an address.
-    pub(super) fn kind_at(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<ModuleKind> {
-        let (index, _) = maps.mappings.at(address)?;
-        Some(self.see(maps, index).kind)
-    }
-
     /// Whether a goroutine, or a thread of a Go program, starts in the function that returns here.
-    pub(super) fn is_go_root(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
+    pub(crate) fn is_go_root(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
         let found = self.image_at(maps, Role::Return.lookup(address)).and_then(|(image, offset)| {
             let vaddr = image.elf.vaddr_of(offset)?;
             Some(image.go()?.is_root(&image.bytes, vaddr))

@@ -5,12 +5,12 @@
 use super::image::Images;
 use super::process::{Locator, ProcessMaps};
 use super::trust::{Trust, TrustCache};
-use super::unwind::{Ended, LeafFrame, Unwinder, Walk, Why};
-use leaktrace_model::{ChainEnd, FrameChain, Location, Modules, StackCopy, StackQuality, StackReason};
+use super::unwind::{Ended, LeafFrame, Unwinder, Walk};
+use leaktrace_model::{ChainEnd, FrameChain, Location, Modules, StackCopy, StackQuality, StackReason, WalkEnd};
 
 /// A stack that can be named without its process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlacedStack {
+pub(crate) struct PlacedStack {
     /// Leaf first.
     pub locations: Vec<Location>,
     /// Complete only when the walk reached the start of the thread.
@@ -21,7 +21,7 @@ pub struct PlacedStack {
 
 /// Places stacks of live processes.
 #[derive(Debug, Default)]
-pub struct Stacks {
+pub(crate) struct Stacks {
     locator: Locator,
     unwinder: Unwinder,
     trust: TrustCache,
@@ -29,32 +29,22 @@ pub struct Stacks {
 
 impl Stacks {
     /// Places stacks into these tables.
-    pub fn new(modules: Modules, images: Images) -> Self {
+    pub(crate) fn new(modules: Modules, images: Images) -> Self {
         Self { locator: Locator::new(modules, images), ..Self::default() }
     }
 
-    /// The modules that stacks refer to.
-    pub fn modules(&self) -> &Modules {
-        self.locator.modules()
-    }
-
-    /// The files that are kept open to name frames.
-    pub fn images(&self) -> &Images {
-        self.locator.images()
-    }
-
     /// Drops the tables that no stack has needed since the last call; says whether there were any.
-    pub fn forget_unused(&mut self) -> bool {
+    pub(crate) fn forget_unused(&mut self) -> bool {
         self.unwinder.forget_unused()
     }
 
     /// How far the frame-pointer walk of a process can be believed. Reads files not seen before: ask once a process.
-    pub fn trust(&mut self, maps: &mut ProcessMaps) -> Trust {
+    pub(crate) fn trust(&mut self, maps: &mut ProcessMaps) -> Trust {
         self.trust.of_process(&mut self.locator, maps, &mut self.unwinder)
     }
 
     /// Places a stack that the kernel side walked by frame pointers.
-    pub fn place_chain(&mut self, maps: &mut ProcessMaps, chain: &FrameChain<'_>) -> PlacedStack {
+    pub(crate) fn place_chain(&mut self, maps: &mut ProcessMaps, chain: &FrameChain<'_>) -> PlacedStack {
         let Some((&leaf, callers)) = chain.frames.split_first() else {
             return missing(match chain.ended {
                 ChainEnd::NoUserStack => StackReason::KernelThread,
@@ -71,8 +61,8 @@ impl Stacks {
             LeafFrame::WithPointer => {}
         }
         let mut ended = match chain.ended {
-            ChainEnd::TooDeep => Ended::Truncated(Why::TooDeep),
-            _ => Ended::Truncated(Why::ChainBroken),
+            ChainEnd::TooDeep => Ended::Truncated(WalkEnd::TooDeep),
+            _ => Ended::Truncated(WalkEnd::ChainBroken),
         };
         for &address in callers {
             // What the chain leads to is only a caller if it looks like one.
@@ -86,13 +76,13 @@ impl Stacks {
             ended = Ended::AtStart;
         }
         if lost_caller && ended == Ended::AtStart {
-            ended = Ended::Truncated(Why::LeafCaller);
+            ended = Ended::Truncated(WalkEnd::LeafCaller);
         }
         self.place(maps, &Walk { addresses, ended })
     }
 
     /// Walks and places a stack of which the kernel side took registers and a copy.
-    pub fn place_copy(&mut self, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> PlacedStack {
+    pub(crate) fn place_copy(&mut self, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> PlacedStack {
         let walk = self.unwinder.walk_copy(&mut self.locator, maps, copy);
         self.place(maps, &walk)
     }
@@ -108,7 +98,7 @@ impl Stacks {
     }
 
     /// What is left to say of a stack whose process is gone: addresses.
-    pub fn place_without_process(addresses: &[u64]) -> PlacedStack {
+    pub(crate) fn place_without_process(addresses: &[u64]) -> PlacedStack {
         if addresses.is_empty() {
             return missing(StackReason::Unreadable);
         }
@@ -124,9 +114,5 @@ fn missing(reason: StackReason) -> PlacedStack {
     PlacedStack { locations: Vec::new(), quality: StackQuality::Missing, reason: Some(reason) }
 }
 
-#[cfg(test)]
-mod containers;
-#[cfg(test)]
-mod interpreters;
 #[cfg(test)]
 mod tests;

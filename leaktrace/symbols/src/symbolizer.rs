@@ -7,9 +7,9 @@
 mod cost;
 
 use super::blaze::{Blaze, Within, give_pages_back};
+use super::c_library::is_libc;
 use super::cache::FrameCache;
 use super::demangle::readable;
-use super::fold;
 use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
 use super::perf_map;
@@ -105,7 +105,7 @@ impl Symbolizer {
     }
 
     /// Names one location.
-    pub fn resolve_one(&mut self, place: &Location, role: Role) -> Vec<Frame> {
+    pub(crate) fn resolve_one(&mut self, place: &Location, role: Role) -> Vec<Frame> {
         let Some(id) = place.module else { return vec![nameless(place, None)] };
         let Some(module) = self.modules.get(id) else { return vec![nameless(place, None)] };
         if matches!(module.kind, ModuleKind::Jit | ModuleKind::Anonymous) {
@@ -161,7 +161,7 @@ impl Symbolizer {
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
         // Nobody looks for the line in glibc's `connect`: its debug information says nothing more that is of use, and to index
         // it took 29 to 50 ms of the 88 to 115 ms that a report of four seconds computed (four pairs of runs beside churn).
-        let most = if fold::is_libc(&module.path) { Within::Symbols } else { Within::Everything };
+        let most = if is_libc(&module.path) { Within::Symbols } else { Within::Everything };
         let own = if debug.is_some() { Within::Symbols } else { most };
         let found = debug
             .and_then(|debug| self.ask(&debug, vaddr, most))
@@ -313,7 +313,5 @@ fn generated(place: &Location, module: &Module) -> Frame {
     }
 }
 
-#[cfg(test)]
-mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! For tests: programs made by the compilers of this machine, and what is captured of them while they wait.
 
-use super::is_after_call;
+use super::unwind::is_after_call;
 use super::{Locator, image, open};
 use leaktrace_model::{ChainEnd, FrameChain, Location, Module, ModuleKind, StackCopy};
 use leaktrace_skip::{Lack, skip};
@@ -11,10 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A directory that goes away with the test.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("leaktrace-symbols-{}-{number}", std::process::id()));
@@ -22,19 +22,19 @@ impl Scratch {
         Self(path)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// Runs a tool in the directory. `None` when it is not installed, which is said; a tool that fails is a failed test.
-    pub fn run(&self, command: &str) -> Option<String> {
+    pub(crate) fn run(&self, command: &str) -> Option<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let mut tool = Command::new(words[0]);
         tool.args(&words[1..]).current_dir(&self.0).env("GOFLAGS", "-mod=mod").env("GOTOOLCHAIN", "local");
@@ -60,7 +60,7 @@ impl Drop for Scratch {
 }
 
 /// Place of an address in a file, as if a process had it mapped.
-pub fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
+pub(crate) fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
     let mut image = image::Image::new(open::regular(path).unwrap()).unwrap();
     let offset = image.elf.offset_of(vaddr).unwrap();
     let image::Identity { device, inode, size, modified_ns } = image.identity();
@@ -81,16 +81,16 @@ pub fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
 }
 
 /// A running program, killed at the end.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Running {
     /// Starts a program and waits until it has written a line, which it does right before it waits for ever.
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_reading(command, Stdio::null())
     }
 
     /// The same, with something to read.
-    pub fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
+    pub(crate) fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stdin(stdin).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -106,7 +106,7 @@ impl Running {
         running
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 }
@@ -120,20 +120,20 @@ impl Drop for Running {
 
 impl Running {
     /// The threads of the process.
-    pub fn threads(&self) -> Vec<u32> {
+    pub(crate) fn threads(&self) -> Vec<u32> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
     }
 
     /// A thread of the process that is not its first.
-    pub fn other_thread(&self) -> u32 {
+    pub(crate) fn other_thread(&self) -> u32 {
         self.threads().into_iter().filter(|id| *id != self.pid()).max().unwrap()
     }
 }
 
 /// Addresses of gdb's backtrace of a thread, without the frames that left none on the stack: inlined functions, and those
 /// that ended in a jump. `None`, said, without gdb.
-pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
+pub(crate) fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     let walk = "python\nf = gdb.newest_frame()\nwhile f is not None:\n  \
                 if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME): print('PC %x' % f.pc())\n  f = f.older()\nend";
     let script = Scratch::new();
@@ -160,21 +160,21 @@ pub fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
 const STACK_COPY_BYTES: usize = 24576;
 
 /// Registers and stack of a thread, as the hook captures them.
-pub struct Taken {
+pub(crate) struct Taken {
     registers: [u64; 3],
     bytes: Vec<u8>,
 }
 
 impl Taken {
     /// As a tracer hands it over.
-    pub fn copy(&self) -> StackCopy<'_> {
+    pub(crate) fn copy(&self) -> StackCopy<'_> {
         let [ip, sp, bp] = self.registers;
         StackCopy { ip, sp, bp, bytes: &self.bytes }
     }
 }
 
 /// What the kernel side's walk by frame pointers gives.
-pub struct Walked {
+pub(crate) struct Walked {
     frames: Vec<u64>,
     ended: ChainEnd,
     leaf_return: u64,
@@ -182,13 +182,13 @@ pub struct Walked {
 
 impl Walked {
     /// As a tracer hands it over.
-    pub fn chain(&self) -> FrameChain<'_> {
+    pub(crate) fn chain(&self) -> FrameChain<'_> {
         FrameChain { frames: &self.frames, ended: self.ended, leaf_return: self.leaf_return }
     }
 }
 
 /// Takes registers and stack of a thread.
-pub fn take(tid: u32) -> Taken {
+pub(crate) fn take(tid: u32) -> Taken {
     let thread = i32::try_from(tid).unwrap();
     // SAFETY: user_regs_struct is plain integers, for which zero is valid.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
@@ -220,7 +220,7 @@ pub fn take(tid: u32) -> Taken {
 }
 
 /// What the kernel side's walk by frame pointers gives for a thread.
-pub fn frame_pointer_walk(tid: u32) -> Walked {
+pub(crate) fn frame_pointer_walk(tid: u32) -> Walked {
     let taken = take(tid);
     let copy = taken.copy();
     let word = |address: u64| {

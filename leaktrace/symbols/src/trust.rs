@@ -3,7 +3,7 @@
 //! Read from unwind tables. In code that keeps frame pointers the tables of every function that makes a frame switch to
 //! `rbp` as its base; in other code hardly any do. Decided once a file and remembered by its content.
 
-use super::fold;
+use super::c_library::is_libc;
 use super::image::Image;
 use super::maps::Backing;
 use super::process::{Locator, ProcessMaps};
@@ -21,7 +21,7 @@ const ENOUGH_PERCENT: usize = 90;
 
 /// Whether a file's code keeps frame pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FramePointers {
+pub(crate) enum FramePointers {
     /// Every function that has a frame.
     Kept,
     /// Few or none.
@@ -32,7 +32,7 @@ pub enum FramePointers {
 
 /// How far the frame-pointer walk of a process can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// All code keeps frame pointers: the walk is right from leaf to root.
     Everywhere,
     /// All but the C library. Its own frames at the leaf and at the root are missed: with several threads glibc's
@@ -44,19 +44,24 @@ pub enum Trust {
 
 /// Remembers what was found out about files.
 #[derive(Debug, Default)]
-pub struct TrustCache {
+pub(crate) struct TrustCache {
     files: HashMap<Content, FramePointers>,
 }
 
 impl TrustCache {
     /// Looks at the files a process has mapped. Costs reads of files not seen before, so call it once a process.
-    pub fn of_process(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, unwinder: &mut Unwinder) -> Trust {
+    pub(crate) fn of_process(
+        &mut self,
+        locator: &mut Locator,
+        maps: &mut ProcessMaps,
+        unwinder: &mut Unwinder,
+    ) -> Trust {
         let starts: Vec<(u64, bool)> = maps
             .mappings()
             .as_slice()
             .iter()
             .filter_map(|mapping| match &mapping.backing {
-                Backing::File { path, .. } => Some((mapping.start, fold::is_libc(path))),
+                Backing::File { path, .. } => Some((mapping.start, is_libc(path))),
                 _ => None,
             })
             .collect();
@@ -75,7 +80,7 @@ impl TrustCache {
     }
 
     /// Whether a file's code keeps frame pointers.
-    pub fn of_file(&mut self, image: &Image, unwinder: &mut Unwinder) -> FramePointers {
+    pub(crate) fn of_file(&mut self, image: &Image, unwinder: &mut Unwinder) -> FramePointers {
         let content = image.content();
         if let Some(known) = self.files.get(&content) {
             return *known;

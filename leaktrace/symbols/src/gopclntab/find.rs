@@ -1,7 +1,7 @@
 //! Where Go's tables are in a file, and where the code starts that they speak of.
 
 use super::module_data::ModuleData;
-use super::{GoTable, Layout};
+use super::table::{GoTable, Layout};
 use crate::{bytes::Bytes, elf::Elf};
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! One function in Go's tables: where it is, what it is called, and the values that change along its code.
 
-use super::{GoTable, Layout, Named};
+use super::table::{GoTable, Layout};
 use crate::bytes::Bytes;
 
 /// Most steps through the tables of values for one place. The longest functions have some ten thousand in each.
@@ -26,14 +26,6 @@ pub(super) struct Function {
 }
 
 impl GoTable {
-    /// Size of an entry in the list of functions.
-    pub(super) fn function_entry(&self) -> u64 {
-        match self.layout {
-            Layout::Go116 => 2 * self.pointer,
-            Layout::Go118 | Layout::Go120 => 8,
-        }
-    }
-
     /// Address of a function by its number. The one behind the last is the end of the code.
     pub(super) fn entry(&self, bytes: &Bytes, index: u64) -> Option<u64> {
         let at = self.table.checked_add(index.checked_mul(self.function_entry())?)?;
@@ -98,7 +90,13 @@ impl GoTable {
     }
 
     /// The file and the line of an address in a function.
-    fn line(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> (Option<String>, Option<u32>) {
+    pub(super) fn line(
+        &self,
+        bytes: &Bytes,
+        function: &Function,
+        vaddr: u64,
+        steps: &mut usize,
+    ) -> (Option<String>, Option<u32>) {
         let line = self.value(bytes, function, function.line, vaddr, steps).and_then(|line| u32::try_from(line).ok());
         (self.file(bytes, function, vaddr, steps), line.filter(|line| *line > 0))
     }
@@ -161,39 +159,5 @@ impl GoTable {
             }
         }
         None
-    }
-
-    fn u64_at(&self, bytes: &Bytes, at: u64) -> Option<u64> {
-        let low = u64::from(self.u32_at(bytes, at)?);
-        Some(low | u64::from(self.u32_at(bytes, at.checked_add(4)?)?) << 32)
-    }
-
-    /// The functions at an address, innermost first. Where calls were merged but their records cannot be read, the line
-    /// would be that of another function, so only the compiled function's name is given.
-    pub(super) fn named(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Named>> {
-        let name = shown(self.name(bytes, function.name)?);
-        let mut steps = MAX_STEPS;
-        let Some(merged) = self.inlined(bytes, function, vaddr, &mut steps) else {
-            return Some(vec![Named { name, file: None, line: None }]);
-        };
-        let mut pc = vaddr;
-        let mut functions = Vec::new();
-        for call in merged {
-            let (file, line) = self.line(bytes, function, pc, &mut steps);
-            functions.push(Named { name: shown(call.name), file, line });
-            pc = call.caller;
-        }
-        let (file, line) = self.line(bytes, function, pc, &mut steps);
-        functions.push(Named { name, file, line });
-        Some(functions)
-    }
-}
-
-/// A generic function's name as Go's own panics show it: `f[go.shape.int]` is an artefact of the compiler, `f[...]` is what
-/// somebody wrote.
-fn shown(name: String) -> String {
-    match (name.find('['), name.rfind(']')) {
-        (Some(open), Some(close)) if open < close => format!("{}[...]{}", &name[..open], &name[close + 1..]),
-        _ => name,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::function::{Function, MAX_STEPS};
 use super::module_data::ModuleData;
-use super::{GoTable, Layout, MAX_INLINED};
+use super::table::{GoTable, Layout, Named};
 use crate::{bytes::Bytes, elf::Elf};
 
 /// `PCDATA_InlTreeIndex` and `FUNCDATA_InlTree` (internal/abi/symtab.go), the same since 1.12.
@@ -14,6 +14,9 @@ const PROOFS: usize = 24;
 /// Most steps through tables of values to find those.
 const PROOF_STEPS: usize = 4 * MAX_STEPS;
 
+/// Most calls that were merged into each other at one place.
+const MAX_INLINED: usize = 64;
+
 /// A call that was merged.
 pub(super) struct Call {
     /// What is called.
@@ -23,6 +26,26 @@ pub(super) struct Call {
 }
 
 impl GoTable {
+    /// The functions at an address, innermost first. Where calls were merged but their records cannot be read, the line
+    /// would be that of another function, so only the compiled function's name is given.
+    pub(super) fn named(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Named>> {
+        let name = shown(self.name(bytes, function.name)?);
+        let mut steps = MAX_STEPS;
+        let Some(merged) = self.inlined(bytes, function, vaddr, &mut steps) else {
+            return Some(vec![Named { name, file: None, line: None }]);
+        };
+        let mut pc = vaddr;
+        let mut functions = Vec::new();
+        for call in merged {
+            let (file, line) = self.line(bytes, function, pc, &mut steps);
+            functions.push(Named { name: shown(call.name), file, line });
+            pc = call.caller;
+        }
+        let (file, line) = self.line(bytes, function, pc, &mut steps);
+        functions.push(Named { name, file, line });
+        Some(functions)
+    }
+
     /// The calls that were merged at an address, innermost first; empty where there are none. `None` when they cannot be
     /// read.
     pub(super) fn inlined(
@@ -116,4 +139,13 @@ fn proofs(bytes: &Bytes, table: &GoTable) -> Vec<(Function, u64)> {
         number += step;
     }
     found
+}
+
+/// A generic function's name as Go's own panics show it: `f[go.shape.int]` is an artefact of the compiler, `f[...]` is what
+/// somebody wrote.
+fn shown(name: String) -> String {
+    match (name.find('['), name.rfind(']')) {
+        (Some(open), Some(close)) if open < close => format!("{}[...]{}", &name[..open], &name[close + 1..]),
+        _ => name,
+    }
 }

@@ -3,7 +3,7 @@
 //! It has no name in a stripped file, but it starts with pointers to each part of the tables, which nothing else does. In
 //! position-independent files the pointers are in relocations.
 
-use super::GoTable;
+use super::table::GoTable;
 use crate::{bytes::Bytes, elf::Elf};
 use object::elf::R_X86_64_RELATIVE;
 use std::collections::HashMap;

@@ -5,11 +5,13 @@
 use super::function::Function;
 use super::*;
 use crate::{
-    DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Stacks, Symbolizer, Trust,
+    DEFAULT_CACHE_BYTES, Locator, ProcessMaps, Symbolizer,
     elf::Segment,
     image::Image,
     open,
+    stacks::Stacks,
     testing::{Running, Scratch, frame_pointer_walk, take},
+    trust::Trust,
     unwind::{Ended, Unwinder},
 };
 use leaktrace_model::StackQuality;

@@ -1,5 +1,8 @@
 //! Stacks as the kernel side delivers them, of programs that wait in a known place.
 
+mod containers;
+mod interpreters;
+
 use super::*;
 use crate::{
     DEFAULT_CACHE_BYTES, Symbolizer,
@@ -27,7 +30,8 @@ int main(int argc, char **argv) {
 "#;
 
 fn names(stacks: &Stacks, placed: &PlacedStack) -> Vec<String> {
-    let mut symbolizer = Symbolizer::new(stacks.modules().clone(), stacks.images().clone(), DEFAULT_CACHE_BYTES);
+    let mut symbolizer =
+        Symbolizer::new(stacks.locator.modules().clone(), stacks.locator.images().clone(), DEFAULT_CACHE_BYTES);
     let frames = symbolizer.resolve(&placed.locations).into_iter();
     frames.map(|frames| frames.last().and_then(|frame| frame.symbol.clone()).unwrap_or_default()).collect()
 }

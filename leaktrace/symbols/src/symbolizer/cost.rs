@@ -2,8 +2,7 @@
 //!
 //! blazesym allocates what a file's headers say before it looks whether that can be; so they are judged before it is asked.
 
-use super::Within;
-use crate::{elf::Section, image::Image};
+use crate::{blaze::Within, elf::Section, image::Image};
 use object::elf::ET_REL;
 
 /// Most memory that the tables of one file may take for a moment where the cache is smaller, in bytes. What would take more
@@ -11,7 +10,7 @@ use object::elf::ET_REL;
 const MOST: u64 = 256 << 20;
 
 /// How much of a file blazesym may read; `None` when nothing. To be asked right before: blazesym reads the headers again.
-pub fn permitted(image: &Image, limit: usize) -> Option<Within> {
+pub(super) fn permitted(image: &Image, limit: usize) -> Option<Within> {
     let most = MOST.max(limit as u64);
     // All that blazesym looks for are sections. A table of sections that is too damaged to be read here is not handed on.
     if image.elf.sections.is_empty() || symbols(image) > most {
@@ -26,13 +25,13 @@ pub fn permitted(image: &Image, limit: usize) -> Option<Within> {
 
 /// What blazesym was measured to allocate, about: an index of symbols and one of units, and copies of compressed sections;
 /// files themselves are mapped. Of what lookups read, see [`super::LOOKUP_BYTES`].
-pub fn fixed(image: &Image, within: Within) -> u64 {
+pub(super) fn fixed(image: &Image, within: Within) -> u64 {
     let debug = if within == Within::Everything { debug(image) } else { 0 };
     symbols(image).saturating_add(debug).saturating_add(4096)
 }
 
 /// What lookups read of debug information at the most.
-pub fn read(image: &Image) -> u64 {
+pub(super) fn read(image: &Image) -> u64 {
     let longest = |section: &Section| section.size.max(section.unpacked.unwrap_or(0));
     let of = |name: &str| image.elf.section(name).map_or(0, longest);
     of(".debug_info").saturating_add(of(".debug_line"))

@@ -1,5 +1,7 @@
 //! What the symbolizer says of programs that compilers on this machine make, against what binutils say.
 
+mod hostile;
+
 use super::*;
 use crate::{
     Locator, open,
@@ -8,7 +10,7 @@ use crate::{
 use leaktrace_skip::{Lack, skip};
 use std::fs::File;
 
-pub(super) const C: &str = r#"
+const C: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
 __attribute__((noinline)) void wait_here(int n) { printf("%d\n", n); fflush(stdout); pause(); }
@@ -18,12 +20,12 @@ static __attribute__((noinline)) void hidden(int n) { leak(n); leak(n); }
 int main(int argc, char **argv) { hidden(argc); return 0; }
 "#;
 
-pub(super) fn symbolizer(locator: &Locator) -> Symbolizer {
+fn symbolizer(locator: &Locator) -> Symbolizer {
     Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES)
 }
 
 /// Address and size of each function that `nm` knows.
-pub(super) fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
+fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
     let listing = scratch.run(&format!("nm -S --defined-only {file}"))?;
     let parse = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -4,13 +4,13 @@
 //! Reads bytes that are handed to it. Says no when in doubt.
 
 /// Longest call instruction that [`is_after_call`] looks for, in bytes, prefixes not counted.
-pub const LONGEST_CALL: usize = 7;
+pub(crate) const LONGEST_CALL: usize = 7;
 
 /// Whether a call instruction ends where these bytes end. An address that is not behind a call is no return address.
 ///
 /// Up to [`LONGEST_CALL`] bytes are looked at; fewer are enough. Other bytes may look like a call, so a yes is a
 /// necessary condition, not a proof.
-pub fn is_after_call(bytes_before: &[u8]) -> bool {
+pub(crate) fn is_after_call(bytes_before: &[u8]) -> bool {
     let end = bytes_before.len();
     // call rel32
     if end.checked_sub(5).is_some_and(|at| bytes_before[at] == 0xe8) {
@@ -45,7 +45,7 @@ fn indirect_call_len(modrm: &[u8]) -> Option<usize> {
 }
 
 /// Bytes that [`frame_from_epilogue`] and [`starts_thread`] want to see behind a return address.
-pub const LOOK_AHEAD: usize = 128;
+pub(crate) const LOOK_AHEAD: usize = 128;
 
 /// Most jumps that are followed to the end of a function.
 const MAX_JUMPS: u32 = 4;
@@ -55,7 +55,7 @@ const MAX_JUMPS: u32 = 4;
 /// That is how musl's functions end (it has no tables) and the trampolines of CPython's `-X perf`. Instructions that leave
 /// the stack alone are passed over and short jumps are followed: every way to a `ret` undoes the same frame. `None` when an
 /// instruction is not one of the few that are known.
-pub fn frame_from_epilogue(code: &[u8]) -> Option<Epilogue> {
+pub(super) fn frame_from_epilogue(code: &[u8]) -> Option<Epilogue> {
     leave(code, 0, Epilogue { return_at: 0, saved_rbp_at: None }, MAX_JUMPS)
 }
 
@@ -120,7 +120,7 @@ fn jump(at: usize, distance: u8) -> Option<usize> {
 
 /// A frame as seen from the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epilogue {
+pub(super) struct Epilogue {
     /// Where the return address is, in bytes from the stack pointer.
     pub return_at: u64,
     /// Where the caller's `rbp` is, in bytes from the stack pointer, if it was saved.
@@ -131,7 +131,7 @@ pub struct Epilogue {
 ///
 /// For walks that cannot go further although they have arrived: with frame pointers the walk ends in the C library, which
 /// often has none, and musl's thread start has no tables.
-pub fn starts_thread(before: &[u8], behind: &[u8]) -> bool {
+pub(crate) fn starts_thread(before: &[u8], behind: &[u8]) -> bool {
     if !is_after_call(before) {
         return false;
     }

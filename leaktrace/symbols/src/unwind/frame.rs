@@ -2,13 +2,13 @@
 //!
 //! A register whose value is not known stays unknown; a rule that needs it ends the walk instead of guessing.
 
-use super::Why;
 use super::stack::Stack;
 use super::table::{Entry, Reader};
 use gimli::{
     CfaRule, Encoding, Evaluation, EvaluationResult, Expression, Location, Register, RegisterRule, UnwindExpression,
     Value, X86_64,
 };
+use leaktrace_model::WalkEnd;
 
 /// Most operations of one expression.
 const MAX_OPERATIONS: u32 = 256;
@@ -22,7 +22,7 @@ const KEPT: [Register; 6] = [X86_64::RBX, X86_64::RBP, X86_64::R12, X86_64::R13,
 
 impl Registers {
     /// Registers of a leaf, of which only these are known.
-    pub fn new(ip: u64, sp: u64, bp: u64) -> Self {
+    pub(super) fn new(ip: u64, sp: u64, bp: u64) -> Self {
         let mut registers = Self([None; 17]);
         registers.set(X86_64::RA, Some(ip));
         registers.set(X86_64::RSP, Some(sp));
@@ -30,30 +30,30 @@ impl Registers {
         registers
     }
 
-    pub fn get(&self, register: Register) -> Option<u64> {
+    pub(super) fn get(&self, register: Register) -> Option<u64> {
         self.0.get(usize::from(register.0)).copied().flatten()
     }
 
-    pub fn set(&mut self, register: Register, value: Option<u64>) {
+    pub(super) fn set(&mut self, register: Register, value: Option<u64>) {
         if let Some(place) = self.0.get_mut(usize::from(register.0)) {
             *place = value;
         }
     }
 
-    pub fn ip(&self) -> u64 {
+    pub(super) fn ip(&self) -> u64 {
         self.get(X86_64::RA).unwrap_or_default()
     }
 
-    pub fn sp(&self) -> u64 {
+    pub(super) fn sp(&self) -> u64 {
         self.get(X86_64::RSP).unwrap_or_default()
     }
 
     /// Registers of the caller; `None` when the table says that there is none.
-    pub fn caller(&self, entry: &Entry<'_, '_>, stack: &Stack<'_>) -> Result<Option<Self>, Why> {
+    pub(super) fn caller(&self, entry: &Entry<'_, '_>, stack: &Stack<'_>) -> Result<Option<Self>, WalkEnd> {
         let encoding = entry.fde.cie().encoding();
         let cfa = match entry.row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
-                self.get(*register).ok_or(Why::UnknownRegister)?.wrapping_add_signed(*offset)
+                self.get(*register).ok_or(WalkEnd::UnknownRegister)?.wrapping_add_signed(*offset)
             }
             CfaRule::Expression(expression) => {
                 self.evaluate(expression_of(expression, entry)?, encoding, None, stack)?
@@ -83,8 +83,8 @@ impl Registers {
 
     /// Registers of the caller of a Go function whose return address is `size` bytes above the stack pointer. Go keeps no
     /// registers for a caller but `rbp`, right below the return address of every function that has a frame.
-    pub fn go_caller(&self, size: u64, stack: &Stack<'_>) -> Result<Self, Why> {
-        let return_at = self.sp().checked_add(size).ok_or(Why::OffStack)?;
+    pub(super) fn go_caller(&self, size: u64, stack: &Stack<'_>) -> Result<Self, WalkEnd> {
+        let return_at = self.sp().checked_add(size).ok_or(WalkEnd::OffStack)?;
         let mut caller = Self([None; 17]);
         let bp = if size >= 8 { stack.word(return_at - 8).ok() } else { self.get(X86_64::RBP) };
         caller.set(X86_64::RBP, bp);
@@ -99,7 +99,7 @@ impl Registers {
         cfa: u64,
         entry: &Entry<'_, '_>,
         stack: &Stack<'_>,
-    ) -> Result<Option<u64>, Why> {
+    ) -> Result<Option<u64>, WalkEnd> {
         let encoding = entry.fde.cie().encoding();
         match rule {
             RegisterRule::Offset(offset) => stack.word(cfa.wrapping_add_signed(*offset)).map(Some),
@@ -122,7 +122,7 @@ impl Registers {
         encoding: Encoding,
         initial: Option<u64>,
         stack: &Stack<'_>,
-    ) -> Result<u64, Why> {
+    ) -> Result<u64, WalkEnd> {
         let mut evaluation = Evaluation::new(expression.0, encoding);
         evaluation.set_max_iterations(MAX_OPERATIONS);
         if let Some(cfa) = initial {
@@ -130,21 +130,21 @@ impl Registers {
         }
         let mut result = evaluation.evaluate();
         loop {
-            result = match result.map_err(|_| Why::BadTable)? {
+            result = match result.map_err(|_| WalkEnd::BadTable)? {
                 EvaluationResult::Complete => break,
                 EvaluationResult::RequiresRegister { register, .. } => {
-                    let value = self.get(register).ok_or(Why::UnknownRegister)?;
+                    let value = self.get(register).ok_or(WalkEnd::UnknownRegister)?;
                     evaluation.resume_with_register(Value::Generic(value))
                 }
                 EvaluationResult::RequiresMemory { address, size: 8, .. } => {
                     evaluation.resume_with_memory(Value::Generic(stack.word(address)?))
                 }
-                _ => return Err(Why::BadTable),
+                _ => return Err(WalkEnd::BadTable),
             };
         }
         match evaluation.as_result().last().map(|piece| piece.location) {
             Some(Location::Address { address }) => Ok(address),
-            _ => Err(Why::BadTable),
+            _ => Err(WalkEnd::BadTable),
         }
     }
 }
@@ -152,6 +152,6 @@ impl Registers {
 fn expression_of<'t>(
     expression: &UnwindExpression<usize>,
     entry: &Entry<'t, '_>,
-) -> Result<Expression<Reader<'t>>, Why> {
-    expression.get(&entry.section).map_err(|_| Why::BadTable)
+) -> Result<Expression<Reader<'t>>, WalkEnd> {
+    expression.get(&entry.section).map_err(|_| WalkEnd::BadTable)
 }

@@ -26,7 +26,7 @@ pub(crate) type Rows<'a, 'c> = UnwindTable<'a, 'c, Reader<'a>>;
 /// The unwind tables of a file. There may be two: musl's static library has `.debug_frame` only, what is linked with it
 /// `.eh_frame`.
 #[derive(Debug)]
-pub struct Table {
+pub(crate) struct Table {
     sections: Vec<Frames>,
     bases: BaseAddresses,
     address_size: u8,
@@ -69,7 +69,7 @@ pub(super) struct Entry<'t, 'c> {
 
 impl Table {
     /// Reads the tables of a file. `None` when it has none that are sound.
-    pub fn read(image: &Image) -> Option<Self> {
+    pub(crate) fn read(image: &Image) -> Option<Self> {
         let elf = &image.elf;
         let start = |name: &str| elf.section(name).map_or(0, |section| section.addr);
         let bases = BaseAddresses::default()
@@ -134,7 +134,7 @@ impl Table {
     }
 
     /// Memory that it takes, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let size = |frames: &Frames| frames.bytes.len() + size_of_val(frames.kind.index());
         self.sections.iter().map(size).sum()
     }

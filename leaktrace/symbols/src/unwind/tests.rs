@@ -168,7 +168,7 @@ fn a_stack_that_is_longer_than_its_copy_says_so() {
         let walk = unwinder.walk_copy(&mut locator, &mut maps, &part);
         assert!(whole.addresses.starts_with(&walk.addresses), "{len}");
         let complete = walk.addresses.len() == whole.addresses.len();
-        let ended = if complete { Ended::AtStart } else { Ended::Truncated(Why::CopyTooShort) };
+        let ended = if complete { Ended::AtStart } else { Ended::Truncated(WalkEnd::CopyTooShort) };
         assert_eq!(walk.ended, ended, "{len} {:x?}", walk.addresses);
     }
 }

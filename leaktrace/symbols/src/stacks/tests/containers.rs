@@ -54,7 +54,8 @@ fn a_container_keeps_its_names_after_it_is_gone() {
     let placed = stacks.place_copy(&mut maps, &take(pid).copy());
     drop(running);
     drop(scratch);
-    let mut symbolizer = Symbolizer::new(stacks.modules().clone(), stacks.images().clone(), DEFAULT_CACHE_BYTES);
+    let mut symbolizer =
+        Symbolizer::new(stacks.locator.modules().clone(), stacks.locator.images().clone(), DEFAULT_CACHE_BYTES);
     let frames: Vec<_> = symbolizer.resolve(&placed.locations).into_iter().flatten().collect();
     let names: Vec<_> = frames.iter().map(|frame| frame.symbol.as_deref().unwrap_or("?")).collect();
     assert!(names.windows(4).any(|names| names == ["waits", "generated", "leak", "main"]), "{names:?}");

@@ -1,12 +1,6 @@
 //! What the symbolizer does not do for a program that wants it to.
 
-use super::tests::{C, functions, symbolizer};
 use super::*;
-use crate::{
-    Locator, open,
-    testing::{Scratch, place},
-};
-use std::fs::File;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::Duration;
 

@@ -10,9 +10,9 @@ mod frame;
 mod stack;
 mod table;
 
-pub use code::is_after_call;
+pub(crate) use code::is_after_call;
 pub(super) use code::{LONGEST_CALL, LOOK_AHEAD, starts_thread};
-pub use stack::Stack;
+pub(crate) use stack::Stack;
 pub(super) use table::Table;
 
 use super::image::Image;
@@ -20,27 +20,26 @@ use super::process::{Locator, ProcessMaps};
 use code::{Epilogue, frame_from_epilogue};
 use frame::Registers;
 use gimli::{CfaRule, UnwindContext, X86_64};
-pub use leaktrace_model::WalkEnd as Why;
-use leaktrace_model::{Content, MAX_FRAMES, Role, StackCopy};
+use leaktrace_model::{Content, MAX_FRAMES, Role, StackCopy, WalkEnd};
 use object::elf;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Memory for unwind tables, in bytes. The table in use may exceed it.
-pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
+pub(crate) const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// At the start of the thread: the stack is complete.
     AtStart,
     /// Before it.
-    Truncated(Why),
+    Truncated(WalkEnd),
 }
 
 /// What frame a leaf has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeafFrame {
+pub(crate) enum LeafFrame {
     /// None: its return address is at the stack pointer, and the frame pointer is its caller's.
     None,
     /// One with a frame pointer.
@@ -51,7 +50,7 @@ pub enum LeafFrame {
 
 /// A stack that was walked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub(crate) struct Walk {
     /// Leaf first: where the thread was, then return addresses.
     pub addresses: Vec<u64>,
     /// How it ended.
@@ -60,7 +59,7 @@ pub struct Walk {
 
 /// Walks stacks, and keeps the unwind tables it has read.
 #[derive(Debug)]
-pub struct Unwinder {
+pub(crate) struct Unwinder {
     tables: HashMap<Content, Kept>,
     clock: u64,
     /// The clock when [`Self::forget_unused`] was called last.
@@ -83,25 +82,31 @@ impl Default for Unwinder {
 
 impl Unwinder {
     /// An unwinder that keeps about `limit` bytes of tables.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { tables: HashMap::new(), clock: 0, mark: 0, limit, context: UnwindContext::new() }
     }
 
     /// Walks what a hook captured.
-    pub fn walk_copy(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> Walk {
+    pub(crate) fn walk_copy(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> Walk {
         let stack = Stack::new(copy.sp, copy.bytes);
         self.walk(locator, maps, [copy.ip, copy.sp, copy.bp], stack)
     }
 
     /// Walks a stack from the leaf's instruction pointer, stack pointer and frame-pointer register.
-    pub fn walk(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, leaf: [u64; 3], stack: Stack<'_>) -> Walk {
+    pub(crate) fn walk(
+        &mut self,
+        locator: &mut Locator,
+        maps: &mut ProcessMaps,
+        leaf: [u64; 3],
+        stack: Stack<'_>,
+    ) -> Walk {
         let [ip, sp, bp] = leaf;
         let mut registers = Registers::new(ip, sp, bp);
         let mut addresses = vec![ip];
         let mut role = Role::Leaf;
         let ended = loop {
             if addresses.len() >= MAX_FRAMES {
-                break Ended::Truncated(Why::TooDeep);
+                break Ended::Truncated(WalkEnd::TooDeep);
             }
             let step = match self.step(locator, maps, &registers, role, &stack) {
                 Ok(Some(step)) => step,
@@ -109,13 +114,13 @@ impl Unwinder {
                 Err(why) => break Ended::Truncated(why),
             };
             if step.registers.sp() <= registers.sp() {
-                break Ended::Truncated(Why::NotAdvancing);
+                break Ended::Truncated(WalkEnd::NotAdvancing);
             }
             // What a signal interrupted is not a return address; it may be anywhere in executable memory.
             role = if step.is_signal { Role::Leaf } else { Role::Return };
             let next = step.registers.ip();
             let checked = match role {
-                Role::Leaf if maps.mappings().at(next).is_none() => Err(Why::Unmapped),
+                Role::Leaf if maps.mappings().at(next).is_none() => Err(WalkEnd::Unmapped),
                 Role::Leaf => Ok(()),
                 Role::Return => self.check_return(locator, maps, next),
             };
@@ -129,12 +134,12 @@ impl Unwinder {
     }
 
     /// Memory that tables take, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.tables.values().filter_map(|kept| kept.table.as_ref()).map(|table| table.bytes()).sum()
     }
 
     /// Drops the tables that nobody has needed since the last call; says whether there were any.
-    pub fn forget_unused(&mut self) -> bool {
+    pub(crate) fn forget_unused(&mut self) -> bool {
         let (mark, count) = (std::mem::replace(&mut self.mark, self.clock), self.tables.len());
         self.tables.retain(|_, kept| kept.used > mark);
         self.tables.len() < count
@@ -147,11 +152,11 @@ impl Unwinder {
         registers: &Registers,
         role: Role,
         stack: &Stack<'_>,
-    ) -> Result<Option<Step>, Why> {
+    ) -> Result<Option<Step>, WalkEnd> {
         let lookup = role.lookup(registers.ip());
         let image = locator.image_at(maps, lookup);
         if image.as_ref().is_some_and(|(image, _)| image.elf.machine != elf::EM_X86_64) {
-            return Err(Why::OtherMachine);
+            return Err(WalkEnd::OtherMachine);
         }
         if let Some((image, offset)) = &image
             && let Some(table) = self.table(image)
@@ -172,7 +177,7 @@ impl Unwinder {
                 return registers.go_caller(size, stack).map(|registers| Some(Step { registers, is_signal: false }));
             }
             if go.place(&image.bytes, vaddr).is_some() {
-                return Err(Why::OtherStack);
+                return Err(WalkEnd::OtherStack);
             }
         }
         if role == Role::Return && locator.starts_thread(maps, registers.ip()) {
@@ -186,9 +191,14 @@ impl Unwinder {
     ///
     /// # Errors
     /// Why it cannot.
-    pub fn check_return(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, address: u64) -> Result<(), Why> {
+    pub(crate) fn check_return(
+        &mut self,
+        locator: &mut Locator,
+        maps: &mut ProcessMaps,
+        address: u64,
+    ) -> Result<(), WalkEnd> {
         if maps.mappings().at(Role::Return.lookup(address)).is_none() {
-            return Err(Why::Unmapped);
+            return Err(WalkEnd::Unmapped);
         }
         if locator.is_behind_call(maps, address) != Some(false) || locator.is_go_root(maps, address) {
             return Ok(());
@@ -197,11 +207,11 @@ impl Unwinder {
             let table = self.table(&image)?;
             Some(table.fde(image.elf.vaddr_of(offset)?)?.is_signal_trampoline())
         });
-        if is_signal == Some(true) { Ok(()) } else { Err(Why::NotBehindCall) }
+        if is_signal == Some(true) { Ok(()) } else { Err(WalkEnd::NotBehindCall) }
     }
 
     /// What frame the function has in which a thread entered the kernel.
-    pub fn leaf_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> LeafFrame {
+    pub(crate) fn leaf_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> LeafFrame {
         let image = locator.image_at(maps, ip);
         if let Some((image, offset)) = &image
             && let Some(vaddr) = image.elf.vaddr_of(*offset)
@@ -256,12 +266,12 @@ fn without_table(
     registers: &Registers,
     role: Role,
     stack: &Stack<'_>,
-) -> Result<Option<Step>, Why> {
+) -> Result<Option<Step>, WalkEnd> {
     let (ip, sp) = (registers.ip(), registers.sp());
     let code = locator.code(maps, ip, LOOK_AHEAD);
     let mut caller = registers.clone();
     if let Some(epilogue) = code.as_deref().and_then(frame_from_epilogue) {
-        let at = sp.checked_add(epilogue.return_at).ok_or(Why::OffStack)?;
+        let at = sp.checked_add(epilogue.return_at).ok_or(WalkEnd::OffStack)?;
         if let Some(saved) = epilogue.saved_rbp_at {
             caller.set(X86_64::RBP, Some(stack.word(sp.wrapping_add(saved))?));
         }
@@ -269,7 +279,7 @@ fn without_table(
         caller.set(X86_64::RSP, at.checked_add(8));
         return Ok(Some(Step { registers: caller, is_signal: false }));
     }
-    let bp = registers.get(X86_64::RBP).ok_or(Why::NoTable)?;
+    let bp = registers.get(X86_64::RBP).ok_or(WalkEnd::NoTable)?;
     // A system call stub need not have a frame of its own; then its return address is on top.
     if role == Role::Leaf
         && let Ok(top) = stack.word(sp)
@@ -283,13 +293,13 @@ fn without_table(
     }
     if bp == 0 {
         // By the ABI a null frame pointer marks the outermost frame; Go's goroutines start with it.
-        return if locator.is_go_root(maps, ip) { Ok(None) } else { Err(Why::NoTable) };
+        return if locator.is_go_root(maps, ip) { Ok(None) } else { Err(WalkEnd::NoTable) };
     }
     if bp < sp || bp % 8 != 0 {
-        return Err(Why::NoTable);
+        return Err(WalkEnd::NoTable);
     }
-    let return_at = bp.checked_add(8).ok_or(Why::OffStack)?;
-    let above = stack.word(bp).map_err(|why| if why == Why::OffStack { Why::NoTable } else { why })?;
+    let return_at = bp.checked_add(8).ok_or(WalkEnd::OffStack)?;
+    let above = stack.word(bp).map_err(|why| if why == WalkEnd::OffStack { WalkEnd::NoTable } else { why })?;
     for register in [X86_64::RBX, X86_64::R12, X86_64::R13, X86_64::R14, X86_64::R15] {
         caller.set(register, None);
     }
