@@ -1,53 +1,56 @@
-//! blazesym, which reads symbols and DWARF, and the memory that it takes with the files it maps.
+//! Wraps blazesym, which reads symbols and DWARF from files that it maps, and gives the pages of these files back.
 //!
-//! Nothing else in this program maps files to read them. What was read of such a file counts as resident memory although
-//! the kernel's cache has it anyway, and an index of debug information reads most of it: the pages are given back. For that
-//! no mapping may go meanwhile, so all that can map or unmap a file takes its turn here.
+//! Pages that were read of a mapped file count as resident memory of this process, although the kernel's page cache holds them
+//! anyway. No mapping may disappear while pages are given back, so everything that maps or unmaps a file takes one lock.
+//! Must not decide which file is read, or how much of it: `symbolizer/cost.rs` does.
 
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{Input, Sym, Symbolized, Symbolizer, evict};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Held by whoever maps or unmaps a file, or relies on files staying mapped.
+/// The lock for code that maps or unmaps a file, or needs files to stay mapped.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where in a file names are looked for.
+/// Which parts of a file are searched for names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Within {
-    /// Debug information, and symbols where there is none. What the file names to have more of it is opened, whatever it is.
+    /// Debug information, then symbols. blazesym also opens the files that this file names as having more debug information,
+    /// without checking what they are.
     Everything,
     /// Symbols only.
     Symbols,
 }
 
-/// The tables of the files that were asked for.
+/// blazesym, with the tables of the files that it was asked about.
 pub(crate) struct Blaze(Symbolizer);
 
 impl Blaze {
-    /// No tables yet.
+    /// Starts without tables.
     pub(crate) fn new() -> Self {
         Self(empty())
     }
 
-    /// What the file at `path` says of an address; `None` when it says nothing or cannot be read. With debug information,
-    /// `path.dwp` is opened too, whatever it is, so the path should be one through a descriptor.
+    /// The symbol at an address of the file at `path`; `None` when there is none or the file cannot be read.
+    ///
+    /// With debug information, blazesym also opens `path.dwp` without checking what it is. A path through a descriptor
+    /// (`/proc/self/fd/N`) has no file beside it.
     pub(crate) fn find(&self, path: &Path, vaddr: u64, within: Within) -> Option<Sym<'_>> {
         let mut source = ElfSource::new(path);
         source.debug_syms = within == Within::Everything;
         let _turn = turn();
-        // An error in debug information must not hide the symbols: it is as if there were none.
+        // An error in debug information counts as no debug information: the caller then asks for symbols alone.
         match self.0.symbolize_single(&Source::Elf(source), Input::VirtOffset(vaddr)) {
             Ok(Symbolized::Sym(sym)) => Some(sym),
             _ => None,
         }
     }
 
-    /// Drops the tables of the file at `path`; those of all files where that cannot be done for one. False then.
+    /// Drops the tables of the file at `path`. If blazesym cannot do that, drops the tables of all files and returns false.
     pub(crate) fn forget(&mut self, path: &Path) -> bool {
         let _turn = turn();
         let done = self.0.evict(&evict::Evict::Elf(evict::Elf::new(path))).is_ok();
@@ -61,7 +64,7 @@ impl Blaze {
 impl Drop for Blaze {
     fn drop(&mut self) {
         let _turn = turn();
-        // The files are unmapped here; there are none of the one that is dropped after this.
+        // Unmaps the files under the lock. The empty one that remains has mapped none.
         self.0 = empty();
     }
 }
@@ -70,25 +73,25 @@ fn empty() -> Symbolizer {
     Symbolizer::builder().enable_code_info(true).enable_inlined_fns(true).enable_demangling(false).build()
 }
 
-/// Gives back the pages of all mapped files. What is read again comes from the kernel's cache, or the disk.
+/// Gives back the pages of all files that blazesym has mapped. Reading them again takes them from the page cache or the disk.
 pub(crate) fn give_pages_back() {
     let _turn = turn();
     let Ok(maps) = std::fs::read("/proc/self/maps") else { return };
     for (start, end) in String::from_utf8_lossy(&maps).lines().filter_map(mapped_to_read) {
-        // SAFETY: the mapping is shared and of a file, from which its pages come again with the same content; it is
-        // blazesym's, so nothing else is mapped there while this turn lasts.
+        // SAFETY: a shared, read-only file mapping: dropped pages are read again from the file with the same content. The lock
+        // keeps blazesym from unmapping it meanwhile, so nothing else can be at this address.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }
 
-/// Start and end of a mapping as blazesym makes them: of a named file, shared, to be read only.
+/// Start and end of a mapping like blazesym's: shared, read-only, of a file with a path. `None` for other mappings.
 fn mapped_to_read(line: &str) -> Option<(usize, usize)> {
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let is_shared = words.next()? == "r--s";
     let name = words.nth(3)?;
     let address = |digits| usize::from_str_radix(digits, 16).ok();
-    // Maps of the kernel side have names without a directory.
+    // BPF maps have names without a directory, such as `anon_inode:bpf-map`.
     (is_shared && name.starts_with('/') && !name.starts_with("/dev/")).then_some((address(start)?, address(end)?))
 }
 

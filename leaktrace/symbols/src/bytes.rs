@@ -1,6 +1,6 @@
-//! Reads small pieces of files of any size, by position and through a bounded number of cached pages.
+//! Reads small pieces of a file of any size, by position, with a bounded number of cached pages.
 //!
-//! Not a memory map on purpose: a mapped file that somebody truncates kills the reader, a read merely fails.
+//! Must not map the file: a mapped file that another process truncates kills the reader with SIGBUS, while `read` only fails.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,12 +9,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const PAGE: u64 = 4096;
-/// Read at once where all bytes are, in bytes.
+/// Bytes per read when the whole file is read.
 const CHUNK: u64 = 256 << 10;
-/// Pages kept of one file: 1 MiB.
+/// Most pages in the cache of one file (1 MiB).
 const MAX_PAGES: usize = 256;
 
-/// The bytes of a file, or of memory that stands for one.
+/// The content of a file, or in tests of a buffer.
 #[derive(Debug)]
 pub(crate) struct Bytes {
     source: Source,
@@ -46,12 +46,12 @@ impl Bytes {
         Self { len: bytes.len() as u64, source: Source::Memory(bytes), pages: Mutex::default() }
     }
 
-    /// How many there are.
+    /// Length in bytes when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// The file, where there is one.
+    /// The file; `None` for a buffer.
     pub(crate) fn file(&self) -> Option<&File> {
         match &self.source {
             Source::File(file) => Some(file),
@@ -60,7 +60,7 @@ impl Bytes {
         }
     }
 
-    /// Fills `buffer` from `offset` on; `None` when the file ends before, or cannot be read.
+    /// Fills `buffer` from `offset` on; `None` when the file is too short or cannot be read.
     pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
         let end = offset.checked_add(buffer.len() as u64)?;
         if end > self.len {
@@ -92,9 +92,9 @@ impl Bytes {
         Some(())
     }
 
-    /// A copy of `len` bytes from `offset` on; `None` when there are fewer, or when `len` exceeds `limit`.
+    /// A copy of `len` bytes from `offset` on; `None` when the file is too short or `len` exceeds `limit`.
     pub(crate) fn copy(&self, offset: u64, len: u64, limit: u64) -> Option<Vec<u8>> {
-        // The length is checked against the file before anything is allocated.
+        // Checked before the allocation: the length often comes from a hostile file.
         if len > limit || offset.checked_add(len)? > self.len {
             return None;
         }
@@ -103,14 +103,14 @@ impl Bytes {
         Some(buffer)
     }
 
-    /// A fixed number of bytes.
+    /// `N` bytes from `offset` on; `None` when the file is too short or cannot be read.
     pub(crate) fn array<const N: usize>(&self, offset: u64) -> Option<[u8; N]> {
         let mut buffer = [0; N];
         self.read(offset, &mut buffer)?;
         Some(buffer)
     }
 
-    /// CRC-32 of all of them; `None` when there are more than `limit`, or they cannot be read.
+    /// CRC-32 of the whole file; `None` when it is longer than `limit` or cannot be read.
     pub(crate) fn crc(&self, limit: u64) -> Option<u32> {
         if self.len > limit {
             return None;
@@ -125,7 +125,7 @@ impl Bytes {
         Some(hasher.finalize())
     }
 
-    /// Drops the pages that are kept; says whether there were any.
+    /// Empties the page cache. Returns whether it held pages.
     pub(crate) fn forget_pages(&self) -> bool {
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
         !pages.is_empty()

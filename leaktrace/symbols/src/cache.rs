@@ -1,15 +1,16 @@
-//! Names that were found, bounded by memory: two generations, of which the older goes when the younger is full.
+//! A cache of named frames with a memory limit.
 //!
-//! Cheaper than a list by age, and as good: what was used lately survives.
+//! Two generations: when the young one is full, it becomes the old one and the previous old one is dropped. An entry that is
+//! used moves to the young one, so recently used entries survive, as in an LRU list but without its links.
 
 use leaktrace_model::{Frame, ModuleId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Key: the content that a module has, by number, and the offset that was looked up.
+/// A module (the first one with its content) and the file offset that was looked up.
 pub(crate) type Key = (ModuleId, u64);
 
-/// Resolved frames by place.
+/// Named frames by module and offset.
 #[derive(Debug)]
 pub(crate) struct FrameCache {
     young: HashMap<Key, Arc<[Frame]>>,
@@ -20,12 +21,12 @@ pub(crate) struct FrameCache {
 }
 
 impl FrameCache {
-    /// A cache that takes about `limit` bytes.
+    /// A cache of at most about `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, old_bytes: 0, limit }
     }
 
-    /// The frames at a place.
+    /// The frames of a key; `None` when they are not in the cache.
     pub(crate) fn get(&mut self, key: Key) -> Option<Arc<[Frame]>> {
         if let Some(frames) = self.young.get(&key) {
             return Some(Arc::clone(frames));
@@ -36,7 +37,7 @@ impl FrameCache {
         Some(frames)
     }
 
-    /// Remembers the frames at a place.
+    /// Adds the frames of a key.
     pub(crate) fn insert(&mut self, key: Key, frames: Arc<[Frame]>) {
         let bytes = size_of_entry(&frames);
         if self.young_bytes + bytes > self.limit / 2 {
@@ -51,14 +52,14 @@ impl FrameCache {
         }
     }
 
-    /// Memory in use, in bytes, about.
+    /// Memory in use, in bytes (an estimate).
     pub(crate) fn bytes(&self) -> usize {
         self.young_bytes + self.old_bytes
     }
 }
 
 fn size_of_entry(frames: &[Frame]) -> usize {
-    // An entry of the table, the pointer's header, the frames, and their text with the allocator's share.
+    // The table's entry, the Arc's counts, the frames, and their strings with the allocator's overhead.
     let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.capacity() + 16);
     64 + frames.iter().map(|frame| size_of::<Frame>() + text(&frame.symbol) + text(&frame.file)).sum::<usize>()
 }

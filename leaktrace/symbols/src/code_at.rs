@@ -1,14 +1,14 @@
-//! Machine code of a live process: from the file that is mapped, or, for generated code, from its memory.
+//! Machine code of a running process: read from the mapped file, or from the process's memory for generated code.
 
 use super::process::{Locator, ProcessMaps};
 use super::unwind::{LONGEST_CALL, LOOK_AHEAD, is_after_call, starts_thread};
 use leaktrace_model::Role;
 
-/// How far the code at a program's entry point reaches that calls nothing but the C library's start.
+/// Length of a program's entry code (`_start`), in bytes. It calls only the C library's start function.
 const ENTRY_BYTES: u64 = 64;
 
 impl Locator {
-    /// Up to `len` bytes of code from an address on; fewer where the mapping ends. `None` when it cannot be read.
+    /// Up to `len` bytes of code from an address on; fewer if the mapping ends earlier. `None` when it cannot be read.
     pub(crate) fn code(&mut self, maps: &mut ProcessMaps, address: u64, len: usize) -> Option<Vec<u8>> {
         let (_, mapping) = maps.mappings().at(address)?;
         let len = (mapping.end - address).min(len as u64);
@@ -21,12 +21,12 @@ impl Locator {
         }
     }
 
-    /// Whether an address is behind a call. `None` when the code before it cannot be read.
+    /// Whether a call instruction ends at an address. `None` when the code before it cannot be read.
     pub(crate) fn is_behind_call(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<bool> {
         Some(is_after_call(&self.code_before(maps, address)?))
     }
 
-    /// Whether a frame that returns to this address is the first of its thread, so that a walk which ends there is complete.
+    /// Whether this return address is in the first function of a thread. A walk that ends there is complete.
     pub(crate) fn starts_thread(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
         let lookup = Role::Return.lookup(address);
         if let Some((image, offset)) = self.image_at(maps, lookup)

@@ -1,14 +1,14 @@
-//! Readable names of C++ and Rust functions.
+//! Makes mangled names of C++ and Rust functions readable.
 //!
-//! Only what is marked as mangled is taken for it: to a C++ demangler the C function `f` is the type `float`.
+//! Demangles only names with a mangling prefix: without one, a C++ demangler reads the C function `f` as the type `float`.
 
 use cpp_demangle::DemangleOptions;
 use std::fmt;
 
-/// Longest name that is made, in bytes. A mangled name may stand for one that is exponentially longer.
+/// Longest readable name, in bytes. A short mangled name can expand to an exponentially longer one.
 const MAX_NAME: usize = 4096;
 
-/// The readable form of a symbol; the symbol itself if it has none.
+/// The readable form of a symbol; the symbol itself if it is not mangled. Cut to [`MAX_NAME`].
 pub(crate) fn readable(symbol: &str) -> String {
     let mut name = Bounded::default();
     if (symbol.starts_with("_R") || symbol.starts_with("_ZN"))

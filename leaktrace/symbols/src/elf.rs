@@ -1,22 +1,22 @@
-//! The few facts of an ELF file that placing and unwinding need: segments, sections, build id, debug link.
+//! The facts of an ELF file that placing and unwinding need: segments, sections, build id, debug link.
 //!
-//! Reads headers only, never symbols. Every size in the file is checked before it is believed.
+//! Reads headers only, never symbols. Every size in the file is checked before it is used.
 
 use super::bytes::Bytes;
 use leaktrace_model::BuildId;
 use object::elf;
 use thiserror::Error;
 
-/// Most program headers that are read.
+/// Most program headers. A file with more is damaged.
 const MAX_SEGMENTS: u64 = 4096;
-/// Most section headers that are read.
+/// Most section headers. Of a file with more, no section is read.
 const MAX_SECTIONS: u64 = 16_384;
-/// Longest section name table that is read, in bytes.
+/// Longest table of section names, in bytes.
 const MAX_NAMES: u64 = 1 << 20;
-/// Longest note segment or section that is searched for a build id, in bytes.
+/// Longest note segment or section, in bytes.
 const MAX_NOTES: u64 = 64 << 10;
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ElfError {
     /// It does not start with the ELF magic.
@@ -25,7 +25,7 @@ pub enum ElfError {
     /// Big-endian, or of a class that is neither 32 nor 64 bits.
     #[error("an ELF file of another byte order or class")]
     Foreign,
-    /// A header lies outside the file, or has an absurd size.
+    /// A header is outside the file, or has an impossible size.
     #[error("a damaged ELF file")]
     Damaged,
 }
@@ -33,47 +33,47 @@ pub enum ElfError {
 /// A loadable segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Where it starts in the file.
+    /// Offset in the file.
     pub offset: u64,
-    /// Where it is meant to be in memory.
+    /// Address before relocation.
     pub vaddr: u64,
-    /// Bytes of it in the file.
+    /// Size in the file, in bytes.
     pub filesz: u64,
-    /// Whether its code may run.
+    /// `PF_X`.
     pub executable: bool,
-    /// Whether it may be written.
+    /// `PF_W`.
     pub writable: bool,
 }
 
 /// A section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// Its name, lossily as text.
+    /// Name; bytes that are not UTF-8 are replaced.
     pub name: String,
-    /// Where it is meant to be in memory, 0 for what is not loaded.
+    /// Address before relocation; 0 when it is not loaded.
     pub addr: u64,
-    /// Where it is in the file.
+    /// Offset in the file.
     pub offset: u64,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Whether the file has its bytes as they are: neither absent (`SHT_NOBITS`) nor compressed.
+    /// Whether the file has its bytes unchanged: neither absent (`SHT_NOBITS`) nor compressed.
     pub plain: bool,
-    /// Size that it is said to have when it is no longer compressed; `None` for one that is not.
+    /// Uncompressed size as the compression header gives it; `None` when it is not compressed.
     pub unpacked: Option<u64>,
 }
 
-/// What is known of an ELF file.
+/// The headers of an ELF file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Elf {
     /// `e_machine`.
     pub machine: u16,
     /// Whether addresses have 64 bits.
     pub is_64: bool,
-    /// Address at which the program starts.
+    /// Address of the program's entry point.
     pub entry: u64,
     /// Loadable segments, in file order.
     pub segments: Vec<Segment>,
-    /// Sections, in file order; empty when the file has none or they are damaged.
+    /// Sections, in file order; empty when there are none or they are damaged.
     pub sections: Vec<Section>,
     /// GNU build id.
     pub build_id: Option<BuildId>,
@@ -95,10 +95,10 @@ struct Header {
 }
 
 impl Elf {
-    /// Reads a file's headers. Damaged sections are left out; segments must be sound.
+    /// Reads a file's headers. Damaged section headers count as no sections; damaged program headers are an error.
     ///
     /// # Errors
-    /// When it is no ELF file of this machine's byte order, or its program headers are damaged.
+    /// When it is not a little-endian ELF file, or its program headers are damaged.
     pub(crate) fn read(bytes: &Bytes) -> Result<Self, ElfError> {
         let mut header = Header::read(bytes)?;
         let mut file = Self { machine: header.machine, is_64: header.is_64, entry: header.entry, ..Self::default() };
@@ -150,19 +150,19 @@ impl Elf {
         Ok(())
     }
 
-    /// The section of this name.
+    /// The first section with this name.
     pub(crate) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// The loaded section that covers an address.
+    /// The loaded section that contains an address.
     pub(crate) fn section_at(&self, vaddr: u64) -> Option<&Section> {
         self.sections
             .iter()
             .find(|section| section.addr != 0 && vaddr.checked_sub(section.addr).is_some_and(|at| at < section.size))
     }
 
-    /// Address that a byte of the file is meant to have. Where segments overlap, code wins.
+    /// Address, before relocation, of a byte of the file. Where segments overlap, the executable one is used.
     pub(crate) fn vaddr_of(&self, file_offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| file_offset.checked_sub(segment.offset).is_some_and(|at| at < segment.filesz);
         let mut executable = self.segments.iter().filter(|segment| segment.executable);
@@ -170,21 +170,21 @@ impl Elf {
         (file_offset - segment.offset).checked_add(segment.vaddr)
     }
 
-    /// Offset in the file of the byte that is meant to be at an address.
+    /// Offset in the file of the byte at an address before relocation.
     pub(crate) fn offset_of(&self, vaddr: u64) -> Option<u64> {
         let holds = |segment: &&Segment| vaddr.checked_sub(segment.vaddr).is_some_and(|at| at < segment.filesz);
         let segment = self.segments.iter().find(holds)?;
         (vaddr - segment.vaddr).checked_add(segment.offset)
     }
 
-    /// Name of the separate debug file and the CRC of its content, from `.gnu_debuglink`.
+    /// Name of the separate debug file and the CRC-32 of its content, from `.gnu_debuglink`.
     pub(crate) fn debug_link(&self, bytes: &Bytes) -> Option<(String, u32)> {
         let section = self.section(".gnu_debuglink")?;
         let link = bytes.copy(section.offset, section.size, 4096)?;
         let end = link.iter().position(|&byte| byte == 0)?;
         let name = std::str::from_utf8(&link[..end]).ok()?;
         let crc = link.get((end + 4) / 4 * 4..)?.first_chunk().map(|raw| u32::from_le_bytes(*raw))?;
-        // A name with a directory in it could lead anywhere.
+        // Names with a directory are refused: they could lead to any file.
         (!name.is_empty() && !name.contains('/')).then(|| (name.to_owned(), crc))
     }
 }
@@ -234,7 +234,7 @@ impl Header {
         }
     }
 
-    /// Counts that do not fit into the header are in the first section header.
+    /// Counts that do not fit into the ELF header are in the first section header.
     fn extend(&mut self, bytes: &Bytes) {
         if self.shoff == 0 || (self.shnum != 0 && self.shstrndx != u64::from(elf::SHN_XINDEX)) {
             return;
@@ -275,21 +275,21 @@ fn read_sections(bytes: &Bytes, header: &Header) -> Option<Vec<Section>> {
         let name = &name[..name.iter().take(64).position(|&byte| byte == 0).unwrap_or(name.len().min(64))];
         let packed = flags & u64::from(elf::SHF_COMPRESSED) != 0;
         let plain = u32_at(raw, 4) != elf::SHT_NOBITS && !packed;
-        // Compression header: method, (padding,) size, alignment.
-        let said = || {
+        // Compression header: method, padding (64 bits only), size, alignment.
+        let declared = || {
             if header.is_64 {
                 bytes.array::<16>(offset).map_or(0, |raw| u64_at(&raw, 8))
             } else {
                 bytes.array::<8>(offset).map_or(0, |raw| u64::from(u32_at(&raw, 4)))
             }
         };
-        let unpacked = packed.then(said);
+        let unpacked = packed.then(declared);
         Section { name: String::from_utf8_lossy(name).into_owned(), addr, offset, size, plain, unpacked }
     });
     Some(sections.collect())
 }
 
-/// Walks notes: length of name, length of content, type, then both padded to four bytes.
+/// Finds the build id among notes. A note: length of name, length of content, type, name, content; both padded to 4 bytes.
 fn find_build_id(mut notes: &[u8]) -> Option<BuildId> {
     loop {
         let (head, rest) = notes.split_first_chunk::<12>()?;

@@ -1,8 +1,8 @@
-//! Go's own tables of functions, files, lines and inlined calls, which `strip` does not take away (runtime/symtab.go,
-//! cmd/link/internal/ld/pcln.go; Go 1.16 and later).
+//! Go's own tables of functions, files, lines and inlined calls (runtime/symtab.go, cmd/link/internal/ld/pcln.go; Go 1.16 and
+//! later). `strip` does not remove them.
 //!
-//! The tables are read where they are, a few bytes at a time. Everything in them is checked before it is believed: what
-//! does not hold together gives no name.
+//! The tables are read in place, a few bytes at a time. Everything is checked before it is used: data that contradicts itself
+//! gives no name.
 
 mod find;
 mod function;
@@ -18,17 +18,17 @@ use function::MAX_STEPS;
 use std::ops::Range;
 use table::Layout;
 
-/// What the tables say of an address.
+/// The functions at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The function that was compiled, and before it those that were merged into it, innermost first.
+    /// Inlined functions, innermost first, then the compiled function that contains them.
     pub functions: Vec<Named>,
-    /// Where the compiled function starts.
+    /// Address at which the compiled function starts.
     pub entry: u64,
 }
 
 impl GoTable {
-    /// Finds the tables of a file. `None` when it is not from Go, or nothing in it holds together.
+    /// Finds the tables of a file. `None` when it is not a Go program, or its tables fail the checks.
     pub(crate) fn find(bytes: &Bytes, elf: &Elf) -> Option<Self> {
         if !elf.is_64 {
             return None;
@@ -44,7 +44,7 @@ impl GoTable {
             Layout::Go116 => 0,
             Layout::Go118 | Layout::Go120 => find::text(bytes, elf, &table, module.as_ref())?,
         };
-        // Whatever said so, the addresses must be code.
+        // The functions' addresses must be in executable segments, whichever source gave the start of the code.
         let first = table.entry(bytes, 0)?;
         let last = table.entry(bytes, table.functions)?;
         let is_code = |vaddr: u64| {
@@ -58,15 +58,15 @@ impl GoTable {
         Some(table)
     }
 
-    /// What the tables say of an address; `None` for one that is not in a Go function.
+    /// The functions at an address; `None` when it is not in a Go function.
     pub(crate) fn place(&self, bytes: &Bytes, vaddr: u64) -> Option<Place> {
         let function = self.function(bytes, vaddr)?;
         let functions = self.named(bytes, &function, vaddr)?;
         Some(Place { functions, entry: function.entry })
     }
 
-    /// Bytes between the stack pointer and the return address at an address. `None` for what is not a Go function, and for
-    /// functions that change stacks.
+    /// Bytes between the stack pointer and the return address while an address executes. `None` when it is not in a Go
+    /// function, and for functions that switch stacks.
     pub(crate) fn frame_size(&self, bytes: &Bytes, vaddr: u64) -> Option<u64> {
         let function = self.function(bytes, vaddr)?;
         let name = self.name(bytes, function.name)?;
@@ -77,23 +77,23 @@ impl GoTable {
         u64::try_from(self.value(bytes, &function, function.stack, vaddr, &mut steps)?).ok()
     }
 
-    /// Whether a goroutine or a thread starts in the function at an address.
+    /// Whether an address is in a function in which a goroutine or a thread starts.
     pub(crate) fn is_root(&self, bytes: &Bytes, vaddr: u64) -> bool {
         let name = self.function(bytes, vaddr).and_then(|function| self.name(bytes, function.name));
         name.is_some_and(|name| ROOTS.contains(&bare(&name)) || name.starts_with("_rt0_"))
     }
 
-    /// Addresses of about `count` functions, spread evenly.
+    /// Start addresses of about `count` functions, spread evenly.
     pub(crate) fn sample(&self, bytes: &Bytes, count: usize) -> Vec<u64> {
         let step = usize::try_from(self.functions).unwrap_or(usize::MAX).div_ceil(count.max(1)).max(1);
         (0..self.functions).step_by(step).filter_map(|number| self.entry(bytes, number)).collect()
     }
 }
 
-/// Where a goroutine or a thread starts.
+/// Functions in which a goroutine or a thread starts.
 const ROOTS: [&str; 4] = ["runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.clone"];
 
-/// Above these frames another stack goes on.
+/// Functions that switch stacks: their callers are on another stack.
 const CHANGES_STACK: [&str; 7] = [
     "runtime.systemstack",
     "runtime.mcall",
@@ -104,7 +104,7 @@ const CHANGES_STACK: [&str; 7] = [
     "runtime.sigreturn__sigaction",
 ];
 
-/// A name without the mark of its calling convention.
+/// A name without the suffix of its calling convention.
 fn bare(name: &str) -> &str {
     name.strip_suffix(".abi0").unwrap_or(name)
 }

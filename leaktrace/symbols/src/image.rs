@@ -1,6 +1,6 @@
-//! Files with code that are kept open, so that frames still get names when the process or the file's name is gone.
+//! Files with code that are kept open, so that frames get names after the process or the file's name is gone.
 //!
-//! Bounded: the least recently used file is closed first, and opened again by path if it is still the same file.
+//! Bounded: the least recently used file is closed first. It is opened again by its path if that is still the same file.
 
 use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
@@ -15,25 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use thiserror::Error;
 
-/// Files that are kept open at once.
+/// Most files that are open at once.
 pub(crate) const MAX_OPEN: usize = 256;
 
-/// Largest debug file whose checksum is taken, in bytes.
+/// Largest debug file whose checksum is computed, in bytes.
 const MAX_SUMMED: u64 = 256 << 20;
 
-/// Sections that name another file to read debug information from.
+/// Sections that name another file with debug information.
 const LINKS: [&str; 3] = [".gnu_debuglink", ".gnu_debugaltlink", ".debug_sup"];
 
-/// Where distributions put separate debug files.
+/// Directories in which distributions put separate debug files.
 const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
 
-/// Why a file cannot serve.
+/// Why a file cannot be used.
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// It could not be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is not a usable ELF file.
+    /// It is not an ELF file that can be used.
     #[error(transparent)]
     Elf(#[from] ElfError),
 }
@@ -45,14 +45,14 @@ pub(crate) struct Image {
     pub bytes: Bytes,
     /// Its headers.
     pub elf: Elf,
-    /// Its separate debug file, found when it was opened: the container that has it may be gone later.
+    /// Its separate debug file. Found when this file is opened, because the container that has both may be gone later.
     pub debug: Option<Arc<Image>>,
     go: OnceLock<Option<GoTable>>,
     unpacks: OnceLock<bool>,
     identity: Identity,
 }
 
-/// What tells whether a file is still the one that was opened.
+/// Whether two files are the same file with the same content, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// `st_dev`
@@ -78,7 +78,7 @@ impl Identity {
 }
 
 impl Image {
-    /// Takes over an open file.
+    /// Reads the headers of an open file.
     ///
     /// # Errors
     /// When it cannot be read or is not ELF.
@@ -94,7 +94,7 @@ impl Image {
         self.identity
     }
 
-    /// Key of everything that is cached about the file.
+    /// Key for everything that is cached about the file.
     pub(crate) fn content(&self) -> Content {
         let Identity { device, inode, size, modified_ns } = self.identity;
         match &self.elf.build_id {
@@ -108,37 +108,41 @@ impl Image {
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
-    /// Whether no compressed section becomes longer than its header says. The first time it unpacks them, which takes as long as
-    /// reading them for their lines does; the host's own distribution is believed, as in [`Self::may_be_followed`].
-    pub(crate) fn keeps_to_what_it_says(&self) -> bool {
-        *self.unpacks.get_or_init(|| self.is_of_distribution() || packed::keep_to_what_they_say(&self.bytes, &self.elf))
+    /// Whether no compressed section becomes longer than its header says. The first call unpacks the sections, which takes as
+    /// long as reading lines from them. Files of the host's distribution are trusted without that.
+    pub(crate) fn unpacks_to_declared_sizes(&self) -> bool {
+        *self
+            .unpacks
+            .get_or_init(|| self.is_of_distribution() || packed::unpack_to_declared_sizes(&self.bytes, &self.elf))
     }
 
-    /// Whether the content is still the one that was opened. One that was written over has other code at the same
-    /// offsets, and names from it would be wrong.
+    /// Whether the file still has the content that was opened. A file that was overwritten has other code at the same
+    /// offsets, so names from it would be wrong.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
     }
 
-    /// Whether its headers are still what was read of them: whoever writes over a file can set its time back.
+    /// Whether reading the headers again gives the same. A program that overwrites a file can reset its modification time, so
+    /// [`Self::is_unchanged`] does not notice.
     pub(crate) fn has_its_headers(&self) -> bool {
         let again = || Elf::read(&Bytes::of_file(self.bytes.file()?.try_clone().ok()?).ok()?).ok();
         again().is_some_and(|elf| elf == self.elf)
     }
 
-    /// Path that leads to this very file, through the open descriptor. No other file can be beside it.
+    /// A path to exactly this file, through the open descriptor. No other file can be beside it.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.bytes.file().map(open::path_of)
     }
 
-    /// Whether whoever reads the file's debug information may also open what it names. Anybody can write any name into a
-    /// file, and it would be opened on the host, whatever it is; so only the host's own distribution is believed.
+    /// Whether a reader of the debug information may open the files that it names. Any program can write any name into its
+    /// own file, and that file would be opened on the host. So the answer is yes only when the file names none, or belongs to
+    /// the host's distribution.
     pub(crate) fn may_be_followed(&self) -> bool {
         LINKS.iter().all(|name| self.elf.section(name).is_none()) || self.is_of_distribution()
     }
 
-    /// Whether it is root's file in the host's own directories for debug files. Such a path may also be one inside of a
-    /// container, so the host must have the same file there.
+    /// Whether the file belongs to root and is in the host's directories for debug files. A container can have the same path,
+    /// so the path must lead to this file on the host.
     fn is_of_distribution(&self) -> bool {
         let Some(path) = self.path().and_then(|path| std::fs::read_link(path).ok()) else { return false };
         let is_own = |meta: Metadata| {
@@ -149,8 +153,8 @@ impl Image {
             && std::fs::symlink_metadata(&path).is_ok_and(is_own)
     }
 
-    /// Looks for the separate debug file, by build id and then by link, in the process's root and on the host.
-    /// Nothing else follows the link.
+    /// Finds the separate debug file, by build id and then by debug link, in the process's root and on the host. The only code
+    /// that follows a debug link.
     pub(crate) fn find_debug(&mut self, root: Option<&File>, shown: &str) {
         let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
         if has_own || self.debug.is_some() {
@@ -171,7 +175,7 @@ impl Image {
         let open = |path: &PathBuf| {
             let inside = root.and_then(|root| open::regular_in(root, path).ok());
             let image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
-            // The build id proves that it belongs; a CRC over the whole file costs more and proves less.
+            // Compares the build id if there is one: a CRC over the whole file costs more and proves less.
             let belongs = match &id {
                 Some(id) => image.elf.build_id.as_ref() == Some(id),
                 None => link.as_ref().is_some_and(|(_, sum)| image.bytes.crc(MAX_SUMMED) == Some(*sum)),
@@ -188,7 +192,7 @@ fn build_id_path(directory: &str, id: &BuildId) -> PathBuf {
     PathBuf::from(format!("{directory}/.build-id/{head}/{tail}.debug"))
 }
 
-/// The files that are open. A handle: clones share one set.
+/// The open files. A handle: clones share one set.
 #[derive(Clone, Debug, Default)]
 pub struct Images(Arc<Mutex<Open>>);
 
@@ -196,12 +200,12 @@ pub struct Images(Arc<Mutex<Open>>);
 struct Open {
     images: HashMap<Content, (Arc<Image>, u64)>,
     clock: u64,
-    /// The clock when [`Images::forget_unused_pages`] was called last.
+    /// The value of `clock` at the last call of [`Images::forget_unused_pages`].
     mark: u64,
 }
 
 impl Images {
-    /// Keeps a file open under the key of its content; one that is already there stays, unless it was written over.
+    /// Keeps a file open under the key of its content. A file that already has this key stays, unless it was overwritten.
     pub(crate) fn keep(&self, content: Content, image: Image) -> Arc<Image> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
@@ -221,7 +225,7 @@ impl Images {
         image
     }
 
-    /// The open file that is this very one.
+    /// The open file with this identity.
     pub(crate) fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
@@ -241,8 +245,8 @@ impl Images {
         Some(Arc::clone(image))
     }
 
-    /// The file of a module: the one that is held, or the one at its path if that is the same build. `None` when there is
-    /// neither, or when it has been written over since.
+    /// The file of a module: the open one, or the one at the module's path or build id if it is the same build. `None` when
+    /// there is none, or when it was overwritten since.
     pub(crate) fn of(&self, module: &Module) -> Option<Arc<Image>> {
         let content = module.content()?;
         if let Some(image) = self.held(&content) {
@@ -270,8 +274,8 @@ impl Images {
         Some(image)
     }
 
-    /// Drops the pages kept of files that nobody has asked for since the last call; says whether there were any. The files
-    /// stay open.
+    /// Drops the cached pages of files that were not used since the last call. Returns whether there were any. The files stay
+    /// open.
     pub(crate) fn forget_unused_pages(&self) -> bool {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = open.mark;
@@ -287,7 +291,7 @@ impl Images {
     }
 }
 
-/// A recording may come from a machine whose binary is not here while its debug file is.
+/// The debug file of a module. A recording may come from another machine: its binary is not here, but its debug file can be.
 fn by_build_id(module: &Module) -> Option<Image> {
     let id = module.build_id.as_ref()?;
     let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| open::regular(&build_id_path(directory, id)).ok());
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_when_nobody_asks_for_the_file() {
+    fn pages_of_unused_files_are_dropped() {
         let images = Images::default();
         let key = Content::File(1, 2, 3, 4);
         images.keep(key.clone(), own());
@@ -344,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn only_debug_files_of_the_hosts_distribution_are_believed() {
+    fn only_debug_files_of_the_hosts_distribution_are_trusted() {
         let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
         let libc = libc.lines().find_map(|line| line.split_whitespace().nth(5).filter(|name| name.contains("libc.so")));
         let id = libc.and_then(|libc| Image::new(open::regular(Path::new(libc)).ok()?).ok()?.elf.build_id);

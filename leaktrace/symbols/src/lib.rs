@@ -1,16 +1,12 @@
-//! From addresses on user-space stacks to names: function, file, line.
+//! From addresses on user-space stacks to names. [`Placer`] turns addresses into modules and offsets while the process runs.
+//! [`Symbolizer`] names them later from the files alone, so it also works for a recording from another machine.
 //!
-//! Owns two steps. [`Placer`] turns an address into a module and an offset; it needs the process, so it works while the
-//! process runs. [`Symbolizer`] names such a location later; it needs only the file, so it can also work for a recording from
-//! another machine.
+//! Must not guess: a name comes from the file that was mapped, and without that file the location stays module and offset. A
+//! frame is on a stack because an unwind table, a checked frame pointer or the code itself says so.
+//! Must not trust a process or its files: every length is checked, every loop and allocation is bounded. Must not name on
+//! the sampling path, because naming reads files. Must not know the kernel side, or print.
 //!
-//! - Must not run on the sampling path: naming reads files.
-//! - Must not guess. A name comes from the file that was mapped; without that file, the location stays module and offset. A
-//!   frame is on a stack because an unwind table, a checked frame pointer or the code itself says so.
-//! - Must not trust a process or its files: every length is checked and every loop and allocation is bounded.
-//! - Must not know the kernel side, or print.
-//!
-//! What each language needs for names is in `leaktrace/docs/languages.md`.
+//! `leaktrace/docs/languages.md` says what each language needs for names.
 
 #![warn(unreachable_pub)]
 

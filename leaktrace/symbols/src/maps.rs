@@ -1,10 +1,10 @@
-//! Reads `/proc/PID/maps` (Linux: `show_map_vma` in fs/proc/task_mmu.c): which executable bytes are where.
+//! Parses `/proc/PID/maps` (Linux: `show_map_vma` in fs/proc/task_mmu.c): the executable mappings of a process.
 //!
-//! Pure: takes text, opens nothing. The text is not trusted; a process chooses its own file names.
+//! Pure: takes text and opens nothing. The text is not trusted, because a process chooses the names of its files.
 
-/// Most executable mappings that are kept of one process. Those beyond are left out and counted.
+/// Most executable mappings of one process. More are left out and counted.
 pub(crate) const MAX_MAPPINGS: usize = 65_536;
-/// Longest text that is read of one process, in bytes.
+/// Longest text of one process, in bytes.
 pub(crate) const MAX_TEXT: u64 = 32 << 20;
 
 /// One executable mapping.
@@ -12,46 +12,46 @@ pub(crate) const MAX_TEXT: u64 = 32 << 20;
 pub(crate) struct Mapping {
     /// First address.
     pub start: u64,
-    /// First address behind it.
+    /// First address after it.
     pub end: u64,
-    /// Where in the file it starts.
+    /// Offset in the file of the first byte.
     pub offset: u64,
     /// Device number as the kernel prints it: major and minor.
     pub device: (u32, u32),
-    /// Inode, 0 for what has no file.
+    /// Inode; 0 without a file.
     pub inode: u64,
-    /// What backs it.
+    /// What is mapped.
     pub backing: Backing,
 }
 
-/// What backs a mapping.
+/// What is mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Backing {
-    /// A file of this name; `true` in `deleted` when the name is gone or leads elsewhere.
+    /// A file.
     File {
         /// Path as the process sees it.
         path: String,
-        /// Whether the kernel says that the file is gone.
+        /// Whether the kernel marks it `(deleted)`: the name is gone or belongs to another file.
         deleted: bool,
     },
     /// The vDSO.
     Vdso,
-    /// Something else that the kernel names in brackets, such as `[heap]` or `[anon:v8]`.
+    /// Memory that the kernel names in brackets, such as `[heap]` or `[anon:v8]`.
     Special(String),
-    /// Nothing.
+    /// Memory without a name.
     Anonymous,
 }
 
-/// The executable mappings of a process, by address, none overlapping.
+/// The executable mappings of a process, sorted by address, without overlaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mappings {
     sorted: Vec<Mapping>,
-    /// Lines that made no sense, and mappings beyond [`MAX_MAPPINGS`].
+    /// Number of lines that could not be parsed, and of mappings beyond [`MAX_MAPPINGS`].
     pub left_out: usize,
 }
 
 impl Mappings {
-    /// Reads the text of a map file. Lines that make no sense are left out.
+    /// Parses the text of a maps file. Lines that cannot be parsed are left out.
     pub(crate) fn parse(text: &[u8]) -> Self {
         let mut sorted = Vec::new();
         let mut left_out = 0;
@@ -62,7 +62,7 @@ impl Mappings {
                 Some(Line::Executable(_)) | None => left_out += 1,
             }
         }
-        // The kernel writes them in order. Anything else is not from the kernel, but must still not confuse a search.
+        // The kernel writes them in order. Other text must not break the binary search.
         sorted.sort_by_key(|mapping| mapping.start);
         let mut end = 0;
         sorted.retain(|mapping| {
@@ -74,14 +74,14 @@ impl Mappings {
         Self { sorted, left_out }
     }
 
-    /// The mapping that holds an address.
+    /// The mapping that contains an address, with its index.
     pub(crate) fn at(&self, address: u64) -> Option<(usize, &Mapping)> {
         let index = self.sorted.partition_point(|mapping| mapping.start <= address).checked_sub(1)?;
         let mapping = self.sorted.get(index)?;
         (address < mapping.end).then_some((index, mapping))
     }
 
-    /// All of them, by address.
+    /// All mappings, sorted by address.
     pub(crate) fn as_slice(&self) -> &[Mapping] {
         &self.sorted
     }
@@ -100,7 +100,7 @@ fn parse_line(line: &[u8]) -> Option<Line> {
     let offset = hex(next_word(&mut rest)?)?;
     let (major, minor) = split_number(next_word(&mut rest)?, b':')?;
     let inode = std::str::from_utf8(next_word(&mut rest)?).ok()?.parse().ok()?;
-    // An offset plus a length that overflow would be no place in any file.
+    // Refuses an offset that overflows with the length: it is in no file.
     offset.checked_add(end.checked_sub(start)?)?;
     if permissions.get(2) != Some(&b'x') || start == end {
         return Some(Line::Other);
@@ -148,7 +148,7 @@ fn split_number(word: &[u8], separator: u8) -> Option<(u64, u64)> {
 }
 
 fn hex(digits: &[u8]) -> Option<u64> {
-    // `from_str_radix` would take a sign.
+    // `from_str_radix` also accepts a sign, which the kernel never writes.
     digits.first()?.is_ascii_hexdigit().then_some(())?;
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }

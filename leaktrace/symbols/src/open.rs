@@ -1,7 +1,7 @@
-//! Opens the files of other processes, which may live in another mount namespace and mean us no good.
+//! Opens files of other processes, which can be hostile and in another mount namespace.
 //!
-//! Nothing but regular files is ever opened: a FIFO would block, a device might act. A path from inside a container is
-//! resolved inside that container, so that a symbolic link cannot lead to the host's files.
+//! Must open regular files only: a FIFO blocks, and opening a device can have effects. A path from a container is resolved
+//! inside the container, so that a symbolic link cannot lead to the host's files.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// A handle that names a file or directory without opening it.
+/// A handle on a file or directory (`O_PATH`): refers to it without opening it.
 ///
 /// # Errors
 /// Those of `open(2)`.
@@ -22,22 +22,22 @@ pub(crate) fn handle(path: &Path) -> io::Result<File> {
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// Those of `open(2)`, and `InvalidInput` for what is not a regular file.
+/// Those of `open(2)`, and `InvalidInput` when it is not a regular file.
 pub(crate) fn regular(path: &Path) -> io::Result<File> {
     reopen(&handle(path)?)
 }
 
-/// Opens the regular file at `path` as seen from the directory `root`, whatever links say.
+/// Opens the regular file at `path` with the directory `root` as the root, also for symbolic links.
 ///
 /// # Errors
-/// Those of `openat2(2)` (Linux 5.6), and `InvalidInput` for what is not a regular file.
+/// Those of `openat2(2)` (since Linux 5.6), and `InvalidInput` when it is not a regular file.
 pub(crate) fn regular_in(root: &File, path: &Path) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: open_how is plain integers, for which zero is valid.
+    // SAFETY: open_how has only integer fields, for which zero is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = u64::from((libc::O_PATH | libc::O_CLOEXEC).cast_unsigned());
     how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: both pointers are to live objects of the size that is passed; the kernel only reads them.
+    // SAFETY: both pointers are to valid objects of the given size, and the kernel only reads them.
     let fd =
         unsafe { libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of_val(&how)) };
     let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
@@ -46,7 +46,7 @@ pub(crate) fn regular_in(root: &File, path: &Path) -> io::Result<File> {
     reopen(&found)
 }
 
-/// A file in memory that holds `content`.
+/// A file in memory with this content.
 ///
 /// # Errors
 /// Those of `memfd_create(2)` and `write(2)`.
@@ -62,7 +62,7 @@ pub(crate) fn memory(content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Path by which this process can open again what `file` names.
+/// A path to the file behind a descriptor, for this process only.
 pub(crate) fn path_of(file: &File) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }

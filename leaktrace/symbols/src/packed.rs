@@ -1,30 +1,31 @@
-//! Whether compressed sections hold what they say they hold: a megabyte can become a gigabyte.
+//! Checks that compressed sections do not become longer than their headers say.
 //!
-//! Whoever unpacks a section allocates by its header, and then goes on until the content ends.
+//! A library that unpacks a section allocates the size in its header, but continues until the content ends. One megabyte of
+//! content can become a gigabyte.
 
 use super::bytes::Bytes;
 use super::elf::{Elf, Section};
 use flate2::bufread::ZlibDecoder;
 use std::io::{self, Read};
 
-/// Whether no compressed section becomes longer than its header says. Unpacks them, so ask only when what they say can be
-/// borne.
-pub(crate) fn keep_to_what_they_say(bytes: &Bytes, elf: &Elf) -> bool {
-    elf.sections.iter().all(|section| section.unpacked.is_none_or(|said| keeps(bytes, elf, section, said)))
+/// Whether no compressed section becomes longer than its header says. Unpacks up to that size, so first check that the sizes
+/// are acceptable.
+pub(crate) fn unpack_to_declared_sizes(bytes: &Bytes, elf: &Elf) -> bool {
+    elf.sections.iter().all(|section| section.unpacked.is_none_or(|declared| unpacks_to(bytes, elf, section, declared)))
 }
 
-fn keeps(bytes: &Bytes, elf: &Elf, section: &Section, said: u64) -> bool {
+fn unpacks_to(bytes: &Bytes, elf: &Elf, section: &Section, declared: u64) -> bool {
     let header = if elf.is_64 { 24 } else { 12 };
     let (Some(at), Some(end)) = (section.offset.checked_add(header), section.offset.checked_add(section.size)) else {
         return false;
     };
     let content = io::BufReader::with_capacity(64 << 10, Part { bytes, at, end });
-    // Damaged content ends where the damage is, and so does its unpacking elsewhere.
-    let mut unpacked = ZlibDecoder::new(content).take(said.saturating_add(1));
+    // An error is fine: damaged content stops every reader at the same byte, before the limit.
+    let mut unpacked = ZlibDecoder::new(content).take(declared.saturating_add(1));
     io::copy(&mut unpacked, &mut io::sink()).is_err() || unpacked.limit() > 0
 }
 
-/// A part of a file as a stream.
+/// A range of a file as a stream.
 struct Part<'a> {
     bytes: &'a Bytes,
     at: u64,

@@ -1,19 +1,19 @@
 //! Names of generated code, from the `perf-PID.map` that language runtimes write on request (Linux:
 //! tools/perf/Documentation/jit-interface.txt).
 //!
-//! The file grows while the process runs, and an address may get another function later; so only what is new is read, the
-//! later entry wins, and a name is looked up at once.
+//! The file grows while the process runs, so only its new lines are read. An address can get another function later, so the
+//! latest entry is used, and an address is named when it is placed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-/// Most that is read of one file, in bytes.
+/// Most bytes that are read of one file.
 const MAX_FILE: u64 = 64 << 20;
 /// Most functions of one process.
 const MAX_FUNCTIONS: usize = 1 << 20;
-/// Memory for the names of all processes, in bytes, before maps are forgotten. They are read again when needed.
+/// Most memory for the names of all processes, in bytes. Beyond it, maps are dropped, and read again when needed.
 const MAX_MEMORY: usize = 64 << 20;
 /// Longest name, in bytes.
 const MAX_NAME: usize = 1024;
@@ -29,7 +29,7 @@ pub(crate) struct PerfMap {
 }
 
 impl PerfMap {
-    /// Reads what the file has more than last time.
+    /// Reads the lines that were added to the file since the last call.
     pub(crate) fn update(&mut self, file: &File) {
         let Ok(meta) = file.metadata() else { return };
         let identity = (meta.dev(), meta.ino());
@@ -44,7 +44,7 @@ impl PerfMap {
             if file.read_exact_at(&mut buffer, self.read).is_err() {
                 return;
             }
-            // A line that is not complete yet is read next time, unless it is longer than any line may be.
+            // An incomplete last line is read by the next call. A line longer than CHUNK ends the reading of this file.
             let Some(whole) = buffer.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1) else {
                 if len == CHUNK {
                     self.read = end;
@@ -56,7 +56,7 @@ impl PerfMap {
         }
     }
 
-    /// Takes in whole lines: `START SIZE NAME`, numbers in hexadecimal. Lines that make no sense are left out.
+    /// Adds complete lines: `START SIZE NAME`, numbers in hexadecimal. Lines that cannot be parsed are left out.
     pub(crate) fn add(&mut self, lines: &[u8]) {
         for line in lines.split(|&byte| byte == b'\n') {
             if let Some((start, end, name)) = parse_line(line) {
@@ -69,7 +69,7 @@ impl PerfMap {
         if self.functions.len() >= MAX_FUNCTIONS {
             return;
         }
-        // What was there before is gone, even if only a part of it is covered.
+        // Removes older functions in this range, also those that are covered only in part: their code was replaced.
         while let Some((&old, (old_end, old_name))) = self.functions.range(..end).next_back()
             && *old_end > start
         {
@@ -80,13 +80,13 @@ impl PerfMap {
         self.functions.insert(start, (end, name.into()));
     }
 
-    /// Name of the function that holds an address.
+    /// Name of the function that contains an address.
     pub(crate) fn name(&self, address: u64) -> Option<&str> {
         let (_, (end, name)) = self.functions.range(..=address).next_back()?;
         (address < *end).then_some(name)
     }
 
-    /// Memory for it, in bytes, about.
+    /// Memory in use, in bytes (an estimate).
     fn memory(&self) -> usize {
         self.memory + self.functions.len() * 48
     }
@@ -116,7 +116,8 @@ pub(crate) struct PerfMaps {
 }
 
 impl PerfMaps {
-    /// Name of generated code. `started` tells a process from a later one with its id; `open` opens the process's map.
+    /// Name of the generated function at an address. `started` distinguishes the process from a later one with the same id;
+    /// `open` opens the process's map.
     pub(crate) fn name(
         &mut self,
         pid: u32,
@@ -132,7 +133,7 @@ impl PerfMaps {
             *of = started;
         }
         *used = clock;
-        // Always: a function may have moved since, and a stale name would be a wrong one.
+        // Read on every call: functions move, and a name from an earlier read may be wrong now.
         let file = open()?;
         map.update(&file);
         self.shrink(pid);
@@ -149,7 +150,7 @@ impl PerfMaps {
     }
 }
 
-/// A name as runtimes write it, taken apart.
+/// The parts of a name that a runtime wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     /// Function.
@@ -160,8 +161,8 @@ pub(crate) struct Name {
     pub line: Option<u32>,
 }
 
-/// Takes a name apart: CPython's `py::function:/file.py`, V8's `JS:*function /file.js:1:2` (also `LazyCompile:` and
-/// `Function:`). Anything else is a function as it stands.
+/// Splits a name into its parts: CPython's `py::function:/file.py`, V8's `JS:*function /file.js:1:2` (also `LazyCompile:` and
+/// `Function:`). Any other name is the function alone.
 pub(crate) fn take_apart(name: &str) -> Name {
     let plain = || Name { symbol: name.to_owned(), file: None, line: None };
     if let Some((symbol, file)) = name.strip_prefix("py::").and_then(|rest| rest.split_once(':')) {
@@ -169,7 +170,7 @@ pub(crate) fn take_apart(name: &str) -> Name {
     }
     let tagged = ["JS:", "LazyCompile:", "Function:", "Script:", "Eval:"].iter().find_map(|tag| name.strip_prefix(tag));
     let Some(rest) = tagged else { return plain() };
-    // The compiler's tier: interpreted, baseline, Maglev, TurboFan.
+    // V8's marks for the compiler: interpreter, baseline, Maglev, TurboFan.
     let rest = rest.trim_start_matches(['~', '^', '+', '*']);
     let (symbol, place) = rest.split_once(' ').unwrap_or((rest, ""));
     let (rest, column) = place.rsplit_once(':').unwrap_or((place, ""));

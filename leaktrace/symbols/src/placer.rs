@@ -1,4 +1,6 @@
-//! From what the hooks captured to places in files: once for each new call site, while its process is still there.
+//! Places the stacks that the hooks captured, once for each new call site, while the process runs.
+//!
+//! Decides between the walk by frame pointers and the walk by unwind tables. Must not name functions: the symbolizer does.
 
 use super::{
     image::Images,
@@ -12,22 +14,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most processes whose trust is remembered.
+/// Most processes whose [`Trust`] is cached.
 const MOST_PROCESSES: usize = 16_384;
 
-/// Most processes whose mappings are remembered for a moment.
+/// Most processes whose mappings are kept after they were read.
 const MOST_RECENT: usize = 64;
 
-/// How long: an id is not given to the next process so soon.
+/// How long mappings are kept. Short enough that the kernel does not reuse the process id meanwhile.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// Places stacks, by the frame pointers or by the tables of each process.
+/// Places stacks, by frame pointers or by unwind tables as each process needs.
 pub struct Placer {
     unwind: Unwind,
     stacks: Stacks,
-    /// Trust by process, with the start time that tells a reused id apart.
+    /// Trust by process id, with the process's start time: a reused id has another one.
     trusted: HashMap<u32, (u64, Trust)>,
-    /// The latest look at some processes: what a process opens right before its end is placed after it.
+    /// The mappings of recent processes. A call site that opens a socket right before its process exits is placed with them.
     recent: HashMap<u32, (Instant, ProcessMaps)>,
 }
 
@@ -58,12 +60,12 @@ impl Place for Placer {
 }
 
 impl Placer {
-    /// Places by `unwind`. Modules of the stacks are interned in `modules`; files behind them stay open in `images`.
+    /// A placer that walks by `unwind`. Modules of the stacks are interned in `modules`; their files stay open in `images`.
     pub fn new(unwind: Unwind, modules: Modules, images: Images) -> Self {
         Self { unwind, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
     }
 
-    /// Keeps a look at a process for when it is gone; the oldest gives way.
+    /// Keeps the mappings of a process for when it has exited. Drops the oldest if there are too many.
     fn remember(&mut self, pid: u32, maps: ProcessMaps) {
         if maps.is_empty() {
             return;

@@ -1,7 +1,7 @@
-//! One process while it is alive: its mappings, and the files behind them.
+//! The mappings of a running process, and the files behind them.
 //!
-//! Everything goes through one handle on `/proc/PID`, which keeps naming this process when the id is used again. What is
-//! needed to name frames later is opened here; nothing is named here but generated code.
+//! Everything is read through one handle on `/proc/PID`, which refers to this process even if its id is reused. Opens the files
+//! that naming needs later. Must not name functions, except generated code, whose names are lost when the process exits.
 
 use super::image::{Identity, Image, Images};
 use super::maps::{Backing, MAX_TEXT, Mapping, Mappings};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Largest vDSO that is believed, in bytes.
+/// Largest vDSO that is read, in bytes.
 const MAX_VDSO: u64 = 64 << 10;
 
 /// The maps of a process cannot be read.
@@ -27,14 +27,13 @@ pub struct ProcessError {
     source: io::Error,
 }
 
-/// The mappings of a process at one moment. Made for one stack or a batch of them, not to be kept: an `exec` or a `dlopen`
-/// changes them.
+/// The mappings of a process at one moment. Read them again for the next stacks: an `exec` or a `dlopen` changes them.
 #[derive(Debug)]
 pub struct ProcessMaps {
     pid: u32,
     proc: File,
     mappings: Mappings,
-    /// Modules of the mappings that were asked for, by index.
+    /// Modules of the mappings that were used, by the mapping's index.
     seen: HashMap<usize, Seen>,
     started_ticks: u64,
 }
@@ -47,15 +46,15 @@ struct Seen {
 }
 
 impl ProcessMaps {
-    /// Whether there is none: the process is exiting, or belongs to the kernel.
+    /// Whether there are no mappings: the process is exiting, or is a kernel thread.
     pub(crate) fn is_empty(&self) -> bool {
         self.mappings.as_slice().is_empty()
     }
 
-    /// Reads the mappings of a live process.
+    /// Reads the mappings of a running process.
     ///
     /// # Errors
-    /// When the process is gone or may not be read.
+    /// When the process has exited, or this one may not read it.
     pub fn read(pid: u32) -> Result<Self, ProcessError> {
         let read = || {
             let proc = open::handle(Path::new(&format!("/proc/{pid}")))?;
@@ -68,13 +67,12 @@ impl ProcessMaps {
         read().map_err(|source| ProcessError { pid, source })
     }
 
-    /// Process.
+    /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// When the process started, in clock ticks since boot. A process that started after a stack was captured is not the
-    /// one that the stack is of.
+    /// Start of the process, in clock ticks since boot. Distinguishes it from a later process with the same id.
     pub(crate) fn started_ticks(&self) -> u64 {
         self.started_ticks
     }
@@ -92,7 +90,7 @@ impl ProcessMaps {
         open::handle(&self.path("root")).ok()
     }
 
-    /// Opens what a mapping maps: the file itself where the kernel lets us, else the one that has its name and inode.
+    /// Opens the mapped file: through `map_files` where that is permitted, else the file with its path, device and inode.
     fn open(&self, mapping: &Mapping, path: &str) -> Option<File> {
         let direct = self.path(&format!("map_files/{:x}-{:x}", mapping.start, mapping.end));
         if let Ok(file) = open::regular(&direct) {
@@ -111,7 +109,7 @@ impl ProcessMaps {
         let ids = status.lines().find_map(|line| line.strip_prefix("NStgid:"));
         let inner: u32 = ids.and_then(|ids| ids.split_ascii_whitespace().last()?.parse().ok()).unwrap_or(self.pid);
         let owner = std::fs::metadata(self.path("")).ok()?.uid();
-        // Anybody can write into /tmp; names are taken only from the process's own user.
+        // Any user can write into /tmp, so only a file of the process's user or of root is used.
         let trusted = |file: &File| file.metadata().is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0);
         let inside = open::regular_in(&self.root()?, Path::new(&format!("/tmp/perf-{inner}.map"))).ok();
         inside
@@ -119,7 +117,7 @@ impl ProcessMaps {
             .or_else(|| open::regular(Path::new(&format!("/tmp/perf-{}.map", self.pid))).ok().filter(trusted))
     }
 
-    /// Bytes of the process's memory; `None` when they cannot be read.
+    /// A copy of the process's memory; `None` when it cannot be read.
     pub(crate) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         File::open(self.path("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
@@ -135,13 +133,13 @@ impl ProcessMaps {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the name in field 2 may hold anything, parentheses included.
+/// Field 22 of `/proc/PID/stat`. The name in field 2 may contain any character, also parentheses and spaces.
 fn started_ticks(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     std::str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// Turns addresses of live processes into [`Location`]s, and keeps open what naming them will need.
+/// Turns addresses of running processes into [`Location`]s, and keeps the files open that naming them needs.
 #[derive(Debug, Default)]
 pub struct Locator {
     modules: Modules,
@@ -150,24 +148,24 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// A locator that fills these tables.
+    /// A locator that interns modules in `modules` and keeps files in `images`.
     pub(crate) fn new(modules: Modules, images: Images) -> Self {
         Self { modules, images, perf_maps: PerfMaps::default() }
     }
 
-    /// The modules it has met.
+    /// The modules of the locations so far.
     pub fn modules(&self) -> &Modules {
         &self.modules
     }
 
-    /// The files it keeps open.
+    /// The open files.
     pub fn images(&self) -> &Images {
         &self.images
     }
 
-    /// Places an address. `caller` says that it is a return address, which belongs to the instruction before it.
-    pub fn locate(&mut self, maps: &mut ProcessMaps, address: u64, caller: Role) -> Location {
-        let lookup = caller.lookup(address);
+    /// Places an address. A return address belongs to the call before it, so `role` decides which byte is looked up.
+    pub fn locate(&mut self, maps: &mut ProcessMaps, address: u64, role: Role) -> Location {
+        let lookup = role.lookup(address);
         let Some((index, mapping)) = maps.mappings.at(lookup) else { return Location::unmapped(address) };
         let (start, offset) = (mapping.start, mapping.offset);
         let seen = self.see(maps, index);
@@ -185,13 +183,13 @@ impl Locator {
         }
     }
 
-    /// Places a stack, leaf first: the first address is where the thread was, the others are return addresses.
+    /// Places a stack, leaf first: the first address is the instruction pointer, the others are return addresses.
     pub(crate) fn locate_stack(&mut self, maps: &mut ProcessMaps, addresses: &[u64]) -> Vec<Location> {
         let place = |(depth, &address): (usize, &u64)| self.locate(maps, address, Role::at_depth(depth));
         addresses.iter().enumerate().map(place).collect()
     }
 
-    /// The open file that an address is in, with the offset in it. For unwinding.
+    /// The open file that is mapped at an address, and the offset in it. For unwinding.
     pub(crate) fn image_at(&mut self, maps: &mut ProcessMaps, address: u64) -> Option<(Arc<Image>, u64)> {
         let (index, mapping) = maps.mappings.at(address)?;
         let (start, offset) = (mapping.start, mapping.offset);
@@ -200,7 +198,7 @@ impl Locator {
         Some((seen.image?, offset.checked_add(address - start)?))
     }
 
-    /// Whether a goroutine, or a thread of a Go program, starts in the function that returns here.
+    /// Whether a return address is in a function in which a goroutine or a thread of a Go program starts.
     pub(crate) fn is_go_root(&mut self, maps: &mut ProcessMaps, address: u64) -> bool {
         let found = self.image_at(maps, Role::Return.lookup(address)).and_then(|(image, offset)| {
             let vaddr = image.elf.vaddr_of(offset)?;
@@ -251,7 +249,7 @@ impl Locator {
                             image.find_debug(maps.root().as_ref(), path);
                             self.images.keep(image.content(), image)
                         }
-                        // Runtimes also map generated code from files in memory; those are no ELF files.
+                        // Not ELF: a runtime's generated code, which some runtimes map from a file in memory.
                         Err(_) => return (nameless("[jit]", ModuleKind::Jit), None),
                     },
                 };
@@ -302,7 +300,7 @@ mod tests {
     #[test]
     fn a_process_that_exits_halfway_leaves_what_the_maps_said() {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
-        // Until exec is done the child still shows this test's mappings, which do as well.
+        // Before the exec, the child still has this test's mappings. Either is fine here.
         let mut maps = ProcessMaps::read(child.id()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Functions of a file, spread evenly, as locations that can be named. The benchmark of naming uses them; the tracer does not.
+//! Samples the functions of a file as locations that can be named. Only the benchmark `bench_symbols` needs this.
 
 use crate::image::{Image, ImageError};
 use crate::open;

@@ -1,6 +1,6 @@
-//! From what a hook captured to a stack with places and an honest word on how much of it is known.
+//! Turns a captured stack into locations, with its quality: complete, truncated (and why), or missing.
 //!
-//! The one door for the tracer: it asks here and hands the result on to [`super::Symbolizer`], now or on another machine.
+//! Owns what counts as complete. Must not choose between frame pointers and tables: [`crate::Placer`] does.
 
 use super::image::Images;
 use super::process::{Locator, ProcessMaps};
@@ -13,13 +13,13 @@ use leaktrace_model::{ChainEnd, FrameChain, Location, Modules, StackCopy, StackQ
 pub(crate) struct PlacedStack {
     /// Leaf first.
     pub locations: Vec<Location>,
-    /// Complete only when the walk reached the start of the thread.
+    /// Complete only if the walk reached the start of the thread.
     pub quality: StackQuality,
     /// Why it is not complete.
     pub reason: Option<StackReason>,
 }
 
-/// Places stacks of live processes.
+/// Places stacks of running processes.
 #[derive(Debug, Default)]
 pub(crate) struct Stacks {
     locator: Locator,
@@ -28,17 +28,17 @@ pub(crate) struct Stacks {
 }
 
 impl Stacks {
-    /// Places stacks into these tables.
+    /// Interns modules in `modules` and keeps files in `images`.
     pub(crate) fn new(modules: Modules, images: Images) -> Self {
         Self { locator: Locator::new(modules, images), ..Self::default() }
     }
 
-    /// Drops the tables that no stack has needed since the last call; says whether there were any.
+    /// Drops the unwind tables that no stack needed since the last call. Returns whether there were any.
     pub(crate) fn forget_unused(&mut self) -> bool {
         self.unwinder.forget_unused()
     }
 
-    /// How far the frame-pointer walk of a process can be believed. Reads files not seen before: ask once a process.
+    /// How far the frame-pointer walk of a process can be trusted. Reads files not seen before, so call it once per process.
     pub(crate) fn trust(&mut self, maps: &mut ProcessMaps) -> Trust {
         self.trust.of_process(&mut self.locator, maps, &mut self.unwinder)
     }
@@ -65,7 +65,7 @@ impl Stacks {
             _ => Ended::Truncated(WalkEnd::ChainBroken),
         };
         for &address in callers {
-            // What the chain leads to is only a caller if it looks like one.
+            // An address from the chain is a caller only if a call instruction ends there.
             if let Err(why) = self.unwinder.check_return(&mut self.locator, maps, address) {
                 ended = Ended::Truncated(why);
                 break;
@@ -81,7 +81,7 @@ impl Stacks {
         self.place(maps, &Walk { addresses, ended })
     }
 
-    /// Walks and places a stack of which the kernel side took registers and a copy.
+    /// Walks by unwind tables, and places, a stack of which the kernel side copied the registers and the memory.
     pub(crate) fn place_copy(&mut self, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> PlacedStack {
         let walk = self.unwinder.walk_copy(&mut self.locator, maps, copy);
         self.place(maps, &walk)
@@ -97,7 +97,7 @@ impl Stacks {
         }
     }
 
-    /// What is left to say of a stack whose process is gone: addresses.
+    /// Locations of a stack whose process has exited: addresses only.
     pub(crate) fn place_without_process(addresses: &[u64]) -> PlacedStack {
         if addresses.is_empty() {
             return missing(StackReason::Unreadable);

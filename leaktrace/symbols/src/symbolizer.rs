@@ -1,8 +1,8 @@
-//! Gives places their names: function, file, line, and the functions that the compiler merged into their callers.
+//! Names locations: function, file, line, and inlined functions.
 //!
-//! blazesym reads ELF symbols and DWARF; this module decides which file to ask, keeps what was found, and bounds memory:
-//! the tables of a file go when they are large or nobody has asked for a while, the names that came from them stay.
-//! Where nothing is certain the answer is module and offset, never a name.
+//! blazesym reads ELF symbols and DWARF. This file decides which file blazesym reads, caches the names, and bounds memory: the
+//! tables of a file are dropped when they are large or were not used for a while; the names from them stay. Must not guess: an
+//! uncertain location stays module and offset.
 
 mod cost;
 
@@ -23,41 +23,41 @@ use std::sync::Arc;
 /// Default of `--symbol-cache`, in bytes.
 pub const DEFAULT_CACHE_BYTES: usize = 32 << 20;
 
-/// Most that may have been read of mapped files before their pages are given back, in bytes, about.
+/// Bytes read of mapped files (an estimate) after which their pages are given back.
 const MOST_READ: u64 = 32 << 20;
 
-/// Names frames. Not `Send`: the tables of blazesym are not. Make it where it is used.
+/// Names locations. Not `Send`, because blazesym's tables are not: create it on the thread that uses it.
 pub struct Symbolizer {
     modules: Modules,
     images: Images,
     frames: FrameCache,
-    /// The first module that had a content stands for all that have it.
+    /// The first module with each content. It stands for all modules with this content.
     by_content: HashMap<Content, ModuleId>,
     representatives: HashMap<ModuleId, Option<(ModuleId, Arc<Module>)>>,
     blaze: Blaze,
-    /// Files whose symbols blazesym has read: what they are guessed to cost, and when they were used.
+    /// Files that blazesym has read, with their estimated size in memory and their last use.
     parsed: HashMap<PathBuf, Parsed>,
     clock: u64,
-    /// The clock when [`Self::forget_unused`] was called last.
+    /// The value of `clock` at the last call of [`Self::forget_unused`].
     mark: u64,
-    /// Read of mapped files since their pages were given back, in bytes, about.
+    /// Bytes read of mapped files (an estimate) since their pages were given back.
     read: u64,
     limit: usize,
 }
 
 struct Parsed {
-    /// Keeps the descriptor, and with it the path through it, from being used for another file.
+    /// Keeps the descriptor open: blazesym's key is the path through it, which must not come to mean another file.
     _image: Arc<Image>,
     permitted: Within,
     fixed: u64,
-    /// What all lookups together take at the most.
+    /// Most memory that all lookups together can take, in bytes.
     most: u64,
     lookups: u64,
     used: u64,
 }
 
 impl Symbolizer {
-    /// A symbolizer over what a [`super::Locator`] has collected, that keeps about `limit` bytes.
+    /// A symbolizer for locations in `modules`, whose files are in `images`. Keeps about `limit` bytes.
     pub fn new(modules: Modules, images: Images, limit: usize) -> Self {
         Self {
             modules,
@@ -74,8 +74,8 @@ impl Symbolizer {
         }
     }
 
-    /// Names a stack, leaf first. For each location one frame, preceded by those that were merged into it, innermost
-    /// first. All addresses but the first are taken as return addresses.
+    /// Names a stack, leaf first. Each location gives one frame, and before it the frames of inlined functions, innermost
+    /// first. All addresses except the first are return addresses.
     pub fn resolve(&mut self, stack: &[Location]) -> Vec<Vec<Frame>> {
         let frames =
             stack.iter().enumerate().map(|(depth, place)| self.resolve_one(place, Role::at_depth(depth))).collect();
@@ -86,14 +86,14 @@ impl Symbolizer {
         frames
     }
 
-    /// To be called when a round of naming is over: gives back the pages of files that were read. Costs nothing when none was.
+    /// Gives back the pages of files that were read. Call it after a round of naming; costs nothing if no file was read.
     pub fn settle(&mut self) {
         if std::mem::take(&mut self.read) > 0 {
             give_pages_back();
         }
     }
 
-    /// Drops the tables and pages of files that nobody has asked for since the last call; says whether there were any.
+    /// Drops the tables and pages of files that were not used since the last call. Returns whether there were any.
     pub fn forget_unused(&mut self) -> bool {
         let mark = std::mem::replace(&mut self.mark, self.clock);
         let unused: Vec<PathBuf> =
@@ -119,7 +119,7 @@ impl Symbolizer {
             Some(frames) => frames,
             None => {
                 let Some(frames) = self.look_up(&module_of_content, lookup) else {
-                    // Not remembered: the file may come back.
+                    // Not cached: the file may be there again later.
                     return vec![nameless(place, Some(&module))];
                 };
                 let frames: Arc<[Frame]> = frames.into();
@@ -136,7 +136,7 @@ impl Symbolizer {
         frames.iter().map(finish).collect()
     }
 
-    /// Memory that is kept, in bytes: exact for names, a guess for the tables they came from.
+    /// Memory in use, in bytes. Names are counted; the size of blazesym's tables is an estimate.
     pub fn bytes(&self) -> usize {
         self.frames.bytes() + self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add)
     }
@@ -150,17 +150,17 @@ impl Symbolizer {
         self.representatives.entry(id).or_insert_with(find).clone()
     }
 
-    /// `None` when the file cannot be had.
+    /// The frames at an offset of a module's file; `None` when the file is not available.
     fn look_up(&mut self, module: &Module, file_offset: u64) -> Option<Vec<Frame>> {
         let image = self.images.of(module)?;
         let Some(vaddr) = image.elf.vaddr_of(file_offset) else { return Some(vec![unknown(file_offset)]) };
-        // Go's own tables before DWARF: they say the same, are read in microseconds, and are there when DWARF is not.
+        // Go's own tables before DWARF: the same names in microseconds, also in stripped files.
         if let Some(place) = image.go().and_then(|go| go.place(&image.bytes, vaddr)) {
             return Some(go_frames(place, vaddr));
         }
         let debug = image.debug.clone().filter(|debug| debug.is_unchanged());
-        // Nobody looks for the line in glibc's `connect`: its debug information says nothing more that is of use, and to index
-        // it took 29 to 50 ms of the 88 to 115 ms that a report of four seconds computed (four pairs of runs beside churn).
+        // No lines for the C library: a line in `connect` helps in no diagnosis, and indexing glibc's debug information took
+        // 29 to 50 ms of the 88 to 115 ms of processor time of a four-second report (four pairs of runs under churn).
         let most = if is_libc(&module.path) { Within::Symbols } else { Within::Everything };
         let own = if debug.is_some() { Within::Symbols } else { most };
         let found = debug
@@ -170,7 +170,7 @@ impl Symbolizer {
         Some(found)
     }
 
-    /// Asks blazesym for an address of a file.
+    /// The frames that blazesym finds at an address of a file.
     fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
         let path = image.path()?;
         let parsed = match self.parsed.entry(path.clone()) {
@@ -191,7 +191,7 @@ impl Symbolizer {
         let Some(sym) = first else { return find(Within::Symbols).map(|sym| frames_of(&sym)) };
         let mut frames = frames_of(&sym);
         if is_in_pieces(&sym) {
-            // Where the function starts is in the symbol table, if the piece is not one that has a symbol of its own.
+            // The function's start is in the symbol table, unless the piece has its own symbol.
             let whole = find(Within::Symbols).filter(|whole| whole.name == sym.name);
             let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
             frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
@@ -199,7 +199,7 @@ impl Symbolizer {
         Some(frames)
     }
 
-    /// Forgets the files used longest ago until what is left fits.
+    /// Drops the tables of the least recently used files until the rest fits.
     fn shrink(&mut self) {
         let room = self.limit - self.limit / 4;
         let mut bytes = self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add);
@@ -210,9 +210,9 @@ impl Symbolizer {
         }
     }
 
-    /// Drops the tables of a file; says how much that was.
+    /// Drops the tables of a file. Returns their estimated size.
     fn forget(&mut self, path: &Path) -> usize {
-        // The descriptor that a path may lead through is closed after the tables have gone.
+        // `before` keeps the descriptor open until blazesym has dropped the tables under its path.
         let before = self.parsed.remove(path);
         if !self.blaze.forget(path) {
             self.parsed.clear();
@@ -227,7 +227,7 @@ impl Resolve for Symbolizer {
     }
 }
 
-/// Memory that a lookup in a unit not read before takes, on average.
+/// Average memory that a lookup in a compilation unit not read before takes, in bytes.
 const LOOKUP_BYTES: u64 = 64 << 10;
 
 impl Parsed {
@@ -243,16 +243,16 @@ impl Parsed {
     }
 }
 
-/// A symbol without a size runs on to the next one; it must not run on into another section, such as from `_init` into
-/// the jump table behind it.
+/// Whether a symbol certainly contains an address. One without a size extends to the next symbol, but not into another section,
+/// for example from `_init` into the jump table (PLT) after it.
 fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
     let section = |address| image.elf.section_at(address).map(|section| section.addr);
     let known = sym.size.is_some_and(|size| size > 0) || is_in_pieces(sym) || section(sym.addr) == section(vaddr);
     !sym.name.is_empty() && known
 }
 
-/// Whether debug information has the function in several pieces, as for code that is seldom run; blazesym then says neither
-/// start nor size. What has a line is from debug information.
+/// Whether a function has several pieces, for example a cold one: blazesym then gives no start and no size. A line or an
+/// inlined function shows that the symbol is from debug information.
 fn is_in_pieces(sym: &Sym<'_>) -> bool {
     sym.addr == 0 && sym.size.is_none() && (sym.code_info.is_some() || !sym.inlined.is_empty())
 }

@@ -1,4 +1,4 @@
-//! For tests: programs made by the compilers of this machine, and what is captured of them while they wait.
+//! For tests: programs built by this machine's compilers, and stacks captured from them while they wait.
 
 use super::unwind::is_after_call;
 use super::{Locator, image, open};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory that goes away with the test.
+/// A temporary directory, removed when dropped.
 pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -33,7 +33,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// Runs a tool in the directory. `None` when it is not installed, which is said; a tool that fails is a failed test.
+    /// Runs a tool in the directory. Prints SKIP and returns `None` when it is not installed; panics when it fails.
     pub(crate) fn run(&self, command: &str) -> Option<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let mut tool = Command::new(words[0]);
@@ -59,7 +59,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Place of an address in a file, as if a process had it mapped.
+/// Location of an address of a file, as if a process had mapped the file.
 pub(crate) fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
     let mut image = image::Image::new(open::regular(path).unwrap()).unwrap();
     let offset = image.elf.offset_of(vaddr).unwrap();
@@ -80,23 +80,23 @@ pub(crate) fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
     Location { address: vaddr, module: locator.modules().intern(module), offset, name: None }
 }
 
-/// A running program, killed at the end.
+/// A running program, killed when dropped.
 pub(crate) struct Running(pub Child);
 
 impl Running {
-    /// Starts a program and waits until it has written a line, which it does right before it waits for ever.
+    /// Starts a program and waits until it has written a line and sleeps. The test programs write one right before they pause.
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_reading(command, Stdio::null())
     }
 
-    /// The same, with something to read.
+    /// The same, with a standard input.
     pub(crate) fn start_reading(command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stdin(stdin).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "{command:?} said nothing");
         let running = Self(child);
-        // It is still on its way from writing to waiting.
+        // Some thread still runs, between the write and the pause.
         while running.threads().iter().any(|tid| {
             let stat = std::fs::read_to_string(format!("/proc/{}/task/{tid}/stat", running.pid())).unwrap_or_default();
             !stat.contains(") S ")
@@ -125,14 +125,14 @@ impl Running {
         threads.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
     }
 
-    /// A thread of the process that is not its first.
+    /// A thread of the process other than its first one.
     pub(crate) fn other_thread(&self) -> u32 {
         self.threads().into_iter().filter(|id| *id != self.pid()).max().unwrap()
     }
 }
 
-/// Addresses of gdb's backtrace of a thread, without the frames that left none on the stack: inlined functions, and those
-/// that ended in a jump. `None`, said, without gdb.
+/// Addresses of gdb's backtrace of a thread, without frames that have no return address on the stack: inlined functions and
+/// tail calls. Prints SKIP and returns `None` without gdb.
 pub(crate) fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     let walk = "python\nf = gdb.newest_frame()\nwhile f is not None:\n  \
                 if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME): print('PC %x' % f.pc())\n  f = f.older()\nend";
@@ -156,7 +156,7 @@ pub(crate) fn gdb_backtrace(pid: u32, tid: u32) -> Option<Vec<u64>> {
     Some(addresses)
 }
 
-/// How much of a stack the hooks copy, in bytes.
+/// Length of a stack copy, in bytes, as the hooks take it.
 const STACK_COPY_BYTES: usize = 24576;
 
 /// Registers and stack of a thread, as the hook captures them.
@@ -173,7 +173,7 @@ impl Taken {
     }
 }
 
-/// What the kernel side's walk by frame pointers gives.
+/// A stack as the kernel side's walk by frame pointers gives it.
 pub(crate) struct Walked {
     frames: Vec<u64>,
     ended: ChainEnd,
@@ -190,7 +190,7 @@ impl Walked {
 /// Takes registers and stack of a thread.
 pub(crate) fn take(tid: u32) -> Taken {
     let thread = i32::try_from(tid).unwrap();
-    // SAFETY: user_regs_struct is plain integers, for which zero is valid.
+    // SAFETY: user_regs_struct has only integer fields, for which zero is valid.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
     let call = |request, data: *mut libc::c_void| {
         let address = std::ptr::null_mut::<libc::c_void>();
@@ -201,7 +201,7 @@ pub(crate) fn take(tid: u32) -> Taken {
     call(libc::PTRACE_SEIZE, std::ptr::null_mut());
     call(libc::PTRACE_INTERRUPT, std::ptr::null_mut());
     let mut status = 0;
-    // SAFETY: the status lives longer than the call.
+    // SAFETY: the pointer is to a valid integer on this stack for the whole call.
     let waited = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
     assert_eq!(waited, thread);
     call(libc::PTRACE_GETREGS, (&raw mut registers).cast());
@@ -219,7 +219,7 @@ pub(crate) fn take(tid: u32) -> Taken {
     Taken { registers: [registers.rip, registers.rsp, registers.rbp], bytes }
 }
 
-/// What the kernel side's walk by frame pointers gives for a thread.
+/// Walks a thread by frame pointers, as the kernel side does.
 pub(crate) fn frame_pointer_walk(tid: u32) -> Walked {
     let taken = take(tid);
     let copy = taken.copy();

@@ -1,7 +1,7 @@
-//! Whether the frame-pointer walk of a process can be believed: a property of the code that it has mapped.
+//! Decides whether the frame-pointer walk of a process can be trusted. That depends on the code that it has mapped.
 //!
-//! Read from unwind tables. In code that keeps frame pointers the tables of every function that makes a frame switch to
-//! `rbp` as its base; in other code hardly any do. Decided once a file and remembered by its content.
+//! The unwind tables show it: in code with frame pointers, the rules of nearly every function with a frame use `rbp` as the
+//! base; in other code, almost none do. Decided once per file content.
 
 use super::c_library::is_libc;
 use super::image::Image;
@@ -12,44 +12,44 @@ use gimli::{CfaRule, X86_64};
 use leaktrace_model::Content;
 use std::collections::HashMap;
 
-/// Functions of one file that are looked at.
+/// Functions of one file that are sampled.
 const SAMPLE: usize = 500;
-/// Files that are remembered.
+/// Most files in the cache.
 const MAX_FILES: usize = 16_384;
-/// Functions out of a hundred that must keep frame pointers. Start-up code and hand-written code never do.
+/// Percentage of functions that must use frame pointers. Not all: start-up code and hand-written assembly never do.
 const ENOUGH_PERCENT: usize = 90;
 
 /// Whether a file's code keeps frame pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FramePointers {
-    /// Every function that has a frame.
+    /// Nearly every function that has a frame uses a frame pointer.
     Kept,
-    /// Few or none.
+    /// Too few functions do.
     NotKept,
-    /// The file does not say: it has no tables, or no function with a frame.
+    /// Not known: the file has no tables, or no function with a frame.
     Unknown,
 }
 
-/// How far the frame-pointer walk of a process can be believed.
+/// How far the frame-pointer walk of a process can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trust {
-    /// All code keeps frame pointers: the walk is right from leaf to root.
+    /// All code uses frame pointers: the walk finds every caller.
     Everywhere,
-    /// All but the C library. Its own frames at the leaf and at the root are missed: with several threads glibc's
-    /// `connect` has a frame, and then the function that called it is not found at the stack pointer.
+    /// All code except the C library. The walk can miss the C library's frames at the leaf and at the root, and one caller:
+    /// with several threads, glibc's `connect` has a frame, so the return address is not at the stack pointer.
     ExceptLibc,
     /// The walk may skip any caller.
     Nowhere,
 }
 
-/// Remembers what was found out about files.
+/// Caches the result for each file.
 #[derive(Debug, Default)]
 pub(crate) struct TrustCache {
     files: HashMap<Content, FramePointers>,
 }
 
 impl TrustCache {
-    /// Looks at the files a process has mapped. Costs reads of files not seen before, so call it once a process.
+    /// Checks the files that a process has mapped. Reads files not seen before, so call it once per process.
     pub(crate) fn of_process(
         &mut self,
         locator: &mut Locator,
@@ -70,7 +70,7 @@ impl TrustCache {
             let Some((image, _)) = locator.image_at(maps, start) else { continue };
             match self.of_file(&image, unwinder) {
                 FramePointers::Kept => {}
-                // A library of data, or of a few functions without frames, does no harm; a C library without tables does.
+                // A library with only data, or only functions without frames, breaks no walk. A C library without tables does.
                 FramePointers::Unknown if !is_libc => {}
                 _ if is_libc => trust = Trust::ExceptLibc,
                 _ => return Trust::Nowhere,
@@ -86,7 +86,7 @@ impl TrustCache {
             return *known;
         }
         let found = if is_go(image) {
-            // Since 1.7 on x86-64; C code that is linked in runs on a stack of its own.
+            // Go uses frame pointers since 1.7 on x86-64. C code that is linked in runs on another stack.
             FramePointers::Kept
         } else {
             unwinder.table(image).map_or(FramePointers::Unknown, |table| judge(&table))
@@ -111,12 +111,12 @@ fn judge(table: &Table) -> FramePointers {
         let (mut makes_frame, mut keeps, mut is_stub) = (false, false, false);
         while let Ok(Some(row)) = rows.next_row() {
             match row.cfa() {
-                // The return address alone is no frame, and one more word is alignment for a call, or a push of rbp.
+                // 8 bytes are the return address alone; 16 are also the alignment for a call, or a push of rbp.
                 CfaRule::RegisterAndOffset { register, offset } if *register == X86_64::RSP => {
                     makes_frame |= *offset > 16
                 }
                 CfaRule::RegisterAndOffset { register, .. } if *register == X86_64::RBP => keeps = true,
-                // The linker's jump table, of which nobody is a caller.
+                // The linker's jump table (PLT): never on a stack as a caller.
                 CfaRule::Expression(_) => is_stub = true,
                 CfaRule::RegisterAndOffset { .. } => {}
             }

@@ -1,9 +1,9 @@
-//! Walks a copied user stack by the unwind tables of the files that were mapped, for code without frame pointers.
+//! Walks a copied user stack by the unwind tables of the mapped files, for code without frame pointers.
 //!
-//! Every step needs a reason: an entry in a table, or, where code has none (Go, generated code), a frame pointer that
-//! leads up the stack, or a function end that can be read. Every address found must lie in executable memory behind a call.
-//! framehop was weighed and left out: without an entry, or when a rule needs a register that it does not track, it goes on
-//! by frame pointer without saying so, and such a frame may be wrong. gimli reads the tables.
+//! Must not guess: each step needs an entry in a table or, for code without tables (Go, generated code), a frame pointer that
+//! points up the stack, or a readable end of the function. Each return address must be in executable memory, after a call.
+//! gimli reads the tables. framehop does not fit: without an entry, or for a register that it does not track, it silently
+//! continues by frame pointer, which can give a wrong frame.
 
 mod code;
 mod frame;
@@ -25,44 +25,44 @@ use object::elf;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Memory for unwind tables, in bytes. The table in use may exceed it.
+/// Most memory for unwind tables, in bytes. A single larger table is still used.
 pub(crate) const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ended {
-    /// At the start of the thread: the stack is complete.
+    /// It reached the start of the thread: the stack is complete.
     AtStart,
-    /// Before it.
+    /// It stopped earlier.
     Truncated(WalkEnd),
 }
 
-/// What frame a leaf has.
+/// What kind of frame a leaf function has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeafFrame {
-    /// None: its return address is at the stack pointer, and the frame pointer is its caller's.
+    /// No frame: the return address is at the stack pointer, and `rbp` is the caller's.
     None,
-    /// One with a frame pointer.
+    /// A frame with a frame pointer.
     WithPointer,
-    /// One without: its return address is somewhere above the stack pointer, and the frame pointer is its caller's.
+    /// A frame without one: the return address is somewhere above the stack pointer, and `rbp` is the caller's.
     WithoutPointer,
 }
 
-/// A stack that was walked.
+/// The result of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
-    /// Leaf first: where the thread was, then return addresses.
+    /// Leaf first: the instruction pointer, then return addresses.
     pub addresses: Vec<u64>,
     /// How it ended.
     pub ended: Ended,
 }
 
-/// Walks stacks, and keeps the unwind tables it has read.
+/// Walks stacks, and caches the unwind tables that it reads.
 #[derive(Debug)]
 pub(crate) struct Unwinder {
     tables: HashMap<Content, Kept>,
     clock: u64,
-    /// The clock when [`Self::forget_unused`] was called last.
+    /// The value of `clock` at the last call of [`Self::forget_unused`].
     mark: u64,
     limit: usize,
     context: UnwindContext<usize>,
@@ -81,12 +81,12 @@ impl Default for Unwinder {
 }
 
 impl Unwinder {
-    /// An unwinder that keeps about `limit` bytes of tables.
+    /// An unwinder that caches about `limit` bytes of tables.
     pub(crate) fn new(limit: usize) -> Self {
         Self { tables: HashMap::new(), clock: 0, mark: 0, limit, context: UnwindContext::new() }
     }
 
-    /// Walks what a hook captured.
+    /// Walks the stack that a hook copied.
     pub(crate) fn walk_copy(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, copy: &StackCopy<'_>) -> Walk {
         let stack = Stack::new(copy.sp, copy.bytes);
         self.walk(locator, maps, [copy.ip, copy.sp, copy.bp], stack)
@@ -116,7 +116,7 @@ impl Unwinder {
             if step.registers.sp() <= registers.sp() {
                 break Ended::Truncated(WalkEnd::NotAdvancing);
             }
-            // What a signal interrupted is not a return address; it may be anywhere in executable memory.
+            // A signal interrupts any instruction, so this address need not follow a call.
             role = if step.is_signal { Role::Leaf } else { Role::Return };
             let next = step.registers.ip();
             let checked = match role {
@@ -138,7 +138,7 @@ impl Unwinder {
         self.tables.values().filter_map(|kept| kept.table.as_ref()).map(|table| table.bytes()).sum()
     }
 
-    /// Drops the tables that nobody has needed since the last call; says whether there were any.
+    /// Drops the tables that were not used since the last call. Returns whether there were any.
     pub(crate) fn forget_unused(&mut self) -> bool {
         let (mark, count) = (std::mem::replace(&mut self.mark, self.clock), self.tables.len());
         self.tables.retain(|_, kept| kept.used > mark);
@@ -186,8 +186,8 @@ impl Unwinder {
         without_table(locator, maps, registers, role, stack)
     }
 
-    /// Whether an address can be a return address: in executable memory and behind a call, or the kernel's way back from
-    /// a signal, which nobody calls, or where goroutines start.
+    /// Whether an address can be a return address: in executable memory, and after a call. Two kinds need no call before them:
+    /// the code that returns from a signal handler, and the function in which goroutines start.
     ///
     /// # Errors
     /// Why it cannot.
@@ -210,7 +210,7 @@ impl Unwinder {
         if is_signal == Some(true) { Ok(()) } else { Err(WalkEnd::NotBehindCall) }
     }
 
-    /// What frame the function has in which a thread entered the kernel.
+    /// The kind of frame of the function that entered the kernel.
     pub(crate) fn leaf_frame(&mut self, locator: &mut Locator, maps: &mut ProcessMaps, ip: u64) -> LeafFrame {
         let image = locator.image_at(maps, ip);
         if let Some((image, offset)) = &image
@@ -259,7 +259,7 @@ struct Step {
     is_signal: bool,
 }
 
-/// Code that no table tells of: how it will be left if that can be read, else its frame pointer.
+/// One step through code without a table: by the end of the function if it can be read, else by frame pointer.
 fn without_table(
     locator: &mut Locator,
     maps: &mut ProcessMaps,
@@ -280,7 +280,7 @@ fn without_table(
         return Ok(Some(Step { registers: caller, is_signal: false }));
     }
     let bp = registers.get(X86_64::RBP).ok_or(WalkEnd::NoTable)?;
-    // A system call stub need not have a frame of its own; then its return address is on top.
+    // A system call stub can have no frame; then its return address is at the stack pointer.
     if role == Role::Leaf
         && let Ok(top) = stack.word(sp)
         && bp >= sp
@@ -292,7 +292,7 @@ fn without_table(
         return Ok(Some(Step { registers: caller, is_signal: false }));
     }
     if bp == 0 {
-        // By the ABI a null frame pointer marks the outermost frame; Go's goroutines start with it.
+        // By the ABI, a null frame pointer marks the outermost frame. Goroutines start with one.
         return if locator.is_go_root(maps, ip) { Ok(None) } else { Err(WalkEnd::NoTable) };
     }
     if bp < sp || bp % 8 != 0 {

@@ -1,4 +1,4 @@
-//! What the ELF reader makes of this test's own binary, and of damaged ones.
+//! The ELF reader on this test's own binary, and on damaged files.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ fn own() -> Vec<u8> {
     std::fs::read("/proc/self/exe").unwrap()
 }
 
-/// The smallest file that has everything: header, two segments, four sections, a build id.
+/// A minimal file: header, two segments, four sections, a build id.
 pub(crate) fn small() -> Vec<u8> {
     let mut file = vec![0; 64 + 2 * 56];
     file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0");
@@ -68,7 +68,7 @@ fn a_small_file_is_read_whole() {
 }
 
 #[test]
-fn this_program_has_code_where_its_segments_say() {
+fn this_program_has_code_where_its_segments_have_it() {
     let elf = Elf::read(&Bytes::of_memory(own())).unwrap();
     let text = elf.section(".text").unwrap();
     assert_eq!(elf.vaddr_of(text.offset), Some(text.addr));
@@ -77,7 +77,7 @@ fn this_program_has_code_where_its_segments_say() {
 }
 
 #[test]
-fn a_file_cut_short_anywhere_is_an_error_or_a_smaller_truth() {
+fn a_file_cut_short_anywhere_gives_an_error_or_fewer_sections() {
     let file = small();
     for len in 0..file.len() {
         if let Ok(elf) = Elf::read(&Bytes::of_memory(&file[..len])) {
@@ -121,13 +121,13 @@ fn absurd_section_sizes_and_counts_cost_nothing() {
 
 proptest! {
     #[test]
-    fn any_bytes_behind_the_magic_are_an_error_or_a_bounded_truth(
+    fn any_bytes_after_the_magic_give_an_error_or_a_bounded_result(
         class in 1_u8..3,
         tail in proptest::collection::vec(any::<u8>(), 0..1024),
         tables in proptest::collection::vec((32_usize..64, any::<u16>()), 0..6),
     ) {
         let mut file = [b"\x7fELF", &[class, 1, 1][..], &tail].concat();
-        // Counts and offsets that lead into the file rather than past its end.
+        // Small counts and offsets, so that they point into the file and not past its end.
         for (at, value) in tables {
             if let Some(field) = file.get_mut(at..at + 2) {
                 field.copy_from_slice(&(value % 1200).to_le_bytes());
@@ -136,7 +136,7 @@ proptest! {
         let len = file.len();
         let bytes = Bytes::of_memory(file);
         if let Ok(elf) = Elf::read(&bytes) {
-            // No header is shorter than 32 bytes, so no more can be in there.
+            // A header takes at least 32 bytes, so the file cannot hold more of them.
             prop_assert!(elf.sections.len() <= len / 32 && elf.segments.len() <= len / 32);
             for vaddr in [0, 0x1000, u64::MAX] {
                 let _ = (elf.vaddr_of(vaddr), elf.offset_of(vaddr), elf.section_at(vaddr).is_some());

@@ -1,25 +1,25 @@
-//! Where Go's tables are in a file, and where the code starts that they speak of.
+//! Finds Go's tables in a file, and the start of the code that they describe.
 
 use super::module_data::ModuleData;
 use super::table::{GoTable, Layout};
 use crate::{bytes::Bytes, elf::Elf};
 use std::ops::Range;
 
-/// Most that is searched for tables without a name, in bytes.
+/// Most bytes of a file that are searched for tables without a section.
 const MAX_SEARCH: u64 = 512 << 20;
 const CHUNK: u64 = 1 << 20;
-/// Functions whose first instructions are looked at.
+/// Functions whose first instructions are checked.
 const SAMPLE: u64 = 256;
-/// How a function that needs stack starts on x86-64: `cmp 16(%r14),%rsp` or, with a large frame, `lea …(%rsp),%r12`.
+/// First bytes of a function that checks its stack, on x86-64: `cmp 16(%r14),%rsp`, or `lea …(%rsp),%r12` for a large frame.
 const PROLOGUES: [&[u8]; 3] = [&[0x49, 0x3b, 0x66, 0x10], &[0x4c, 0x8d, 0x64, 0x24], &[0x4c, 0x8d, 0xa4, 0x24]];
 
-/// Places in the file where tables may be.
+/// Ranges of the file where tables may be.
 pub(super) fn candidates(bytes: &Bytes, elf: &Elf) -> Vec<Range<u64>> {
     let named = [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| elf.section(name));
     if let Some(section) = named.filter(|section| section.plain) {
         return section.offset.checked_add(section.size).map(|end| section.offset..end).into_iter().collect();
     }
-    // External linkers may put the tables into a section of another name; a packer may take all names away.
+    // External linkers may put the tables into a section with another name, and packers may remove the section headers.
     let is_go = [".go.buildinfo", ".note.go.buildid"].iter().any(|name| elf.section(name).is_some());
     if is_go || elf.sections.is_empty() { search(bytes, elf) } else { Vec::new() }
 }
@@ -47,8 +47,8 @@ fn search(bytes: &Bytes, elf: &Elf) -> Vec<Range<u64>> {
     found
 }
 
-/// Where the code starts. Every claim is checked: the module's data, the table's own (0 since 1.26, and in
-/// position-independent files), the section's start (wrong when C code comes first).
+/// Address of the start of the code. Three sources, each checked: the module data, the header (0 since 1.26 and in
+/// position-independent files), the start of `.text` (wrong when C code comes first).
 pub(super) fn text(bytes: &Bytes, elf: &Elf, table: &GoTable, module: Option<&ModuleData>) -> Option<u64> {
     let len = u64::from(table.u32_at(bytes, table.table.checked_add(table.functions.checked_mul(8)?)?)?);
     if let Some(module) = module
@@ -62,7 +62,7 @@ pub(super) fn text(bytes: &Bytes, elf: &Elf, table: &GoTable, module: Option<&Mo
     claims.into_iter().flatten().find(|text| is_plausible(bytes, elf, table, *text))
 }
 
-/// Whether functions start as functions do, were the code to start there.
+/// Whether enough functions start with a known prologue if the code starts at `text`.
 fn is_plausible(bytes: &Bytes, elf: &Elf, table: &GoTable, text: u64) -> bool {
     let step = (table.functions / SAMPLE).max(1);
     let (mut seen, mut prologues) = (0_u64, 0_u64);
@@ -75,6 +75,6 @@ fn is_plausible(bytes: &Bytes, elf: &Elf, table: &GoTable, text: u64) -> bool {
         prologues += u64::from(PROLOGUES.contains(&head.as_slice()));
         number += step;
     }
-    // About two of three do on x86-64. Elsewhere in code hardly one of a hundred.
+    // On x86-64 about two of three functions have such a prologue; at wrong addresses fewer than one in a hundred.
     elf.machine != object::elf::EM_X86_64 || prologues * 4 >= seen
 }

@@ -1,32 +1,32 @@
-//! One function in Go's tables: where it is, what it is called, and the values that change along its code.
+//! One function in Go's tables: its addresses, its name, and the values that change along its code.
 
 use super::table::{GoTable, Layout};
 use crate::bytes::Bytes;
 
-/// Most steps through the tables of values for one place. The longest functions have some ten thousand in each.
+/// Most steps through tables of values for one address. The longest functions need about ten thousand in each table.
 pub(super) const MAX_STEPS: usize = 1 << 19;
 
-/// The fields of runtime's `_func` that are of use.
+/// The fields of the runtime's `_func` that are used here.
 #[derive(Clone, Debug)]
 pub(super) struct Function {
     pub entry: u64,
     pub end: u64,
     /// Offset of the name.
     pub name: u64,
-    /// Tables of values: stack, file, line.
+    /// Offsets of the tables of values: stack, file, line. 0 means none.
     pub stack: u32,
     pub file: u32,
     pub line: u32,
-    /// Index of its compilation unit's first file.
+    /// Index of the first file of its compilation unit.
     pub unit: u32,
-    /// Where the offsets of its further tables start, and how many there are.
+    /// Offset of the list of further tables, and their number.
     pub tables: (u64, u32),
-    /// How many pieces of function data follow those.
+    /// Number of function data entries after that list.
     pub data: u8,
 }
 
 impl GoTable {
-    /// Address of a function by its number. The one behind the last is the end of the code.
+    /// Start address of a function by its number. The entry after the last is the end of the code.
     pub(super) fn entry(&self, bytes: &Bytes, index: u64) -> Option<u64> {
         let at = self.table.checked_add(index.checked_mul(self.function_entry())?)?;
         match self.layout {
@@ -38,7 +38,7 @@ impl GoTable {
         }
     }
 
-    /// The function that holds an address.
+    /// The function that contains an address.
     pub(super) fn function(&self, bytes: &Bytes, vaddr: u64) -> Option<Function> {
         let (mut low, mut high) = (0, self.functions);
         while low < high {
@@ -56,7 +56,7 @@ impl GoTable {
         let at = self.table.checked_add(index.checked_mul(self.function_entry())?)?;
         let offset = self.u32_at(bytes, at + self.function_entry() / 2)?;
         let start = self.table.checked_add(u64::from(offset))?;
-        // The record starts with the function's address again, which proves that it is this function's record.
+        // The record repeats the function's address, which proves that it belongs to this function.
         let (own, fields) = match self.layout {
             Layout::Go116 => (self.u64_at(bytes, start)?, start.checked_add(8)?),
             _ => (self.text.checked_add(u64::from(self.u32_at(bytes, start)?))?, start.checked_add(4)?),
@@ -65,7 +65,7 @@ impl GoTable {
             return None;
         }
         let field = |number: u64| self.u32_at(bytes, fields.checked_add(number * 4)?);
-        // name, arguments, deferreturn, stack, file, line, number of tables, unit, (start line), kinds
+        // name, arguments, deferreturn, stack, file, line, number of tables, unit, start line (since 1.20), kinds
         let kinds = if self.layout == Layout::Go120 { 9 } else { 8 };
         Some(Function {
             entry,
@@ -80,7 +80,7 @@ impl GoTable {
         })
     }
 
-    /// A function's name. An offset into the middle of another name is not one.
+    /// A function's name. An offset into the middle of another name gives `None`.
     pub(super) fn name(&self, bytes: &Bytes, offset: u64) -> Option<String> {
         let at = self.names.checked_add(offset)?;
         if offset > 0 && bytes.array::<1>(self.span.start.checked_add(at)?.checked_sub(1)?)? != [0] {
@@ -112,8 +112,9 @@ impl GoTable {
         (at < self.values).then(|| self.text_at(bytes, at))?
     }
 
-    /// A value at an address, from a table of differences: pairs of varints, the value's change and the length of code for
-    /// which it then holds. It starts at -1 (runtime: `pcvalue`). Ends when there are no `steps` left.
+    /// The value at an address, from a table of differences (runtime: `pcvalue`). The table has pairs of varints: the change
+    /// of the value, and the length of code for which the new value holds. The value starts at -1. `None` when no `steps` are
+    /// left.
     pub(super) fn value(
         &self,
         bytes: &Bytes,

@@ -1,4 +1,4 @@
-//! Calls that Go's compiler merged into their callers.
+//! Calls that Go's compiler inlined.
 
 use super::function::{Function, MAX_STEPS};
 use super::module_data::ModuleData;
@@ -9,25 +9,25 @@ use crate::{bytes::Bytes, elf::Elf};
 const INDEX: u32 = 2;
 const TREE: u8 = 3;
 
-/// Functions with merged calls whose records must all be sound before a place for function data is believed.
+/// Functions with inlined calls that are used to check an address of function data. All their records must be valid there.
 const PROOFS: usize = 24;
-/// Most steps through tables of values to find those.
+/// Most steps through tables of values to find these functions.
 const PROOF_STEPS: usize = 4 * MAX_STEPS;
 
-/// Most calls that were merged into each other at one place.
+/// Most inlined calls at one address.
 const MAX_INLINED: usize = 64;
 
-/// A call that was merged.
+/// An inlined call.
 pub(super) struct Call {
-    /// What is called.
+    /// Name of the called function.
     pub name: String,
-    /// An address whose place in the source is the call's.
+    /// An address that has the file and line of the call.
     pub caller: u64,
 }
 
 impl GoTable {
-    /// The functions at an address, innermost first. Where calls were merged but their records cannot be read, the line
-    /// would be that of another function, so only the compiled function's name is given.
+    /// The functions at an address, innermost first. If the records of inlined calls cannot be read, the line may belong to
+    /// another function, so only the name of the compiled function is given.
     pub(super) fn named(&self, bytes: &Bytes, function: &Function, vaddr: u64) -> Option<Vec<Named>> {
         let name = shown(self.name(bytes, function.name)?);
         let mut steps = MAX_STEPS;
@@ -46,8 +46,7 @@ impl GoTable {
         Some(functions)
     }
 
-    /// The calls that were merged at an address, innermost first; empty where there are none. `None` when they cannot be
-    /// read.
+    /// The inlined calls at an address, innermost first; empty when there are none. `None` when they cannot be read.
     pub(super) fn inlined(
         &self,
         bytes: &Bytes,
@@ -65,18 +64,18 @@ impl GoTable {
                 return None;
             }
         }
-        // Without steps left, that was no end.
+        // When the steps ran out, the list is not complete.
         (*steps > 0).then_some(calls)
     }
 
-    /// Number of the merged call that an address is in.
+    /// Number of the inlined call that contains an address.
     fn index(&self, bytes: &Bytes, function: &Function, vaddr: u64, steps: &mut usize) -> Option<u64> {
         let (start, count) = function.tables;
         let table = (INDEX < count).then(|| self.u32_at(bytes, start.checked_add(u64::from(INDEX) * 4)?))??;
         u64::try_from(self.value(bytes, function, table, vaddr, steps)?).ok()
     }
 
-    /// Reads a record, taking function data to be at `data`. Sound or not at all.
+    /// Reads the record of an inlined call, if function data starts at `data`. `None` when the record is not valid.
     fn record(&self, bytes: &Bytes, function: &Function, data: u64, index: u64) -> Option<Call> {
         let (start, count) = function.tables;
         if function.data <= TREE {
@@ -87,12 +86,12 @@ impl GoTable {
         let tree = data.checked_add(u64::from(offset))?;
         let word = |at: u64, number: u64| bytes.array(at.checked_add(number * 4)?).map(i32::from_le_bytes);
         let (name, caller) = match self.layout {
-            // parent, kind, file, line, name, place of the call
+            // parent, kind, file, line, name, offset of the call
             Layout::Go116 | Layout::Go118 => {
                 let record = tree.checked_add(index.checked_mul(20)?)?;
                 (word(record, 3)?, word(record, 4)?)
             }
-            // kind, name, place of the call, line at which the function starts
+            // kind, name, offset of the call, start line of the function
             Layout::Go120 => {
                 let record = tree.checked_add(index.checked_mul(16)?)?;
                 if word(record, 0)? >> 8 != 0 {
@@ -107,11 +106,11 @@ impl GoTable {
     }
 }
 
-/// Where in the file function data starts. The field's place in the module's data differs between versions and will in
-/// others, so each is tried, and taken if the records of many functions are sound there.
+/// Offset in the file at which function data starts. Its field in the module data moves between Go versions, so every word
+/// after the code's bounds is tried, and taken if the records of all sampled functions are valid there.
 pub(super) fn find_data(bytes: &Bytes, elf: &Elf, table: &GoTable, module: &ModuleData) -> Option<u64> {
     if table.layout == Layout::Go116 {
-        // Absolute addresses; no compiler that writes them could be had to test with.
+        // These versions use absolute addresses. Not supported: no such compiler was available for a test.
         return None;
     }
     let proofs = proofs(bytes, table);
@@ -122,7 +121,7 @@ pub(super) fn find_data(bytes: &Bytes, elf: &Elf, table: &GoTable, module: &Modu
     if enough { candidates.find(sound) } else { None }
 }
 
-/// Functions with merged calls, from all over the program, and the number of one such call.
+/// Functions with inlined calls, spread over the program, each with the number of one of its calls.
 fn proofs(bytes: &Bytes, table: &GoTable) -> Vec<(Function, u64)> {
     let step = (table.functions / 4096).max(1);
     let mut found = Vec::new();
@@ -141,8 +140,7 @@ fn proofs(bytes: &Bytes, table: &GoTable) -> Vec<(Function, u64)> {
     found
 }
 
-/// A generic function's name as Go's own panics show it: `f[go.shape.int]` is an artefact of the compiler, `f[...]` is what
-/// somebody wrote.
+/// A generic function's name as Go's own stack traces show it: `f[...]` instead of the compiler's `f[go.shape.int]`.
 fn shown(name: String) -> String {
     match (name.find('['), name.rfind(']')) {
         (Some(open), Some(close)) if open < close => format!("{}[...]{}", &name[..open], &name[close + 1..]),

@@ -1,19 +1,19 @@
-//! Go's `runtime.firstmoduledata`: the one place that says where the code starts and where function data is.
+//! Go's `runtime.firstmoduledata`: the only structure with the addresses of the code and of function data.
 //!
-//! It has no name in a stripped file, but it starts with pointers to each part of the tables, which nothing else does. In
-//! position-independent files the pointers are in relocations.
+//! A stripped file has no symbol for it, so it is found by its content: it starts with pointers to each part of the tables. In
+//! position-independent files these pointers are in relocations.
 
 use super::table::GoTable;
 use crate::{bytes::Bytes, elf::Elf};
 use object::elf::R_X86_64_RELATIVE;
 use std::collections::HashMap;
 
-/// Most that is searched for it in a file, in bytes, for all tables that the file may have.
+/// Most bytes of a file that are searched, for all candidate tables together.
 pub(super) const MAX_SEARCH: u64 = 1 << 30;
 const CHUNK: u64 = 1 << 20;
-/// Words of it that are read.
+/// Words of the structure that are read.
 const WORDS: u64 = 64;
-/// Words by number: pointers to the parts of the tables, and the bounds of the code. The same from 1.18 to 1.27.
+/// Numbers of the words with the pointers to the parts of the tables, and the bounds of the code. The same from 1.18 to 1.27.
 const NAMES: usize = 1;
 const UNITS: usize = 4;
 const FILES: usize = 7;
@@ -22,18 +22,18 @@ const TABLE: usize = 13;
 const TEXT: usize = 22;
 const TEXT_END: usize = 23;
 
-/// What is of use in it.
+/// The fields that are used here.
 #[derive(Clone, Debug)]
 pub(super) struct ModuleData {
-    /// Where the code starts.
+    /// Address of the start of the code.
     pub text: u64,
-    /// Where it ends.
+    /// Address of its end.
     pub text_end: u64,
-    /// The words behind, in which the address of function data is.
+    /// The words after the bounds of the code. One of them is the address of function data.
     pub behind_text: Vec<u64>,
 }
 
-/// Finds the module's data by its first pointers. Searches no more than `left`, and takes off what it did.
+/// Finds the module data by its pointers. Searches at most `left` bytes, and subtracts what it searched.
 pub(super) fn find(bytes: &Bytes, elf: &Elf, table: &GoTable, left: &mut u64) -> Option<ModuleData> {
     let header = elf.vaddr_of(table.span.start)?;
     let parts = [
@@ -65,7 +65,7 @@ pub(super) fn find(bytes: &Bytes, elf: &Elf, table: &GoTable, left: &mut u64) ->
     })
 }
 
-/// Addresses of aligned words in data that have this value; a few at most.
+/// Addresses of aligned words with this value in writable segments. A few at most.
 fn search(bytes: &Bytes, elf: &Elf, value: u64, left: &mut u64) -> Vec<u64> {
     let wanted = value.to_le_bytes();
     let mut found = Vec::new();
@@ -95,7 +95,7 @@ impl Relocations {
         Some(Self { offset: section.offset, size: section.size })
     }
 
-    /// Place and value of the relative relocations that `wanted` picks by place and value; a few at most.
+    /// Address and value of the relative relocations that `wanted` accepts. A few at most.
     fn that(&self, bytes: &Bytes, left: &mut u64, wanted: impl Fn(u64, u64) -> bool) -> Vec<(u64, u64)> {
         const ENTRY: u64 = 24;
         let mut found = Vec::new();

@@ -1,25 +1,25 @@
 //! The header of Go's tables: where the parts are in the file, and how bytes of them are read.
 //!
-//! Only reads; what the parts mean is in the files beside this one.
+//! Must not interpret the parts: the other files of this module do.
 
 use crate::bytes::Bytes;
 use std::ops::Range;
 
-/// Longest name or path, in bytes. Generic functions can have very long ones.
+/// Longest name or path, in bytes. Names of generic functions can be very long.
 const MAX_NAME: u64 = 4096;
 
-/// Which layout a table has, by its magic number.
+/// The layout of a table, known by its magic number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layout {
-    /// 1.16 and 1.17: functions by absolute address.
+    /// 1.16 and 1.17: functions have absolute addresses.
     Go116,
-    /// 1.18 and 1.19: functions by offset from the start of the code.
+    /// 1.18 and 1.19: functions have offsets from the start of the code.
     Go118,
-    /// 1.20 and later: other records of inlined calls, and the line at which a function starts.
+    /// 1.20 and later: shorter records of inlined calls, and the start line of a function.
     Go120,
 }
 
-/// A function as the tables know it.
+/// A function at an address, as the tables describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     /// Name with package path, as in `main.(*T).f`.
@@ -30,29 +30,34 @@ pub(crate) struct Named {
     pub line: Option<u32>,
 }
 
-/// Where the tables of a file are.
+/// The parts of a file's tables. Offsets are from the start of the header unless noted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GoTable {
     pub(super) layout: Layout,
-    /// In the file.
+    /// From the start of the header to the end of the tables, as offsets in the file.
     pub(super) span: Range<u64>,
+    /// Size of a pointer, in bytes.
     pub(super) pointer: u64,
+    /// Size of the smallest instruction, in bytes: lengths of code are multiples of it.
     pub(super) quantum: u64,
+    /// Number of functions.
     pub(super) functions: u64,
-    /// Start of the code, to which functions are relative; 0 where they are absolute.
+    /// Address of the start of the code, to which functions are relative; 0 where they are absolute.
     pub(super) text: u64,
+    /// The parts: names, files of each compilation unit, paths, tables of values, functions.
     pub(super) names: u64,
     pub(super) units: u64,
     pub(super) files: u64,
     pub(super) values: u64,
     pub(super) table: u64,
-    /// Where in the file function data starts; `None` when it could not be found out.
+    /// Offset in the file of function data; `None` when it was not found.
     pub(super) function_data: Option<u64>,
 }
 
 impl GoTable {
-    /// Magic, two zeros, size of the smallest instruction, size of a pointer; then, as pointers: functions, files, start of
-    /// the code (not in 1.16), and where names, units, files, values and functions are.
+    /// Reads the header. It has the magic number, two zeros, the size of the smallest instruction and the size of a pointer;
+    /// then, in words: number of functions, number of files, start of the code (not in 1.16), and the offsets of names, units,
+    /// files, values and functions.
     pub(super) fn read_header(bytes: &Bytes, span: Range<u64>) -> Option<Self> {
         let head: [u8; 8] = bytes.array(span.start)?;
         let layout = Layout::of_magic(u32::from_le_bytes(*head.first_chunk()?))?;
@@ -75,7 +80,7 @@ impl GoTable {
             function_data: None,
             span,
         };
-        // The linker writes the parts in this order.
+        // The linker writes the parts in this order, so other orders are refused.
         let parts = [table.names, table.units, table.files, table.values, table.table, len];
         let room = (len - table.table) / table.function_entry();
         (parts.is_sorted() && table.functions > 0 && table.functions < room).then_some(table)

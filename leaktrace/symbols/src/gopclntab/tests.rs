@@ -1,6 +1,6 @@
-//! What the tables of freshly built Go programs say, against what the programs' own runtime says of the same stack.
+//! Compares the tables of freshly built Go programs with the stack that their own runtime prints.
 //!
-//! Every Go in `PATH` and every GOROOT in `LEAKTRACE_TEST_GOROOTS` (separated by colons) is tried.
+//! Uses the `go` in `PATH` and each GOROOT in `LEAKTRACE_TEST_GOROOTS` (separated by colons).
 
 use super::function::Function;
 use super::*;
@@ -107,11 +107,11 @@ fn build(scratch: &Scratch, go: &str, wait: &str, flags: &[&str]) -> Option<Path
     Some(scratch.path("program"))
 }
 
-/// Starts the program. What its runtime says of its stack, and the thread that waits with it.
+/// Starts the program and waits until it pauses. Returns it with the stack that its runtime printed.
 fn start(program: &PathBuf) -> (Running, Vec<String>) {
     let mut child = Command::new(program).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // Before 1.21 the runtime showed what the compiler made of a generic function's type.
+    // Before 1.21 the runtime printed the compiler's type arguments of a generic function.
     let plain = |line: String| line.replace("[go.shape.int_0]", "[...]");
     let said: Vec<String> = lines.take_while(|line| line != "end").map(plain).collect();
     let running = Running(child);
@@ -125,7 +125,7 @@ fn start(program: &PathBuf) -> (Running, Vec<String>) {
     (running, said)
 }
 
-/// The stack as this crate sees it, in the runtime's form, from the function that waits on.
+/// The stack as this crate names it, in the runtime's form, starting at `main.waits`.
 fn seen(running: &Running) -> (Vec<String>, Ended) {
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
     let mut locator = Locator::default();
@@ -155,17 +155,17 @@ fn check(wait: &str, variants: &[&[&str]]) {
 }
 
 #[test]
-fn plain_and_stripped_programs_say_what_their_runtime_says() {
+fn plain_and_stripped_programs_agree_with_their_runtime() {
     check(PLAIN, &[&[], &["-ldflags=-s -w"], &["-trimpath", "-ldflags=-s -w"], &["-gcflags=all=-l"]]);
 }
 
 #[test]
-fn position_independent_programs_say_what_their_runtime_says() {
+fn position_independent_programs_agree_with_their_runtime() {
     check(PLAIN, &[&["-buildmode=pie"], &["-buildmode=pie", "-ldflags=-s -w"]]);
 }
 
 #[test]
-fn programs_with_c_say_what_their_runtime_says() {
+fn programs_with_c_agree_with_their_runtime() {
     check(CGO, &[&["-ldflags=-s -w"], &["-buildmode=pie", "-ldflags=-s -w"], &["-ldflags=-s -w -linkmode=external"]]);
 }
 
@@ -191,14 +191,14 @@ fn tables_without_a_name_are_found() {
         let mut file = std::fs::read(&program).unwrap();
         let elf = Elf::read(&Bytes::of_memory(file.clone())).unwrap();
         let named = GoTable::find(&Bytes::of_memory(file.clone()), &elf).unwrap();
-        // No section headers at all.
+        // Removes the section headers.
         file[40..48].fill(0);
         file[60..64].fill(0);
         let bytes = Bytes::of_memory(file);
         let elf = Elf::read(&bytes).unwrap();
         assert!(elf.sections.is_empty());
         let found = GoTable::find(&bytes, &elf);
-        // In position-independent files relocations cannot be found without sections, and without them nothing is sure.
+        // Position-independent files need relocations, which cannot be found without sections.
         let Some(found) = found else { continue };
         assert_eq!((found.text, found.function_data), (named.text, named.function_data), "{flags:?}");
     }
@@ -231,7 +231,7 @@ fn damaged_tables_never_panic_and_never_name_what_the_whole_ones_do_not() {
         let mut file = whole.clone();
         let len = table.span.end - table.span.start;
         for _ in 0..1 + round * 3 {
-            // Header and lists first: what is damaged there breaks most.
+            // Every other round damages the header, which everything else depends on.
             let at = table.span.start + if round % 2 == 0 { random(72) } else { random(len) };
             file[usize::try_from(at).unwrap()] = random(256).to_le_bytes()[0];
         }
@@ -250,7 +250,7 @@ fn damaged_tables_never_panic_and_never_name_what_the_whole_ones_do_not() {
 
 #[test]
 fn the_layout_of_1_16_is_read() {
-    // Two functions, at 0x1000 and 0x1040 to 0x1080, written by hand: no compiler that old is at hand.
+    // Two functions, 0x1000 to 0x1040 and 0x1040 to 0x1080. Written by hand, because no compiler that old was available.
     let mut table = vec![0xfa, 0xff, 0xff, 0xff, 0, 0, 1, 8];
     let names = b"main.a\0main.b\0";
     let (names_at, units_at) = (64_u64, 64 + 16_u64);
@@ -286,7 +286,7 @@ fn the_layout_of_1_16_is_read() {
     assert_eq!(table.place(&bytes, 0xfff), None);
 }
 
-/// A table in the first bytes of a file, with one function.
+/// A table with one function, at the start of a file.
 fn by_hand(len: u64) -> GoTable {
     GoTable {
         layout: Layout::Go120,
@@ -316,7 +316,7 @@ fn the_search_for_the_modules_data_ends_with_what_is_left_for_the_file() {
 
 #[test]
 fn tables_of_values_that_lead_nowhere_end_with_the_steps_for_a_place() {
-    // A name at 0, the number of the table of merged calls at 24, and from 34 on changes by one over no code at all.
+    // A name at 0, the offset of the table of inlined calls at 24, and from 34 on changes of the value over zero bytes of code.
     let mut content = vec![0; 34];
     content[..6].copy_from_slice(b"main.f");
     content[24] = 2;
@@ -349,7 +349,7 @@ proptest! {
         if words == 8 {
             table.extend(0x1000_u64.to_le_bytes());
         }
-        // The parts in the linker's order, or the header alone would be refused.
+        // The parts in the linker's order; otherwise the header would be refused.
         let mut at = 8 + 8 * words;
         for step in steps {
             table.extend(u64::to_le_bytes(at));

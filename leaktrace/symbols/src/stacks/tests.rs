@@ -1,4 +1,4 @@
-//! Stacks as the kernel side delivers them, of programs that wait in a known place.
+//! Stacks as the kernel side captures them, of programs that wait in a known function.
 
 mod containers;
 mod interpreters;
@@ -63,7 +63,7 @@ fn with_frame_pointers_the_caller_of_accept_is_there_and_the_root_is_known() {
 
 #[test]
 fn what_cannot_be_known_from_frame_pointers_is_said() {
-    // With a second thread glibc's accept has a frame of its own, without a frame pointer.
+    // With a second thread, glibc's accept has a frame, but no frame pointer.
     let Some((_scratch, mut command)) = program("-O2 -g -fno-omit-frame-pointer") else { return };
     let running = Running::start(command.arg("thread"));
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
@@ -74,7 +74,7 @@ fn what_cannot_be_known_from_frame_pointers_is_said() {
     assert!(by_pointer.contains(&"deeper".to_owned()), "{by_pointer:?}");
     let complete = placed.quality == StackQuality::Complete;
     assert_eq!(complete, by_pointer.contains(&"leak".to_owned()), "{by_pointer:?} {:?}", placed.reason);
-    // By table nothing is missing.
+    // The walk by tables finds the missing frame.
     let placed = stacks.place_copy(&mut maps, &take(tid).copy());
     let by_table = names(&stacks, &placed);
     assert!(by_table.contains(&"leak".to_owned()) && by_table.contains(&"thread".to_owned()), "{by_table:?}");

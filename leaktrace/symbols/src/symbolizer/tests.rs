@@ -1,4 +1,4 @@
-//! What the symbolizer says of programs that compilers on this machine make, against what binutils say.
+//! Compares names of programs built by this machine's compilers with those of binutils.
 
 mod hostile;
 
@@ -24,7 +24,7 @@ fn symbolizer(locator: &Locator) -> Symbolizer {
     Symbolizer::new(locator.modules().clone(), locator.images().clone(), DEFAULT_CACHE_BYTES)
 }
 
-/// Address and size of each function that `nm` knows.
+/// Address, size and name of each function in the output of `nm`.
 fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
     let listing = scratch.run(&format!("nm -S --defined-only {file}"))?;
     let parse = |line: &str| {
@@ -36,14 +36,14 @@ fn functions(scratch: &Scratch, file: &str) -> Option<Vec<(u64, u64, String)>> {
     Some(listing.lines().filter_map(parse).collect())
 }
 
-/// `addr2line -f -i -C`: function, file and line, innermost first.
+/// Output of `addr2line -f -i -C`: function, then file and line; innermost first.
 fn addr2line(scratch: &Scratch, file: &str, address: u64) -> Option<Vec<(String, String)>> {
     let text = scratch.run(&format!("addr2line -f -i -C -e {file} {address:#x}"))?;
     let lines: Vec<&str> = text.lines().collect();
     Some(lines.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect())
 }
 
-/// Compares every few bytes of the named functions with addr2line.
+/// Compares every fifth address of the named functions with addr2line. Returns the number of inlined frames.
 fn agrees_with_addr2line(scratch: &Scratch, file: &str, names: &[&str]) -> Option<usize> {
     let locator = Locator::default();
     let mut symbolizer = symbolizer(&locator);
@@ -58,7 +58,7 @@ fn agrees_with_addr2line(scratch: &Scratch, file: &str, names: &[&str]) -> Optio
             let got: Vec<String> = frames.iter().map(|frame| frame.symbol.clone().unwrap_or_default()).collect();
             assert_eq!(frames.len(), expected.len(), "{symbol} {address:#x}: {got:?} {expected:?}");
             for (frame, (name, line)) in frames.iter().zip(&expected) {
-                // The two demangle templates and hashes a little differently.
+                // The two demanglers print templates and hashes differently.
                 let bare = |name: &str| name.split(['<', '(']).next().unwrap_or_default().trim().to_owned();
                 let hash = |name: &str| name.rsplit_once("::h").map_or(name.to_owned(), |(head, _)| head.to_owned());
                 assert_eq!(bare(frame.symbol.as_deref().unwrap()), bare(&hash(name)), "{address:#x}");
@@ -194,7 +194,7 @@ fn a_stripped_program_gets_names_from_its_debug_file() {
     let frames = resolve();
     assert_eq!(frames.last().unwrap().symbol.as_deref(), Some("hidden"));
     assert_eq!(frames.last().unwrap().line, Some(7));
-    // A debug file of another build is worse than none.
+    // The debug file of another build must not be used.
     scratch.write("b.c", &format!("int other;\n{C}"));
     scratch.run("cc -O2 -g -o b b.c");
     scratch.run("objcopy --only-keep-debug b a.debug");
@@ -284,7 +284,7 @@ fn a_return_address_belongs_to_the_call_before_it() {
     let (start, size, _) = functions(&scratch, "a").unwrap().into_iter().find(|function| function.2 == "f").unwrap();
     let locator = Locator::default();
     let mut symbolizer = symbolizer(&locator);
-    // The address right behind a function that ends in a call, as a return address.
+    // The address right after a function that ends in a call, as a return address.
     let behind = place(&locator, &scratch.path("a"), start + size);
     let frames = symbolizer.resolve(&[behind.clone(), behind]);
     assert_ne!(frames[0][0].symbol.as_deref(), Some("f"));
@@ -311,7 +311,7 @@ fn memory_stays_within_the_limit() {
     }
 }
 
-/// A symbolizer that has named a function of a program, and where that is.
+/// A symbolizer that has named one function of a program, and the function's location.
 fn after_one_name(scratch: &Scratch) -> Option<(Symbolizer, Location)> {
     scratch.write("a.c", C);
     scratch.run("cc -g -o a a.c")?;
@@ -325,7 +325,7 @@ fn after_one_name(scratch: &Scratch) -> Option<(Symbolizer, Location)> {
 }
 
 #[test]
-fn tables_go_when_nobody_asks_for_them_and_names_stay() {
+fn unused_tables_are_dropped_and_names_stay() {
     let scratch = Scratch::new();
     let Some((mut symbolizer, location)) = after_one_name(&scratch) else { return };
     symbolizer.forget_unused();
@@ -338,7 +338,7 @@ fn tables_go_when_nobody_asks_for_them_and_names_stay() {
     let frames = symbolizer.resolve(std::slice::from_ref(&location));
     assert_eq!(frames[0][0].symbol.as_deref(), Some("leak"));
     assert_eq!(symbolizer.parsed.len(), 0, "the name is remembered without the file");
-    // Another place in the file has it read again.
+    // Another address in the file: blazesym reads the file again.
     let frames = symbolizer.resolve(&[Location { offset: location.offset + 1, ..location }]);
     assert_eq!((frames[0][0].symbol.as_deref(), symbolizer.parsed.len()), (Some("leak"), 1));
 }

@@ -1,29 +1,29 @@
-//! What a few bytes of x86-64 code say: whether a call ends here, how a function without tables ends, where a thread
-//! starts.
+//! Decodes a few bytes of x86-64 code: whether a call ends here, how a function without tables ends, whether a thread starts
+//! here.
 //!
-//! Reads bytes that are handed to it. Says no when in doubt.
+//! Pure: takes bytes and reads no file or process. Answers no in doubt.
 
-/// Longest call instruction that [`is_after_call`] looks for, in bytes, prefixes not counted.
+/// Longest call instruction that [`is_after_call`] knows, in bytes without prefixes.
 pub(crate) const LONGEST_CALL: usize = 7;
 
-/// Whether a call instruction ends where these bytes end. An address that is not behind a call is no return address.
+/// Whether a call instruction ends where these bytes end. Every return address follows a call.
 ///
-/// Up to [`LONGEST_CALL`] bytes are looked at; fewer are enough. Other bytes may look like a call, so a yes is a
-/// necessary condition, not a proof.
+/// Checks the last [`LONGEST_CALL`] bytes; fewer may be given. Other bytes can look like a call, so the condition is necessary
+/// and not a proof.
 pub(crate) fn is_after_call(bytes_before: &[u8]) -> bool {
     let end = bytes_before.len();
     // call rel32
     if end.checked_sub(5).is_some_and(|at| bytes_before[at] == 0xe8) {
         return true;
     }
-    // call r/m64: FF /2, then what the addressing mode needs.
+    // call r/m64: FF /2, then the bytes of the addressing mode.
     (2..=LONGEST_CALL.min(end)).any(|len| {
         let call = &bytes_before[end - len..];
         call[0] == 0xff && indirect_call_len(&call[1..]) == Some(len)
     })
 }
 
-/// Length of an indirect call from its ModRM byte on, the opcode counted in. `None` for another instruction.
+/// Length of an indirect call, with its opcode, from the bytes after the opcode. `None` for another instruction.
 fn indirect_call_len(modrm: &[u8]) -> Option<usize> {
     let (&byte, rest) = modrm.split_first()?;
     let (mode, operation, register) = (byte >> 6, byte >> 3 & 7, byte & 7);
@@ -44,17 +44,17 @@ fn indirect_call_len(modrm: &[u8]) -> Option<usize> {
     Some(2 + sib + displacement)
 }
 
-/// Bytes that [`frame_from_epilogue`] and [`starts_thread`] want to see behind a return address.
+/// Bytes after a return address that [`frame_from_epilogue`] and [`starts_thread`] need.
 pub(crate) const LOOK_AHEAD: usize = 128;
 
-/// Most jumps that are followed to the end of a function.
+/// Most jumps that are followed to reach the end of a function.
 const MAX_JUMPS: u32 = 4;
 
-/// Size of a frame of which no table tells, from the code that will leave it: `add $n,%rsp` and `pop` until `ret`.
+/// Size of a frame without an unwind table, from the code that will remove it: `add $n,%rsp` and `pop` until `ret`.
 ///
-/// That is how musl's functions end (it has no tables) and the trampolines of CPython's `-X perf`. Instructions that leave
-/// the stack alone are passed over and short jumps are followed: every way to a `ret` undoes the same frame. `None` when an
-/// instruction is not one of the few that are known.
+/// Functions of musl, which has no tables, and the trampolines of CPython's `-X perf` end like this. Instructions that do not
+/// change the stack are skipped, and short jumps are followed: every path to a `ret` removes the same frame. `None` at an
+/// instruction that is not known here.
 pub(super) fn frame_from_epilogue(code: &[u8]) -> Option<Epilogue> {
     leave(code, 0, Epilogue { return_at: 0, saved_rbp_at: None }, MAX_JUMPS)
 }
@@ -78,7 +78,7 @@ fn leave(code: &[u8], mut at: usize, mut epilogue: Epilogue, jumps: u32) -> Opti
                 epilogue.return_at += 8;
                 1
             }
-            // pop of another register, with a prefix for the upper eight
+            // pop of another register; the upper eight have a prefix
             [0x58..=0x5b | 0x5e | 0x5f, ..] => {
                 epilogue.return_at += 8;
                 1
@@ -87,9 +87,9 @@ fn leave(code: &[u8], mut at: usize, mut epilogue: Epilogue, jumps: u32) -> Opti
                 epilogue.return_at += 8;
                 2
             }
-            // call rel32; what is called leaves the stack as it was
+            // call rel32; the called function restores the stack pointer
             [0xe8, _, _, _, _, ..] => 5,
-            // mov and test between registers, with or without a prefix; nothing is moved to rsp or rbp
+            // mov and test between registers, with or without a prefix; not mov to rsp or rbp
             [0x89, modrm, ..] if modrm >> 6 == 3 && !matches!(modrm & 7, 4 | 5) => 2,
             [0x48 | 0x4c, 0x89, modrm, ..] if modrm >> 6 == 3 && !matches!(modrm & 7, 4 | 5) => 3,
             [0x49 | 0x4d, 0x89, modrm, ..] if modrm >> 6 == 3 => 3,
@@ -98,7 +98,7 @@ fn leave(code: &[u8], mut at: usize, mut epilogue: Epilogue, jumps: u32) -> Opti
             // cmp $imm8 with a register
             [0x83, 0xf8..=0xff, _, ..] => 3,
             [0x48 | 0x49, 0x83, 0xf8..=0xff, _, ..] => 4,
-            // jcc rel8: there or on; jmp rel8: there
+            // jcc rel8: both paths are tried; jmp rel8: one path
             [0x70..=0x7f, to, ..] => {
                 if let Some(there) = jump(at, to)
                     && let Some(found) = leave(code, there, epilogue, jumps.checked_sub(1)?)
@@ -113,29 +113,29 @@ fn leave(code: &[u8], mut at: usize, mut epilogue: Epilogue, jumps: u32) -> Opti
     }
 }
 
-/// Target of a jump with one byte of distance.
+/// Target of a jump with a one-byte distance.
 fn jump(at: usize, distance: u8) -> Option<usize> {
     at.checked_add(2)?.checked_add_signed(isize::from(distance.cast_signed()))
 }
 
-/// A frame as seen from the stack pointer.
+/// A frame, by distances from the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epilogue {
-    /// Where the return address is, in bytes from the stack pointer.
+    /// Distance to the return address, in bytes.
     pub return_at: u64,
-    /// Where the caller's `rbp` is, in bytes from the stack pointer, if it was saved.
+    /// Distance to the caller's saved `rbp`, in bytes; `None` if it was not saved.
     pub saved_rbp_at: Option<u64>,
 }
 
-/// Whether a thread has nothing above a frame that returns here, from the code before and behind the address.
+/// Whether a return address is in the first function of a thread, from the code before and after the address.
 ///
-/// For walks that cannot go further although they have arrived: with frame pointers the walk ends in the C library, which
-/// often has none, and musl's thread start has no tables.
+/// For walks that are complete but cannot see it: the C library often has no frame pointers, and musl's thread start has no
+/// tables.
 pub(crate) fn starts_thread(before: &[u8], behind: &[u8]) -> bool {
     if !is_after_call(before) {
         return false;
     }
-    // Through a register: thread and main functions are not known when the C library is built.
+    // The call must be indirect: the C library calls main and thread functions through a pointer.
     let indirect = !before.ends_with_call_rel32();
     match behind {
         // glibc, `__libc_start_call_main`: mov %eax,%edi; call exit
@@ -144,7 +144,7 @@ pub(crate) fn starts_thread(before: &[u8], behind: &[u8]) -> bool {
         [0x48, 0x89, 0xc7, 0xe8, ..] => indirect,
         // glibc, `start_thread`: mov %rax,%fs:… stores the result in the thread's descriptor
         [0x64, 0x48, 0x89, 0x04, 0x25, ..] => indirect,
-        // musl, `__clone` and other roots written by hand: the result goes into the exit system call
+        // musl, `__clone` and other hand-written assembly: the result goes to the exit system call
         _ => indirect && exits_at_once(behind),
     }
 }
@@ -154,7 +154,7 @@ trait EndsWithCall {
 }
 
 impl EndsWithCall for [u8] {
-    /// Whether the call is a direct one and could not be an indirect one.
+    /// Whether a direct call ends here, and the bytes cannot be an indirect one.
     fn ends_with_call_rel32(&self) -> bool {
         let indirect = (2..=LONGEST_CALL.min(self.len())).any(|len| {
             let call = &self[self.len() - len..];
@@ -164,7 +164,7 @@ impl EndsWithCall for [u8] {
     }
 }
 
-/// mov $60,%al or %eax, then syscall, with nothing but register moves around.
+/// Whether the first 16 bytes have `mov $60,%al` or `%eax` (exit), and a syscall after it.
 fn exits_at_once(code: &[u8]) -> bool {
     let code = &code[..code.len().min(16)];
     let number = code.windows(2).position(|pair| pair == [0xb0, 60] || pair == [0xb8, 60]);

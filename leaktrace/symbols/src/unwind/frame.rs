@@ -1,6 +1,6 @@
-//! One step of a walk: registers of a frame become those of its caller, by the rules of an unwind table.
+//! One step of a walk: computes the caller's registers from those of a frame, by the rules of an unwind table.
 //!
-//! A register whose value is not known stays unknown; a rule that needs it ends the walk instead of guessing.
+//! Must not guess: a register without a known value stays unknown, and a rule that needs it ends the walk.
 
 use super::stack::Stack;
 use super::table::{Entry, Reader};
@@ -10,18 +10,18 @@ use gimli::{
 };
 use leaktrace_model::WalkEnd;
 
-/// Most operations of one expression.
+/// Most operations of one DWARF expression.
 const MAX_OPERATIONS: u32 = 256;
 
-/// Registers of a frame, by DWARF number; the last is the return address, that is, the frame's own address.
+/// Registers of a frame, by DWARF number. The last is the column of the return address; here it is the frame's own address.
 #[derive(Clone, Debug)]
 pub(super) struct Registers([Option<u64>; 17]);
 
-/// What the x86-64 ABI has a function keep for its caller.
+/// Registers that a function must preserve for its caller, by the x86-64 ABI.
 const KEPT: [Register; 6] = [X86_64::RBX, X86_64::RBP, X86_64::R12, X86_64::R13, X86_64::R14, X86_64::R15];
 
 impl Registers {
-    /// Registers of a leaf, of which only these are known.
+    /// Registers of a leaf. Only these three are known.
     pub(super) fn new(ip: u64, sp: u64, bp: u64) -> Self {
         let mut registers = Self([None; 17]);
         registers.set(X86_64::RA, Some(ip));
@@ -48,7 +48,7 @@ impl Registers {
         self.get(X86_64::RSP).unwrap_or_default()
     }
 
-    /// Registers of the caller; `None` when the table says that there is none.
+    /// Registers of the caller; `None` when the table says that there is no caller.
     pub(super) fn caller(&self, entry: &Entry<'_, '_>, stack: &Stack<'_>) -> Result<Option<Self>, WalkEnd> {
         let encoding = entry.fde.cie().encoding();
         let cfa = match entry.row.cfa() {
@@ -70,7 +70,7 @@ impl Registers {
                 (register, value) => caller.set(register, value.ok().flatten()),
             }
         }
-        // Unless a signal frame restores it, the stack pointer is what it was before the call.
+        // The caller's stack pointer is the CFA. Only a signal frame saves and restores another one.
         if !entry.is_signal || caller.get(X86_64::RSP).is_none() {
             caller.set(X86_64::RSP, Some(cfa));
         }
@@ -81,8 +81,8 @@ impl Registers {
         }
     }
 
-    /// Registers of the caller of a Go function whose return address is `size` bytes above the stack pointer. Go keeps no
-    /// registers for a caller but `rbp`, right below the return address of every function that has a frame.
+    /// Registers of the caller of a Go function, whose return address is `size` bytes above the stack pointer. Go functions
+    /// preserve only `rbp`: a function with a frame saves it right below its return address.
     pub(super) fn go_caller(&self, size: u64, stack: &Stack<'_>) -> Result<Self, WalkEnd> {
         let return_at = self.sp().checked_add(size).ok_or(WalkEnd::OffStack)?;
         let mut caller = Self([None; 17]);
@@ -111,7 +111,7 @@ impl Registers {
             RegisterRule::ValExpression(expression) => {
                 self.evaluate(expression_of(expression, entry)?, encoding, Some(cfa), stack).map(Some)
             }
-            // SameValue only ever stands for a register that is kept anyway; the rest says nothing.
+            // SameValue is used only for preserved registers, which are copied above. The other rules give no value.
             _ => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
-//! Unwind tables of a file: `.eh_frame`, or `.debug_frame` where there is none, with an index to search them.
+//! The unwind tables of a file, `.eh_frame` and `.debug_frame`, with an index to search them.
 //!
-//! Copies of the sections, read once and bounded, so that a file that changes meanwhile cannot do harm.
+//! The sections are copied once, with a limit, so that later changes of the file have no effect.
 
 use crate::{elf::Segment, image::Image};
 use gimli::{
@@ -8,23 +8,23 @@ use gimli::{
     FrameDescriptionEntry, LittleEndian, UnwindContext, UnwindOffset, UnwindSection, UnwindTable, UnwindTableRow,
 };
 
-/// Largest table that is read, in bytes. Chromium's has 15 MB.
+/// Largest table, in bytes. Chromium's has 15 MB.
 const MAX_TABLE: u64 = 128 << 20;
-/// Most functions in an index that is made here.
+/// Most functions in an index that is built here.
 const MAX_ENTRIES: usize = 4 << 20;
-/// Longest entry of a function that is followed, in bytes. One in rustc's own library has 34 kB.
+/// Longest entry of a function (FDE), in bytes. One in rustc's library has 34 kB.
 const MAX_FDE: usize = 64 << 10;
-/// Longest entry that others share, in bytes. Compilers make them of about 30; gimli reads it again for each of the others.
+/// Longest shared entry (CIE), in bytes. Compilers write about 30; gimli reads it again for each FDE that refers to it.
 const MAX_CIE: u64 = 256;
-/// Bytes of entries that a sample may follow for each function in it. A function has 50 on average.
+/// Bytes of entries that a sample may read, per function in it. The average entry has 50 bytes.
 const SAMPLED_BYTES: usize = 512;
 
 pub(crate) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 pub(super) type Fde<'a> = FrameDescriptionEntry<Reader<'a>>;
 pub(crate) type Rows<'a, 'c> = UnwindTable<'a, 'c, Reader<'a>>;
 
-/// The unwind tables of a file. There may be two: musl's static library has `.debug_frame` only, what is linked with it
-/// `.eh_frame`.
+/// The unwind tables of a file. A program that is linked statically with musl has two: musl's code is in `.debug_frame` only,
+/// the program's in `.eh_frame`.
 #[derive(Debug)]
 pub(crate) struct Table {
     sections: Vec<Frames>,
@@ -40,14 +40,14 @@ struct Frames {
 
 #[derive(Debug)]
 enum Kind {
-    /// `.eh_frame`, and where the entry of each function is, by address.
+    /// `.eh_frame`, with start address and entry offset of each function, sorted.
     EhFrame(Vec<(u64, usize)>),
     /// The same for `.debug_frame`.
     DebugFrame(Vec<(u64, usize)>),
 }
 
 impl Kind {
-    /// Start address of each function, and where its entry is, by address.
+    /// Start address and entry offset of each function, sorted.
     fn index(&self) -> &[(u64, usize)] {
         match self {
             Self::EhFrame(index) | Self::DebugFrame(index) => index,
@@ -55,20 +55,20 @@ impl Kind {
     }
 }
 
-/// What a table says of an address.
+/// The unwind rules at an address.
 pub(super) struct Entry<'t, 'c> {
     /// The rules.
     pub row: &'c UnwindTableRow<usize>,
     /// The function's entry.
     pub fde: Fde<'t>,
-    /// The bytes they are from, for expressions: those of either section are found the same way.
+    /// The section, to read expressions from. `EhFrame` also works for `.debug_frame`: offsets of expressions are the same.
     pub section: EhFrame<Reader<'t>>,
-    /// Whether the kernel made the frame to deliver a signal.
+    /// Whether the kernel built the frame to deliver a signal.
     pub is_signal: bool,
 }
 
 impl Table {
-    /// Reads the tables of a file. `None` when it has none that are sound.
+    /// Reads the tables of a file. `None` when it has no readable ones.
     pub(crate) fn read(image: &Image) -> Option<Self> {
         let elf = &image.elf;
         let start = |name: &str| elf.section(name).map_or(0, |section| section.addr);
@@ -85,7 +85,7 @@ impl Table {
         if let Some(bytes) = section(".eh_frame") {
             table.add_eh_frame(bytes, section(".eh_frame_hdr").as_deref());
         } else {
-            // A file whose section headers were taken away still has the program header.
+            // A file without section headers still has the program header `PT_GNU_EH_FRAME`.
             table.add_from_segment(image);
         }
         if let Some(bytes) = section(".debug_frame") {
@@ -97,8 +97,8 @@ impl Table {
 
     fn add_eh_frame(&mut self, bytes: Vec<u8>, header: Option<&[u8]>) {
         let section = || eh_frame(&bytes, self.address_size);
-        // The linker's index saves reading all entries. gimli's own search in it overflows when it is damaged, so it is
-        // copied, checked.
+        // The linker's index saves reading all entries. It is copied with checks, because gimli's own search overflows in a
+        // damaged one.
         let index = header
             .and_then(|header| self.linkers_index(header))
             .unwrap_or_else(|| index(section(), &bytes, &self.bases));
@@ -126,20 +126,20 @@ impl Table {
         let start = parsed.eh_frame_ptr().direct().ok()?;
         self.bases = self.bases.clone().set_eh_frame(start);
         let offset = image.elf.offset_of(start)?;
-        // Its end is not known; it lies in this segment.
+        // The section's end is not known; the segment's end is the limit.
         let left = |segment: &Segment| segment.filesz.checked_sub(offset.checked_sub(segment.offset)?);
         let len = image.elf.segments.iter().find_map(left)?;
         self.add_eh_frame(image.bytes.copy(offset, len, MAX_TABLE)?, Some(&header));
         Some(())
     }
 
-    /// Memory that it takes, in bytes.
+    /// Memory in use, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let size = |frames: &Frames| frames.bytes.len() + size_of_val(frames.kind.index());
         self.sections.iter().map(size).sum()
     }
 
-    /// The entry of the function that holds an address.
+    /// The entry of the function that contains an address.
     pub(super) fn fde(&self, vaddr: u64) -> Option<Fde<'_>> {
         self.sections.iter().find_map(|frames| self.fde_in(frames, vaddr))
     }
@@ -158,7 +158,7 @@ impl Table {
         (fde.contains(vaddr) && fde.entry_len() <= MAX_FDE).then_some(fde)
     }
 
-    /// What to do at an address.
+    /// The unwind rules at an address.
     pub(super) fn entry<'t, 'c>(&'t self, vaddr: u64, context: &'c mut UnwindContext<usize>) -> Option<Entry<'t, 'c>> {
         let (frames, fde) = self.sections.iter().find_map(|frames| Some((frames, self.fde_in(frames, vaddr)?)))?;
         let section = eh_frame(&frames.bytes, self.address_size);
@@ -173,8 +173,8 @@ impl Table {
         Some(Entry { row: row.ok()?, fde, section, is_signal })
     }
 
-    /// Shows functions with the rows of their tables, spread evenly, at most about `limit` of them. Leaves out the longest
-    /// when together they would take too long: every function of a file may claim to be.
+    /// Calls `visit` with the rows of about `limit` functions, spread evenly. Skips long entries once the sample has read too
+    /// many bytes: in a hostile file every entry can be long.
     pub(crate) fn sample(&self, limit: usize, mut visit: impl FnMut(Rows<'_, '_>)) {
         let mut context = UnwindContext::new();
         let mut room = limit.saturating_mul(SAMPLED_BYTES);
@@ -211,7 +211,7 @@ fn debug_frame(bytes: &[u8], address_size: u8) -> DebugFrame<Reader<'_>> {
     frames
 }
 
-/// Start address and place of every function's entry, by address. Ends where the section stops to make sense.
+/// Start address and entry offset of every function, sorted. Ends at the first entry that cannot be parsed.
 fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bytes: &[u8], bases: &BaseAddresses) -> Vec<(u64, usize)> {
     let mut index = Vec::new();
     let mut entries = section.entries(bases);
@@ -227,7 +227,7 @@ fn index<'a, S: UnwindSection<Reader<'a>>>(section: S, bytes: &[u8], bases: &Bas
     index
 }
 
-/// Reads the entry that others share, unless it is too long to be read for each of them.
+/// Reads a shared entry (CIE), unless it is too long to be read again for each function.
 fn short_cie<'a, S: UnwindSection<Reader<'a>>>(
     bytes: &[u8],
 ) -> impl FnMut(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Reader<'a>>> {
@@ -237,7 +237,7 @@ fn short_cie<'a, S: UnwindSection<Reader<'a>>>(
     }
 }
 
-/// Length of an entry, which is the first that it says: 4 bytes, or, behind 4 that mark it, 8.
+/// Length of an entry, from its first field: 4 bytes, or 8 bytes after the mark 0xffffffff.
 fn length_at(bytes: &[u8], offset: usize) -> Option<u64> {
     let (word, rest) = bytes.get(offset..)?.split_first_chunk().map(|(raw, rest)| (u32::from_le_bytes(*raw), rest))?;
     if word == u32::MAX { rest.first_chunk().map(|raw| u64::from_le_bytes(*raw)) } else { Some(u64::from(word)) }

@@ -1,4 +1,4 @@
-//! Walks of programs that wait in a named function, against gdb's backtrace of the same moment.
+//! Compares walks of programs that wait in a known function with gdb's backtrace.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn agrees_with_gdb(running: &Running, tid: u32) -> Option<(Walk, Vec<String>)> {
     Some((walk, names))
 }
 
-/// Walks a waiting thread; the walk and its names.
+/// Walks a waiting thread. Returns the walk and its names.
 pub(super) fn walk_of(running: &Running, tid: u32) -> (Walk, Vec<String>) {
     let taken = take(tid);
     let mut maps = ProcessMaps::read(running.pid()).unwrap();
@@ -93,7 +93,7 @@ fn musl_programs_are_walked_although_musl_has_no_tables() {
             return;
         }
         let running = Running::start(&mut Command::new(scratch.path("a")));
-        // gdb does not get through musl, so the names have to do.
+        // gdb cannot unwind through musl, so only the names are checked.
         let (walk, names) = walk_of(&running, running.pid());
         assert_eq!(walk.ended, Ended::AtStart, "{flags}: {names:?}");
         assert!(walk.addresses.len() >= 14, "{flags} {names:?}");
@@ -241,7 +241,7 @@ fn a_table_goes_when_no_stack_needs_it() {
     assert!(unwinder.table(&images[1]).is_some(), "it is read again when it is needed again");
 }
 
-/// Compiles, runs and compares with gdb; the names must hold `wanted`, in this order.
+/// Builds and runs a program and compares with gdb. The names must contain `wanted`, in this order.
 fn language(files: &[(&str, &str)], build: &str, wanted: &[&str]) {
     let scratch = Scratch::new();
     for (name, text) in files {

@@ -1,4 +1,4 @@
-//! A process in another root and another pid namespace, with generated code and its map inside.
+//! A process in another root and another pid namespace, with generated code and a perf map inside.
 
 use super::*;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use leaktrace_skip::{Lack, skip};
 use std::process::Command;
 
-/// Generates `push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret`, says so in its map, and waits inside it.
+/// Generates `push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret`, writes it to its perf map, and waits inside it.
 const C: &str = r#"
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-//! Functions of interpreted programs, once their runtimes are asked to tell: CPython and Node.
+//! Functions of interpreted programs whose runtimes write a perf map: CPython and Node.
 //!
-//! Pythons in `PATH` and those in `LEAKTRACE_TEST_PYTHONS` (separated by colons) are tried.
+//! Uses the Pythons in `PATH` and those in `LEAKTRACE_TEST_PYTHONS` (separated by colons).
 
 use super::*;
 use crate::{
@@ -70,11 +70,11 @@ fn node_functions_have_names_under_perf_basic_prof() {
         "const fs = require('fs');\nfunction leak(n) {\n  console.log('ready');\n  return fs.readSync(0, Buffer.alloc(n));\n}\n\
          function deeper(n) { return n ? deeper(n - 1) : leak(8); }\ndeeper(2);\n",
     );
-    // A pipe that stays open keeps it reading.
+    // Node waits in a read of this pipe, which stays open.
     let sleep = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn();
     let Ok(mut sleep) = sleep else { return skip(Lack::Program("sleep")) };
     let mut command = Command::new("node");
-    // It also writes a log of its own into its working directory.
+    // In the scratch directory, because Node writes a log into its working directory.
     command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(&script).current_dir(&scratch.0);
     if Command::new("node").arg("--version").stdout(Stdio::null()).status().is_err() {
         let _ = sleep.kill();

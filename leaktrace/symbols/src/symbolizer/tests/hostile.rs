@@ -1,22 +1,22 @@
-//! What the symbolizer does not do for a program that wants it to.
+//! Programs with hostile files: what the symbolizer refuses to open, unpack or name.
 
 use super::*;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::Duration;
 
-/// Symbol and line of the function `leak` in a program.
+/// Symbol and line that the symbolizer gives for the function `leak`.
 fn leak_of(scratch: &Scratch, file: &str, address: u64) -> (Option<String>, Option<u32>) {
     let locator = Locator::default();
     let frames = symbolizer(&locator).resolve_one(&place(&locator, &scratch.path(file), address), Role::Leaf);
     (frames[0].symbol.clone(), frames[0].line)
 }
 
-/// The same, while nobody may open the FIFO there.
+/// The same; fails if the symbolizer opens the FIFO.
 fn leak_without_opening(scratch: &Scratch, fifo: &str, address: u64) -> (Option<String>, Option<u32>) {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| leak_of(scratch, "a", address));
         while !worker.is_finished() {
-            // There is a writer only where there is a reader, who goes on then.
+            // Opening for writing without blocking succeeds only if the FIFO has a reader. It also releases that reader.
             let opened = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(scratch.path(fifo));
             assert!(opened.is_err(), "{fifo} was opened");
             std::thread::sleep(Duration::from_millis(1));
@@ -61,12 +61,12 @@ fn no_file_that_a_program_names_is_opened() {
     }
 }
 
-/// Writes over a part of the program.
+/// Overwrites a part of the program.
 fn put(scratch: &Scratch, at: u64, bytes: &[u8]) {
     File::options().write(true).open(scratch.path("a")).unwrap().write_all_at(bytes, at).unwrap();
 }
 
-/// Where in the program the header of a section is, and where its content.
+/// Offsets in the program of a section's header and of its content.
 fn section(scratch: &Scratch, name: &str) -> (u64, u64) {
     let image = Image::new(open::regular(&scratch.path("a")).unwrap()).unwrap();
     let number = image.elf.sections.iter().position(|section| section.name == name).unwrap();
@@ -75,7 +75,7 @@ fn section(scratch: &Scratch, name: &str) -> (u64, u64) {
 }
 
 #[test]
-fn compressed_sections_are_unpacked_to_what_they_say_and_what_can_be_borne() {
+fn compressed_sections_are_unpacked_only_to_their_declared_and_acceptable_size() {
     let scratch = Scratch::new();
     let Some(address) = program(&scratch, "-gz=zlib") else { return };
     let (symbol, line) = leak_of(&scratch, "a", address);
@@ -95,7 +95,7 @@ fn compressed_sections_are_unpacked_to_what_they_say_and_what_can_be_borne() {
 }
 
 #[test]
-fn symbols_beyond_all_measure_are_not_read() {
+fn a_huge_symbol_table_is_not_read() {
     let scratch = Scratch::new();
     let Some(address) = program(&scratch, "") else { return };
     let (header, _) = section(&scratch, ".symtab");
@@ -106,16 +106,16 @@ fn symbols_beyond_all_measure_are_not_read() {
 }
 
 #[test]
-fn sections_that_are_not_believed_are_not_handed_on() {
+fn a_file_with_damaged_section_headers_is_not_given_to_blazesym() {
     let scratch = Scratch::new();
     let Some(address) = program(&scratch, "") else { return };
-    // The size of a section header, which blazesym does not look at.
+    // The size of a section header, which blazesym does not check.
     put(&scratch, 58, &[63]);
     assert_eq!(leak_of(&scratch, "a", address), (None, None));
 }
 
 #[test]
-fn headers_that_were_written_over_are_not_handed_on_although_the_time_was_set_back() {
+fn a_file_with_overwritten_headers_is_not_given_to_blazesym_even_with_its_old_time() {
     let scratch = Scratch::new();
     let Some(address) = program(&scratch, "") else { return };
     let locator = Locator::default();

@@ -1,8 +1,8 @@
-//! Tables made to take long.
+//! Hostile tables that would take long to read.
 
 use super::*;
 
-/// Entries one after the other, each of which covers sixteen bytes of code.
+/// A section with generated entries. Each function has sixteen bytes of code.
 #[derive(Default)]
 struct Made {
     bytes: Vec<u8>,
@@ -17,13 +17,13 @@ impl Made {
         at
     }
 
-    /// What others share: version 1, alignments 1 and -8, return address 16; pointers as they are. Where it is.
+    /// Adds a shared entry: version 1, alignments 1 and -8, return address 16, absolute pointers. Returns its offset.
     fn cie(&mut self, augmentation: &str) -> usize {
         let head = [0, 0, 0, 0, 1];
         self.entry(&[&head, augmentation.as_bytes(), &[0, 1, 0x78, 16, 1, 0]].concat())
     }
 
-    /// A function. Where its code starts, and where its entry is.
+    /// Adds a function. Returns its start address and the offset of its entry.
     fn fde(&mut self, cie: usize, instructions: &[u8]) -> (u64, usize) {
         let start = 0x1000 + self.functions * 16;
         self.functions += 1;
@@ -39,7 +39,7 @@ impl Made {
     }
 }
 
-/// `DW_CFA_advance_loc` by nothing: a row each.
+/// `DW_CFA_advance_loc` by zero: each one adds a row.
 fn rows(count: usize) -> Vec<u8> {
     vec![0x40; count]
 }
@@ -53,13 +53,13 @@ fn a_shared_entry_of_absurd_length_is_not_read_for_each_function() {
     let bad = made.fde(long, &[]);
     let mut table = made.table();
     assert_eq!(table.sections[0].kind.index(), [good]);
-    // A linker's index may name any entry.
+    // The linker's index may point to any entry.
     table.sections[0].kind = Kind::EhFrame(vec![good, bad]);
     assert!(table.fde(good.0).is_some() && table.fde(bad.0).is_none());
 }
 
 #[test]
-fn a_function_with_instructions_beyond_all_measure_is_not_followed() {
+fn a_function_with_too_many_instructions_is_not_read() {
     let mut made = Made::default();
     let cie = made.cie("zR");
     let (good, bad) = (made.fde(cie, &rows(MAX_FDE / 2)), made.fde(cie, &rows(MAX_FDE)));
