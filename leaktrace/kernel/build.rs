@@ -1,8 +1,8 @@
 //! Builds the kernel side into `OUT_DIR/leaktrace`, so that the program carries it inside.
 //!
-//! Where the tools for that are missing, a debug build goes on without it (`cfg(no_kernel_object)`, an empty
-//! object): checks, lints and unit tests need stable Rust only. A release build stops and says what to run. What
-//! counts as missing is decided in `build/bpf_side.rs`; nothing is installed here.
+//! If the tools for that are missing, a debug build goes on without the kernel side (`cfg(no_kernel_object)`, an empty object), because
+//! checks, lints and unit tests need stable Rust only. A release build stops and says what to run. `build/bpf_side.rs` decides what is
+//! missing. Nothing is installed here.
 
 #[path = "build/bpf_side.rs"]
 mod bpf_side;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use aya_build::{Package, Toolchain};
 
-/// Set to 1, a build goes without the kernel side on any machine and in any profile.
+/// If this variable is 1, the build leaves out the kernel side, on any machine and in any profile.
 const SKIP: &str = "LEAKTRACE_SKIP_BPF";
 
 /// The object's name in `OUT_DIR`: the binary of the package `leaktrace-ebpf`.
@@ -61,7 +61,7 @@ fn build(toolchain: &bpf_side::Toolchain, linker: &bpf_side::Linker) -> Result<(
     let endian = env::var("CARGO_CFG_TARGET_ENDIAN").unwrap_or_default();
     let target = if endian == "big" { "BPFEB" } else { "BPFEL" };
     let linker_variable = format!("CARGO_TARGET_{target}_UNKNOWN_NONE_LINKER");
-    // The nested cargo inherits these. Its progress would arrive here as warnings, one a line.
+    // The nested cargo inherits these. Quiet, because each line of its progress would become a warning here.
     let variables = [
         ("RUSTC_BOOTSTRAP", "1".as_ref()),
         ("CARGO_TERM_QUIET", "true".as_ref()),
@@ -81,10 +81,10 @@ fn build(toolchain: &bpf_side::Toolchain, linker: &bpf_side::Linker) -> Result<(
     object.is_file().then_some(()).ok_or_else(|| format!("the kernel side built, but not into {}", object.display()))
 }
 
-/// An empty object, and the cfg by which the program knows that it has none.
+/// Writes an empty object, and sets the cfg that says so.
 fn leave_out() -> Result<(), String> {
     println!("cargo::rustc-cfg=no_kernel_object");
-    // Where a missing bpf-linker will appear. Set-up also touches this file when it has brought anything.
+    // A bpf-linker that is missing now will be installed there.
     if let Some(folder) = bpf_side::cargo_bin().filter(|folder| folder.is_dir()) {
         println!("cargo::rerun-if-changed={}", folder.display());
     }

@@ -1,8 +1,7 @@
-//! Finds what the kernel side is built with: a toolchain that has the sources of `core`, and a bpf-linker whose
-//! LLVM can read what that toolchain writes.
+//! Finds the tools that build the kernel side: a toolchain with the sources of `core`, and a bpf-linker whose LLVM can read what that
+//! toolchain writes.
 //!
-//! Read by `leaktrace/kernel/build.rs` and by `cargo xtask setup`, so that the two never disagree. Looks only: it installs
-//! nothing and prints nothing.
+//! Used by `leaktrace/kernel/build.rs` and by `cargo xtask setup`, so that the two never disagree. It must not install or print anything.
 
 use std::env;
 use std::fmt;
@@ -12,26 +11,26 @@ use std::process::{Command, Stdio};
 /// The rustup name under which `cargo xtask setup` links a toolchain that does not come from rustup.
 pub const LINKED_TOOLCHAIN: &str = "leaktrace-bpf";
 
-/// Names the toolchain to use, whatever else is installed.
+/// Variable that names the toolchain to use. It has priority over all installed ones.
 pub const TOOLCHAIN_VARIABLE: &str = "LEAKTRACE_BPF_TOOLCHAIN";
 
 /// A toolchain that can build `core` for `bpfel-unknown-none`.
 #[derive(Debug, Clone)]
 pub struct Toolchain {
-    /// The name for `rustup run`; `None` where there is no rustup and the compiler in `PATH` is the one.
+    /// The name for `rustup run`; `None` if there is no rustup, for the compiler in `PATH`.
     pub name: Option<String>,
-    /// What `rustc -vV` says after `release:`.
+    /// The release in the output of `rustc -vV`.
     pub release: String,
-    /// Major version of the LLVM that it writes bitcode with; 0 when it does not say.
+    /// Major version of its LLVM; 0 if unknown.
     pub llvm: u32,
 }
 
 /// A bpf-linker.
 #[derive(Debug, Clone)]
 pub struct Linker {
-    /// The program.
+    /// Path of the program.
     pub path: PathBuf,
-    /// Major version of the LLVM it is linked to; `None` when that is inside it.
+    /// Major version of the LLVM library that it uses; `None` if LLVM is linked into it.
     pub llvm: Option<u32>,
 }
 
@@ -42,7 +41,7 @@ pub enum Missing {
     Toolchain,
     /// There is a toolchain, but no bpf-linker.
     Linker(Toolchain),
-    /// There is a bpf-linker, but it cannot read what the toolchain writes.
+    /// There is a bpf-linker, but its LLVM is older than the toolchain's.
     NewerLinker(Toolchain, Linker),
 }
 
@@ -65,7 +64,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Both halves, or the first that is missing.
+/// The toolchain and the linker, or the first of them that is missing.
 pub fn find() -> Result<(Toolchain, Linker), Missing> {
     let toolchain = find_toolchain().ok_or(Missing::Toolchain)?;
     let mut unfit = None;
@@ -81,7 +80,8 @@ pub fn find() -> Result<(Toolchain, Linker), Missing> {
     })
 }
 
-/// The first toolchain with the sources of `core`: the one asked for, the one that set-up linked, rustup's nightly.
+/// The first toolchain with the sources of `core`: the one in [`TOOLCHAIN_VARIABLE`]; without that, the one that `cargo xtask setup`
+/// linked, then rustup's nightly.
 pub fn find_toolchain() -> Option<Toolchain> {
     if in_path("rustup").next().is_none() {
         return inspect(None);
@@ -92,7 +92,7 @@ pub fn find_toolchain() -> Option<Toolchain> {
     }
 }
 
-/// Every program called `name` in `PATH` and then in cargo's own folder of programs, best first.
+/// Every program called `name` in `PATH`, then in cargo's own folder of programs.
 pub fn in_path(name: &str) -> impl Iterator<Item = PathBuf> + use<> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = env::split_paths(&path).chain(cargo_bin()).collect();
@@ -122,7 +122,7 @@ fn inspect(name: Option<&str>) -> Option<Toolchain> {
     })
 }
 
-/// Whether `-Z build-std=core` finds what it needs under this sysroot.
+/// Whether this sysroot has what `-Z build-std=core` needs.
 fn has_core(sysroot: &Path) -> bool {
     let library = sysroot.join("lib/rustlib/src/rust/library");
     library.join("core/Cargo.toml").is_file() && library.join("Cargo.lock").is_file()
@@ -135,7 +135,7 @@ fn linkers() -> impl Iterator<Item = Linker> {
     })
 }
 
-/// `libLLVM.so.22.1 => …` and `libLLVM-14.so.1 => …` both name their version first.
+/// The version in a line of ldd, such as `libLLVM.so.22.1 => …` or `libLLVM-14.so.1 => …`.
 fn linked_llvm(ldd: &str) -> Option<u32> {
     let (_, rest) = ldd.split_once("libLLVM")?;
     leading_number(rest.trim_start_matches(|c: char| !c.is_ascii_digit() && !c.is_whitespace()))

@@ -1,7 +1,7 @@
 //! Closing sockets of other processes: SOCK_DESTROY, by addresses and cookie, in the right network namespace.
 //!
-//! The kernel compares the cookie, so a socket that has taken the place of another is left alone. Who decides what is
-//! closed, and asks before, is elsewhere.
+//! The kernel compares the cookie, so a socket that has replaced another at the same addresses stays open. This module must not decide
+//! what is closed: the caller does, and asks the user.
 
 mod link;
 mod message;
@@ -12,14 +12,14 @@ use link::Link;
 use message::{DiagId, Family};
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, thread};
 
-/// What became of a target.
+/// What happened to a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The kernel has closed it: its process gets ECONNABORTED, its peer a reset.
     Closed,
-    /// There was nothing to close any more.
+    /// The socket was gone already.
     Gone,
-    /// Another socket has its addresses by now, and was left alone.
+    /// Another socket has its addresses now. It stays open.
     Reused,
     /// The kernel refused.
     NotPermitted,
@@ -27,7 +27,7 @@ pub enum Outcome {
     Unsupported,
     /// The kernel has no diagnostics of TCP sockets.
     NoDiagnostics,
-    /// Anything else: what the system said.
+    /// Another error, with the system's message.
     Failed(String),
 }
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// Whether the socket is closed now, by whomever.
+    /// Whether the socket is closed now, for any reason.
     pub fn is_settled(&self) -> bool {
         matches!(self, Self::Closed | Self::Gone | Self::Reused)
     }
@@ -63,10 +63,10 @@ impl Outcome {
     }
 }
 
-/// Closes sockets; the outcomes are in the order of the targets. May take as long as a walk over all sockets.
+/// Closes sockets. The outcomes have the order of the targets. This may take as long as a walk over all sockets.
 pub fn destroy(targets: &[SocketId]) -> Vec<Outcome> {
     let worker = thread::scope(|scope| {
-        // A thread that has entered a namespace is of no other use, and ends with its work.
+        // A thread of its own, because it enters other namespaces.
         let thread = thread::Builder::new().name("destroy".to_owned()).spawn_scoped(scope, || in_namespaces(targets));
         thread.map(|thread| thread.join())
     });
@@ -93,7 +93,7 @@ fn in_namespaces(targets: &[SocketId]) -> Vec<Outcome> {
         let link = entered.and_then(|is_there| if is_there { Link::open().map(Some) } else { Ok(None) });
         match link {
             Ok(Some(mut link)) => destroy_here(&mut link, targets, &members, &mut outcomes),
-            // A namespace that is gone has taken its sockets along.
+            // The namespace is gone, and its sockets with it.
             Ok(None) => {}
             Err(error) => members.iter().for_each(|at| outcomes[*at] = Outcome::failed(&error)),
         }
@@ -101,7 +101,7 @@ fn in_namespaces(targets: &[SocketId]) -> Vec<Outcome> {
     outcomes
 }
 
-/// Whether the namespace still exists; this thread is in it then.
+/// Enters a namespace. False if it no longer exists.
 fn enter_by_inode(namespaces: &Namespaces, inode: u64) -> io::Result<bool> {
     let Some(path) = namespaces.path_of(inode) else { return Ok(false) };
     let namespace = match File::open(path) {
@@ -109,7 +109,7 @@ fn enter_by_inode(namespaces: &Namespaces, inode: u64) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    // The process of that path may have moved on meanwhile.
+    // The process of that path may have moved to another namespace.
     if namespace.metadata()?.ino() != inode {
         return Ok(false);
     }
@@ -121,7 +121,7 @@ fn destroy_here(link: &mut Link, targets: &[SocketId], members: &[usize], outcom
     for at in members {
         let target = &targets[*at];
         outcomes[*at] = match DiagId::new(target) {
-            // Without a cookie the kernel would close whatever has these addresses.
+            // Without a cookie the kernel would close any socket with these addresses.
             None => Outcome::Failed("its cookie or its addresses are not known".to_owned()),
             Some(id) => match link.destroy(&id) {
                 Ok(()) => Outcome::Closed,
@@ -134,13 +134,13 @@ fn destroy_here(link: &mut Link, targets: &[SocketId], members: &[usize], outcom
         };
     }
     if !unfound.is_empty() {
-        look_again(link, targets, &unfound, outcomes);
+        find_in_list(link, targets, &unfound, outcomes);
     }
 }
 
-/// A socket that is bound to an interface, as every link-local one is, is only found by who names the interface. The
-/// kernel's own list has it, and says as well whether the addresses have a new owner.
-fn look_again(link: &mut Link, targets: &[SocketId], unfound: &BTreeMap<u64, usize>, outcomes: &mut [Outcome]) {
+/// Closes sockets that the kernel did not find by their addresses. It finds a socket that is bound to an interface, as every link-local
+/// one is, only with that interface, which its list of sockets contains. The list also shows whether another socket has the addresses.
+fn find_in_list(link: &mut Link, targets: &[SocketId], unfound: &BTreeMap<u64, usize>, outcomes: &mut [Outcome]) {
     let ends: BTreeMap<_, usize> =
         unfound.values().map(|at| ((targets[*at].local, targets[*at].remote), *at)).collect();
     for family in [Family::V4, Family::V6] {

@@ -1,4 +1,4 @@
-//! Why the kernel side could not start: each names what failed, why, and what to do on the machine that prints it.
+//! Why the kernel side could not start. Each message says what failed, why, and what to do on this machine.
 
 use crate::attach::btf::BtfError;
 use std::fmt::Display;
@@ -6,24 +6,24 @@ use std::fmt::Display;
 /// Why tracing could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Neither root nor the capabilities.
+    /// The process is not root and lacks capabilities.
     #[error("leaktrace needs to be root, or to have the capabilities {missing}: run it with sudo")]
     NotPrivileged {
         /// Which are missing.
         missing: String,
     },
-    /// Too old.
+    /// The kernel is too old.
     #[error(
         "this kernel is {release}, and leaktrace needs 5.9 or newer (BPF iterators over TCP sockets): boot a newer kernel"
     )]
     KernelTooOld {
-        /// What it calls itself.
+        /// Its release name.
         release: String,
     },
-    /// Built without the kernel side.
+    /// This program was built without the kernel side.
     #[error("this leaktrace was built without its kernel side: run `cargo xtask setup`, then build it again")]
     NoKernelObject,
-    /// No usable BTF.
+    /// The kernel has no usable BTF.
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// Reading kernel memory from BPF is forbidden.
@@ -32,19 +32,19 @@ pub enum StartError {
          lockdown=integrity or without lockdown"
     )]
     LockedDown,
-    /// Not where the kernel's numbers of processes mean the same.
+    /// The process is in a PID namespace of its own, where process ids differ from those of the kernel side.
     #[error(
         "cannot trace from a PID namespace of its own, as containers have: the kernel names processes by the host's numbers, \
          which mean others here: run leaktrace on the host, or in a container with --pid=host"
     )]
     PidNamespace,
-    /// The kernel did not take the object.
+    /// The kernel refused the object.
     #[error("the kernel refused to load leaktrace's programs: {reason}; `leaktrace doctor` says what this host lacks")]
     Load {
-        /// Its words.
+        /// The kernel's message.
         reason: String,
     },
-    /// No kind of hook attached, or not the one asked for.
+    /// No kind of hook could be attached, or not the chosen one.
     #[error("no {asked} hooks could be attached: {reason}")]
     Hooks {
         /// `fentry`, `kprobe`, `tracepoint`, `usable`, or `process`.
@@ -52,18 +52,18 @@ pub enum StartError {
         /// Why, and what to do.
         reason: String,
     },
-    /// A pass could not be made.
+    /// A pass could not be run.
     #[error("cannot sample sockets: {reason}")]
     Sample {
         /// Why.
         reason: String,
     },
-    /// A contradiction between this program and the object inside it.
+    /// This program and the object inside it do not fit together.
     #[error(
         "leaktrace and its kernel side disagree: {reason}; please report this with the output of `leaktrace doctor`"
     )]
     Internal {
-        /// What they disagree about.
+        /// What does not fit.
         reason: String,
     },
 }
@@ -72,7 +72,7 @@ impl StartError {
     /// From an error while loading.
     pub fn load(error: &dyn std::error::Error) -> Self {
         let reason = chain(error);
-        // Where securityfs is not mounted, only the verifier tells: 6.1 and 7.2 say this under lockdown.
+        // Without securityfs, lockdown shows only in the verifier's message, which is one of these on 6.1 and 7.2.
         let no_helper =
             reason.contains("unknown func bpf_probe_read") || reason.contains("cannot use helper bpf_probe_read");
         if no_helper { Self::LockedDown } else { Self::Load { reason } }
@@ -84,7 +84,7 @@ impl StartError {
     }
 }
 
-/// An error with its causes on one line; the verifier's long log is cut to its end, where the refusal stands.
+/// An error with its causes on one line. Of the verifier's long log only the end is kept, which has the reason.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     const LONGEST: usize = 400;
     let mut text = error.to_string();
@@ -113,12 +113,12 @@ mod tests {
     struct Said(&'static str);
 
     #[test]
-    fn a_verifier_that_denies_reading_the_kernel_speaks_of_lockdown() {
-        for words in [
+    fn a_verifier_that_denies_reading_the_kernel_means_lockdown() {
+        for message in [
             "85: call 4 unknown func bpf_probe_read#4 verification",
             "program of this type cannot use helper bpf_probe_read#4",
         ] {
-            assert!(matches!(StartError::load(&Said(words)), StartError::LockedDown), "{words}");
+            assert!(matches!(StartError::load(&Said(message)), StartError::LockedDown), "{message}");
         }
         assert!(matches!(StartError::load(&Said("BPF program is too large")), StartError::Load { .. }));
     }

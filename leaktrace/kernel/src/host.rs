@@ -1,12 +1,10 @@
-//! The host and its processes, as `/proc` tells. Everything here may vanish between two reads and is optional.
+//! The host and its processes, read from `/proc`. Everything is optional, because it may vanish between two reads.
 
 mod cgroup;
 mod process;
 mod system;
 
-pub use cgroup::placement;
-pub use process::{descriptor_limit, process_text, read_process};
-pub use system::{
-    KernelRelease, Lockdown, give_memory_back, now, own_cpu, own_rss_bytes, read_host, tcp_memory_bytes, tcp_sockets,
-    thread_cpu, tick_ns,
-};
+pub use process::process_text;
+pub(crate) use process::read_process;
+pub use system::{KernelRelease, Lockdown, give_memory_back, now, read_host, tcp_sockets, thread_cpu};
+pub(crate) use system::{own_cpu, own_rss_bytes, tcp_memory_bytes, tick_ns};

@@ -1,7 +1,7 @@
-//! The network namespaces of this host, and entering each in turn.
+//! Finding the network namespaces of this host, and entering each in turn.
 //!
-//! Namespaces are those of running processes and those that are mounted somewhere (`ip netns`, container runtimes). No
-//! descriptor of a namespace is kept between passes: that would keep it alive.
+//! They are those of running processes and those that are mounted (`ip netns`, container runtimes). No descriptor of a namespace is
+//! kept between passes, because it would keep the namespace alive.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A way to open each network namespace, by inode number.
+/// A path to each network namespace, by inode number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {
     paths: BTreeMap<u64, PathBuf>,
@@ -23,14 +23,14 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Looks for all of them. Processes that vanish meanwhile are passed over, those that may not be looked at are counted.
+    /// Finds all namespaces. Processes that end meanwhile are skipped, processes that this one may not read are counted.
     pub fn find() -> Self {
         let mut paths = BTreeMap::new();
         let mut hidden = 0;
         if let Ok(processes) = fs::read_dir("/proc") {
             for entry in processes.flatten() {
                 if entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
-                    hidden += u32::from(add_threads(&mut paths, &entry.path()) == Look::Denied);
+                    hidden += u32::from(add_threads(&mut paths, &entry.path()) == Access::Denied);
                 }
             }
         }
@@ -40,12 +40,13 @@ impl Namespaces {
         Self { paths, hidden }
     }
 
-    /// How many processes may not be looked at, and may be in namespaces that are not among these.
+    /// How many processes could not be read. They may be in namespaces that are not among these.
     pub fn hidden(&self) -> u32 {
         self.hidden
     }
 
-    /// A way to open the namespace with this inode number. Whoever opens it must compare the number: processes move.
+    /// A path to the namespace with this inode number. The caller must compare the number after opening it, because a process may have
+    /// moved to another namespace.
     pub fn path_of(&self, inode: u64) -> Option<&Path> {
         self.paths.get(&inode).map(PathBuf::as_path)
     }
@@ -55,8 +56,8 @@ impl Namespaces {
         self.paths.len()
     }
 
-    /// Calls `visit` inside each namespace and returns to the one this thread came from. What cannot be entered is
-    /// counted; without the right to enter others, only this one is visited.
+    /// Calls `visit` inside each namespace, then returns to the namespace that this thread was in. Namespaces that cannot be entered are
+    /// counted. Without the right to enter others, only this thread's own is visited.
     pub fn visit_each(&self, mut visit: impl FnMut(u64) -> io::Result<()>) -> io::Result<Visited> {
         let home = File::open("/proc/thread-self/ns/net")?;
         let home_inode = home.metadata()?.ino();
@@ -67,7 +68,7 @@ impl Namespaces {
                 break;
             }
             let Ok(namespace) = File::open(path) else {
-                // The process is gone; if its namespace lives on, another path leads to it next time.
+                // The process is gone. If its namespace still exists, the next search finds another path.
                 continue;
             };
             if namespace.metadata().map(|data| data.ino()).ok() != Some(*inode) {
@@ -89,12 +90,12 @@ impl Namespaces {
     }
 }
 
-/// What became of the namespaces of one round.
+/// How many namespaces were visited and left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Visited {
-    /// Entered and visited, the own one included.
+    /// Visited, this thread's own included.
     pub entered: u32,
-    /// Left out because they have no TCP sockets.
+    /// Left out, because they have no TCP sockets.
     pub empty: u32,
     /// Could not be entered.
     pub refused: u32,
@@ -108,7 +109,7 @@ fn visit_home(inode: u64, visit: &mut impl FnMut(u64) -> io::Result<()>, visited
 /// Moves this thread into a network namespace.
 ///
 /// # Errors
-/// What setns(2) says.
+/// Those of setns(2).
 pub(crate) fn enter(namespace: &File) -> io::Result<()> {
     // SAFETY: an open descriptor; only this thread changes its namespace.
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
@@ -117,21 +118,21 @@ pub(crate) fn enter(namespace: &File) -> io::Result<()> {
     }
 }
 
-/// Links to a process's folder of threads besides one for each of them (`proc_task_getattr`, fs/proc/base.c).
+/// Links to a process's folder of threads that are not one of its threads (`proc_task_getattr`, fs/proc/base.c).
 const OTHER_LINKS: u64 = 2;
 
-/// What came of a look at a process or a thread.
+/// Whether the namespace of a process or thread could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Its namespace is known, or it is gone.
+enum Access {
+    /// Yes, or the process is gone.
     Done,
-    /// This process may not (`ptrace_may_access` in `proc_ns_readlink`, fs/proc/namespaces.c).
+    /// No, this process may not read it (`ptrace_may_access` in `proc_ns_readlink`, fs/proc/namespaces.c).
     Denied,
 }
 
-/// Threads may each have a namespace of their own, as those of container runtimes do. Most processes have one, and looking for
-/// more takes three times as long.
-fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) -> Look {
+/// Adds the namespaces of a process. Each thread may have another namespace, as in container runtimes. Most processes have one thread,
+/// and are recognized by the number of links, because reading the folder of threads takes three times as long.
+fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) -> Access {
     let threads = process.join("task");
     if fs::metadata(&threads).is_ok_and(|data| data.nlink() == OTHER_LINKS + 1) {
         return add(paths, process.join("ns/net"));
@@ -139,25 +140,25 @@ fn add_threads(paths: &mut BTreeMap<u64, PathBuf>, process: &Path) -> Look {
     let Ok(threads) = fs::read_dir(threads) else {
         return add(paths, process.join("ns/net"));
     };
-    let mut look = Look::Done;
+    let mut access = Access::Done;
     for thread in threads.flatten() {
-        if add(paths, thread.path().join("ns/net")) == Look::Denied {
-            look = Look::Denied;
+        if add(paths, thread.path().join("ns/net")) == Access::Denied {
+            access = Access::Denied;
         }
     }
-    look
+    access
 }
 
-fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) -> Look {
-    // The link reads `net:[4026531840]`; asking for the inode of what it leads to would open it.
+fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) -> Access {
+    // The text of the link is `net:[4026531840]`. Getting the inode from the link's target would open the namespace.
     let target = match fs::read_link(&path) {
         Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Look::Denied,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Access::Denied,
         Err(_) => {
             if let Ok(data) = fs::metadata(&path) {
                 paths.entry(data.ino()).or_insert(path);
             }
-            return Look::Done;
+            return Access::Done;
         }
     };
     let name = target.to_string_lossy();
@@ -166,15 +167,16 @@ fn add(paths: &mut BTreeMap<u64, PathBuf>, path: PathBuf) -> Look {
     {
         paths.entry(inode).or_insert(path);
     }
-    Look::Done
+    Access::Done
 }
 
-/// Where network namespaces are mounted: lines of type nsfs with the root `net:[…]`.
+/// Where network namespaces are mounted.
 fn mounted() -> Vec<PathBuf> {
     parse_mounted(&fs::read("/proc/self/mountinfo").unwrap_or_default())
 }
 
-/// In bytes: a mount point may have any name, and one that is no text must not hide the others.
+/// Mount points in the text of mountinfo: lines of type nsfs with the root `net:[…]`. In bytes, because a mount point may have any name,
+/// and a name that is not UTF-8 must not hide the others.
 fn parse_mounted(mounts: &[u8]) -> Vec<PathBuf> {
     mounts
         .split(|byte| *byte == b'\n')
@@ -203,8 +205,8 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
     u8::from_str_radix(digits, 8).ok()
 }
 
-/// Whether the namespace that this thread is in counts any TCP socket: walking the hash table of the whole host for
-/// an empty one is the dearest part of a pass on a host with many containers.
+/// Whether the namespace of this thread has any TCP socket. A walk visits the hash table of the whole host even for an empty namespace,
+/// and on a host with many containers that would be the most expensive part of a pass.
 fn has_tcp_sockets() -> bool {
     let in_use = |path: &Path, protocol: &str| {
         fs::read_to_string(path).ok().and_then(|text| tcp_in_use(&text, protocol)).unwrap_or(1)
@@ -269,22 +271,22 @@ mod tests {
         sleep.kill().and_then(|()| sleep.wait()).unwrap();
     }
 
-    /// As another user without capabilities would see it.
+    /// Reads /proc as another user without capabilities.
     #[test]
-    fn a_process_that_may_not_be_looked_at_is_counted_not_passed_over() {
+    fn a_process_that_may_not_be_read_is_counted_not_skipped() {
         // SAFETY: the call takes nothing.
         if unsafe { libc::geteuid() } != 0 {
             return skip(Lack::Privilege("only root can become another user"));
         }
-        let look = std::thread::spawn(|| {
+        let denied = std::thread::spawn(|| {
             let nobody: libc::uid_t = 65_534;
-            // Of this thread only: the library's function would change all.
+            // The system call changes this thread only; the library's function would change all threads.
             // SAFETY: the call takes numbers only.
             let changed = unsafe { libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody) };
             let mut paths = BTreeMap::new();
             (changed, add_threads(&mut paths, Path::new("/proc/1")), paths)
         });
-        assert_eq!(look.join().unwrap(), (0, Look::Denied, BTreeMap::new()));
+        assert_eq!(denied.join().unwrap(), (0, Access::Denied, BTreeMap::new()));
     }
 
     #[test]

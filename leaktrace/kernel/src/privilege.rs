@@ -19,10 +19,10 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// Those that leaktrace has a use for, the needed ones first.
+    /// The capabilities that leaktrace uses, the needed ones first.
     pub const ALL: [Self; 4] = [Self::Bpf, Self::Perfmon, Self::SysPtrace, Self::SysAdmin];
 
-    /// As capabilities(7) spells it.
+    /// Its name in capabilities(7).
     pub const fn name(self) -> &'static str {
         match self {
             Self::SysResource => "CAP_SYS_RESOURCE",
@@ -44,7 +44,7 @@ impl Capability {
         }
     }
 
-    /// Whether nothing works without it.
+    /// Whether leaktrace does not work without it.
     pub const fn is_needed(self) -> bool {
         matches!(self, Self::Bpf | Self::Perfmon)
     }
@@ -56,7 +56,7 @@ pub fn has(capability: Capability) -> bool {
     effective(&status).is_some_and(|set| set >> (capability as u8) & 1 == 1)
 }
 
-/// Those that nothing works without and that this process does not have.
+/// The capabilities that leaktrace needs and that this process does not have.
 pub fn missing() -> Vec<Capability> {
     // CAP_SYS_ADMIN stands in for both of the needed ones.
     if has(Capability::SysAdmin) {

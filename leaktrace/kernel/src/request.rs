@@ -30,9 +30,9 @@ pub struct SampleRequest {
     pub limits: Limits,
     /// Which sockets to show one by one. All are counted either way.
     pub shown: Shown,
-    /// Whether to look for sockets that nothing is known of.
+    /// Whether to search for sockets without a record.
     pub walk: Walk,
-    /// Whether to look at every descriptor as well.
+    /// Whether to visit every descriptor too.
     pub holders: HoldersPass,
 }
 
@@ -41,16 +41,15 @@ pub struct SampleRequest {
 pub enum HoldersPass {
     /// Yes.
     Run,
-    /// No: what the last one found still stands.
+    /// No: the result of the last one is still used.
     Skip,
 }
 
-/// Whether a sample walks the kernel's own tables of sockets, or may go by the records.
+/// Whether a sample walks the kernel's own tables of sockets, or may use the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// It does: no socket is missing.
+    /// It walks: no socket is missing.
     Now,
-    /// It does every now and then: a socket that no hook has heard of may be missing until then, such as one that nobody has
-    /// accepted yet.
+    /// It walks when a walk is due. Until then a socket that no hook has seen may be missing, such as one that is not accepted yet.
     WhenDue,
 }

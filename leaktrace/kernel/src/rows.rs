@@ -1,5 +1,6 @@
-//! The one translation between what the kernel side writes and the model, both ways, and the judgement of verdicts for
-//! samples that no kernel judges: those of a recording.
+//! The translation between the kernel side's rows and the model, in both directions. No other file translates them.
+//!
+//! Also finds the verdicts of a recorded socket, with the kernel side's rules.
 
 use leaktrace_common::{
     CallsiteCounters, HolderRow, LIFETIME_BUCKETS, LeftRow, Losses, PassSettings, PassSums, PassTotals, ProcessRow,
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-// What the model repeats of the kernel boundary is the same there.
+// Constants that the model repeats have the same values at the kernel boundary.
 const _: () = assert!(LIFETIME_CLASSES == LIFETIME_BUCKETS);
 const _: () = assert!(MAX_FRAMES == leaktrace_common::MAX_FRAMES);
 const _: () = assert!(Ticks(1).ns() == ticks_to_ns(1));
@@ -24,14 +25,14 @@ const _: () = assert!(Ticks(1).ns() == ticks_to_ns(1));
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-/// A duration in nanoseconds, the longest there is for one that is longer.
+/// A duration in nanoseconds; `u64::MAX` if it does not fit.
 pub(crate) fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
     let ip = if family == AF_INET6 {
-        // A mapped address is an IPv4 connection on an IPv6 socket, and reads as what it is.
+        // A mapped address belongs to an IPv4 connection on an IPv6 socket, so it becomes an IPv4 address.
         IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
     } else {
         let [a, b, c, d, ..] = bytes;
@@ -154,7 +155,7 @@ pub(crate) fn settings(limits: &Limits) -> PassSettings {
     }
 }
 
-/// What a pass went by, as the model has it.
+/// The settings of a pass, as the model has them.
 pub(crate) fn pass(settings: &PassSettings) -> Pass {
     let all = settings.emit & emit::ALL != 0;
     Pass {
@@ -189,7 +190,7 @@ pub(crate) fn totals(totals: &PassTotals) -> HostTotals {
     }
 }
 
-/// What was lost, as the model has it; `damaged` reads could not be understood.
+/// What was lost, as the model has it; `damaged` reads could not be decoded.
 pub(crate) fn lost(losses: &Losses, damaged: u64) -> Lost {
     Lost {
         sockets_unattributed: losses.sockets_unattributed,

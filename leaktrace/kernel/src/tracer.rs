@@ -32,21 +32,21 @@ use std::{num::NonZeroU32, time::Duration};
 /// What to start with.
 #[derive(Clone, Copy, Debug)]
 pub struct TracerOptions {
-    /// Which hooks.
+    /// Which kind of hooks to use.
     pub hooks: HookChoice,
-    /// Stack capture.
+    /// Whether stacks are captured.
     pub stacks: Stacks,
     /// Which unwinder.
     pub unwind: Unwind,
-    /// How many sockets are attributed at once.
+    /// Size of the table of sockets: more than this many open sockets have no opener.
     pub max_sockets: u32,
-    /// One pass in so many walks the kernel's own tables; `None` decides by what that costs.
+    /// One pass in this many walks the kernel's own tables; with `None` the cost of a walk decides.
     pub walk_every: Option<NonZeroU32>,
-    /// The process whose tree is followed, and nothing else; `None` follows the host.
+    /// The process whose tree is followed and nothing else; `None` follows the whole host.
     pub tree: Option<u32>,
 }
 
-/// The attached kernel side.
+/// The attached kernel side, until it is dropped.
 pub struct Tracer {
     ebpf: Ebpf,
     attached: Attached,
@@ -58,7 +58,7 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Loads the kernel side and attaches the hooks. `place` places the stacks that samples carry.
+    /// Loads the kernel side and attaches the hooks. `place` names the locations of stacks.
     pub fn start(options: &TracerOptions, place: Box<dyn Place>) -> Result<Self, StartError> {
         let release = KernelRelease::running();
         if release.version != (0, 0) && release.version < facts::OLDEST {
@@ -87,7 +87,7 @@ impl Tracer {
         };
         let mut ebpf = load::load(&facts, &btf, &load_options)?;
         let records = sampler::load(&mut ebpf, &btf, facts.rdonly_cast.is_some())?;
-        // Call sites must be at hand before the first hook runs.
+        // There must be free call sites before the first hook runs.
         let callsites = CallsiteTable::new(&mut ebpf, options.stacks)?;
         let captures = take_map_data(&mut ebpf, "CAPTURES").map_err(|error| StartError::internal(&error))?;
         let captures = RingBuf::try_from(Map::RingBuf(captures)).map_err(|error| StartError::internal(&error))?;
@@ -100,7 +100,8 @@ impl Tracer {
             }
             None => None,
         };
-        // Reading sockets by their address alone is dear without it, and walks are better; by lists it is not done at all.
+        // Without `bpf_rdonly_cast`, reading sockets by their address is expensive: walk every time, unless the user has set a period.
+        // Lists are not used for that at all.
         let walk_every = match facts.rdonly_cast {
             Some(_) => options.walk_every,
             None if records.are_always_listed() => Some(NonZeroU32::MIN),
@@ -109,7 +110,7 @@ impl Tracer {
         let sampler = Sampler::new(&mut ebpf, records, walk_every)?;
         let attached = hooks::attach(&mut ebpf, &btf, &facts, options.hooks)?;
         drop(btf);
-        // The kernel's types take tens of megabytes while they are read.
+        // Reading the kernel's types has taken tens of megabytes.
         host::give_memory_back();
         Ok(Self {
             attached,
@@ -127,17 +128,17 @@ impl Tracer {
         self.attached.kind
     }
 
-    /// Whether passes over records go by lists of them, since the kernel refuses iterators over maps.
+    /// Whether all passes over records use lists, because the kernel refuses iterators over maps.
     pub fn goes_by_lists(&self) -> bool {
         self.sampler.goes_by_lists()
     }
 
-    /// Rests until a call site is new, somebody unparks this thread, or `longest` is over.
+    /// Waits until there is a new call site, this thread is unparked, or `longest` has passed.
     pub fn wait_for_new(&self, longest: Duration) {
         self.stacks.wait(longest);
     }
 
-    /// Places the stacks of call sites that are new. Cheap enough to be called many times between samples.
+    /// Places the stacks of new call sites. Cheap enough to be called many times between samples.
     pub fn place_new(&mut self) -> Result<(), StartError> {
         if let Some(tree) = &mut self.tree {
             tree.receive();
@@ -145,22 +146,22 @@ impl Tracer {
         self.callsites.place_new(&mut self.stacks)
     }
 
-    /// Drops what placing stacks has not needed since the last call; says whether there was anything.
+    /// Drops what placing stacks has not needed since the last call. Returns whether there was anything.
     pub fn forget_unused(&mut self) -> bool {
         self.stacks.forget_unused()
     }
 
-    /// How far the first sample is.
+    /// A view of how far the first sample is.
     pub fn adoption(&self) -> Adoption {
         self.sampler.adoption()
     }
 
-    /// How many processes of the tree run that is followed; 0 where none is.
+    /// How many processes of the followed tree are running; 0 if no tree is followed.
     pub fn running(&self) -> usize {
         self.tree.as_ref().map_or(0, TreeReader::running)
     }
 
-    /// Takes one sample. Blocks for as long as the passes take: up to a microsecond a socket.
+    /// Takes one sample. Blocks while the passes run: up to a microsecond for each socket.
     pub fn sample(&mut self, request: &SampleRequest) -> Result<Sample, StartError> {
         let at = host::now();
         let passed = self.sampler.run(&mut self.ebpf, request, &self.callsites, at.boot_ns)?;
@@ -182,7 +183,7 @@ impl Tracer {
             ..Sample::default()
         };
         self.callsites.collect(&mut sample, &mut self.stacks)?;
-        // After the call sites: an index that was given back just now belongs to a process that is gone, whose last sockets are there.
+        // After the call sites: if an index was freed just now, its process is gone, and the last sockets of that process are in the tree.
         sample.tree = self.tree.as_mut().map(|tree| tree.collect(at.boot_ns));
         if sample.tree.as_ref().is_some_and(|tree| tree.processes.len() >= MAX_TREE as usize) {
             sample.degraded.push(Degradation::TreeFull { most: MAX_TREE });

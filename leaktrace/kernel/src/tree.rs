@@ -1,4 +1,4 @@
-//! The tree of one command as the kernel side follows it: its processes, and the sockets that only their exit closed.
+//! Reads the process tree of one command from the kernel side: its processes, and the sockets that only their exit closed.
 
 use crate::{error::StartError, host::process_text, passes::mapped::take_map_data, rows};
 use aya::{
@@ -17,13 +17,13 @@ struct PodProcess(TreeProcess);
 // SAFETY: TreeProcess is plain data without padding, as its derives prove.
 unsafe impl aya::Pod for PodProcess {}
 
-/// Most sockets taken over in one sample: 40 MB. What is more waits in the kernel, or is counted only.
+/// Most sockets read for one sample: 40 MB. More wait in the kernel; those that do not fit there are only counted.
 const MOST_LEFT: usize = 1 << 18;
 
-/// How long after its exit a process is kept at least, for its descriptors to be closed.
+/// How long a process is kept after its exit at least, because its descriptors are closed after that.
 const CLOSING_NS: u64 = 1_000_000_000;
 
-/// The tree.
+/// The process tree of one command.
 pub(crate) struct TreeReader {
     processes: HashMap<MapData, u32, PodProcess>,
     left: RingBuf<MapData>,
@@ -31,8 +31,8 @@ pub(crate) struct TreeReader {
 }
 
 impl TreeReader {
-    /// Takes the maps out of the loaded object and makes `root` the first process of the tree. From here on its children
-    /// belong to it.
+    /// Takes the maps out of the loaded object and makes `root` the first process of the tree. From now on its children belong to the
+    /// tree.
     pub(crate) fn new(ebpf: &mut Ebpf, root: u32, now_ns: u64) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let processes = Map::HashMap(take_map_data(ebpf, "TREE").map_err(internal)?);
@@ -43,12 +43,12 @@ impl TreeReader {
         Ok(Self { processes, left: RingBuf::try_from(left).map_err(internal)?, waiting: Vec::new() })
     }
 
-    /// How many processes of the tree run now.
+    /// How many processes of the tree are running now.
     pub(crate) fn running(&self) -> usize {
         self.processes.iter().filter(|entry| matches!(entry, Ok((_, process)) if process.0.exited_ns == 0)).count()
     }
 
-    /// Takes over what the hooks have told, so that their buffer does not run full.
+    /// Reads what the hooks have reported, so that their buffer does not fill up.
     pub(crate) fn receive(&mut self) {
         while self.waiting.len() < MOST_LEFT
             && let Some(item) = self.left.next()
@@ -59,7 +59,7 @@ impl TreeReader {
         }
     }
 
-    /// What has happened so far. Processes that have exited are told once more than once, until they are gone.
+    /// The tree and the sockets since the last call. A process that has exited may be in several samples, until it is removed.
     pub(crate) fn collect(&mut self, now_ns: u64) -> TreeSample {
         self.receive();
         let mut processes: Vec<(u32, TreeProcess)> =
@@ -70,7 +70,7 @@ impl TreeReader {
         for (pid, process) in &processes {
             let is_over = process.exited_ns != 0 && process.exited_ns + CLOSING_NS < now_ns;
             if is_over && has_ended(*pid) {
-                // Gone already if the id has been given to another process.
+                // Fails if the entry is gone, because its id has been given to another process.
                 let _ = self.processes.remove(pid);
             }
         }
@@ -81,16 +81,16 @@ impl TreeReader {
     }
 }
 
-/// Lets the calling thread run as soon as there is something to look at: a short-lived process is gone a moment later, and
-/// its mappings with it. It has little to do.
+/// Raises the priority of the calling thread, so that it reads the mappings of a short-lived process before that process is gone. The
+/// thread has little to do.
 pub(crate) fn hurry() {
     const FIRST: libc::c_int = -15;
-    // May be refused, and then more stacks are missed.
+    // If the kernel refuses, more stacks are missed.
     // SAFETY: the call takes numbers only; 0 is the calling thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, FIRST) };
 }
 
-/// The name of a process that runs, as the kernel side gives it for others; empty if it is gone by now.
+/// The name of a running process, in the kernel side's form; empty if the process is gone.
 fn name_of(pid: u32) -> [u8; 16] {
     let mut name = [0; 16];
     let text = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -100,7 +100,7 @@ fn name_of(pid: u32) -> [u8; 16] {
     name
 }
 
-/// Whether nothing is left of a process but perhaps its exit status.
+/// Whether a process is gone, except perhaps for its exit status.
 fn has_ended(pid: u32) -> bool {
     let Some(stat) = process_text(pid, "stat") else { return true };
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))

@@ -1,7 +1,7 @@
-//! Names in the running kernel's BTF: field offsets, enumerators, functions.
+//! Reading the running kernel's BTF: field offsets, enumerators, functions, by name.
 //!
-//! One scan over the types, keeping only what is asked for by name. The bytes come from the kernel and are still not
-//! trusted: every read is checked, recursion is bounded. Format: Documentation/bpf/btf.rst.
+//! One scan over the types keeps only the wanted names. The bytes come from the kernel but are not trusted: every read is checked, and
+//! recursion is bounded. Format: Documentation/bpf/btf.rst.
 
 use std::collections::HashMap;
 
@@ -31,16 +31,16 @@ const KIND_ENUM64: u32 = 19;
 /// Why BTF could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
-    /// There is none, or it cannot be read.
+    /// The kernel has no BTF, or it cannot be read.
     #[error(
         "cannot read kernel types from {VMLINUX}: {0}; this kernel was built without CONFIG_DEBUG_INFO_BTF or hides \
          it: boot a distribution kernel that has it (all since 2021 do)"
     )]
     Unreadable(#[from] std::io::Error),
-    /// The bytes are not BTF as documented.
+    /// The bytes do not have the documented format.
     #[error("the kernel types in {VMLINUX} cannot be understood: {0}; please report this kernel's version")]
     Malformed(&'static str),
-    /// A field that leaktrace reads is not there.
+    /// A field that leaktrace reads does not exist.
     #[error("this kernel's struct {structure} has no field {path}: leaktrace does not know this kernel version")]
     MissingField {
         /// Structure that was searched.
@@ -50,7 +50,7 @@ pub enum BtfError {
     },
 }
 
-/// The kernel's types, indexed by what was asked for.
+/// The kernel's types, with an index of the wanted names.
 pub(crate) struct KernelTypes {
     bytes: Vec<u8>,
     strings: usize,
@@ -61,7 +61,7 @@ pub(crate) struct KernelTypes {
 }
 
 impl KernelTypes {
-    /// Reads the running kernel's types and remembers the ids of `names`.
+    /// Reads the running kernel's types and keeps the ids of `names`.
     pub(crate) fn from_running_kernel(names: &[&'static str]) -> Result<Self, BtfError> {
         Self::parse(std::fs::read(VMLINUX)?, names)
     }
@@ -108,7 +108,7 @@ impl KernelTypes {
         Ok(Self { bytes, strings, types, named })
     }
 
-    /// Byte offset of a field in a structure. `path` joins member names with dots; anonymous members are looked through.
+    /// Byte offset of a field in a structure. `path` joins member names with dots and leaves out anonymous members.
     pub(crate) fn offset(&self, structure: &'static str, path: &str) -> Result<u32, BtfError> {
         let missing = || BtfError::MissingField { structure: structure.to_owned(), path: path.to_owned() };
         let mut id = *self.named.get(&(structure, KIND_STRUCT)).ok_or_else(missing)?;
@@ -178,7 +178,7 @@ impl KernelTypes {
         id
     }
 
-    /// Bit offset and type of a member, looking through anonymous structures and unions.
+    /// Bit offset and type of a member. Members of anonymous structures and unions count as members.
     fn member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         if depth > MAX_DEPTH {
             return None;
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use leaktrace_skip::{Lack, skip};
 
-    /// The types of this machine's kernel, where it has any.
+    /// The types of this machine's kernel, if it has BTF.
     fn running(names: &[&'static str]) -> Option<KernelTypes> {
         bytes().map(|_| KernelTypes::from_running_kernel(names).unwrap())
     }

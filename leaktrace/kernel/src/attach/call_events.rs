@@ -1,8 +1,8 @@
-//! Hearing the end of single system calls: perf events on their tracepoints, which run a program.
+//! Running a program at the end of single system calls: perf events on their tracepoints.
 //!
-//! The kernel's own check which system call it was comes before anything else, and costs the others about half of what a
-//! program on `sys_exit` costs them. The tracepoints have numbers that only tracefs tells; where nobody has mounted it, it
-//! is opened without mounting it anywhere. aya looks for a mounted one only.
+//! With them the kernel itself checks which system call has ended. Other system calls then cost about half of what they cost with a
+//! program on `sys_exit`. The numbers of the tracepoints are only in tracefs. Where tracefs is not mounted, this module opens it
+//! without mounting it. aya can only use a mounted one.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ const MOUNTED: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const TRACEPOINT: u32 = 2;
 const ATTRIBUTE_BYTES: usize = 64;
 
-/// Flags of perf_event_open(2) and requests on what it gives (include/uapi/linux/perf_event.h).
+/// A flag of perf_event_open(2) and requests on its descriptor (include/uapi/linux/perf_event.h).
 const CLOEXEC: libc::c_ulong = 8;
 const ENABLE: libc::c_ulong = 0x2400;
 const SET_BPF: libc::c_ulong = 0x4004_2408;
@@ -27,13 +27,13 @@ const SET_BPF: libc::c_ulong = 0x4004_2408;
 const CREATE: libc::c_uint = 6;
 const CLOSE_ON_EXEC: libc::c_uint = 1;
 
-/// Why the end of a system call cannot be heard.
+/// Why no program can be attached to the end of a system call.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallEventsError {
-    /// Without it the numbers of tracepoints are unknown.
+    /// tracefs cannot be opened, so the numbers of tracepoints are unknown.
     #[error("tracefs is not mounted and cannot be opened ({0}): mount it at {mounted}, or run with CAP_SYS_ADMIN", mounted = MOUNTED[0])]
     Tracefs(#[source] io::Error),
-    /// The tracepoint is not there, or may not be used.
+    /// The tracepoint does not exist, or its use is not permitted.
     #[error("cannot attach to the end of {call} ({error})")]
     Call {
         /// The system call.
@@ -44,7 +44,7 @@ pub(super) enum CallEventsError {
     },
 }
 
-/// Programs attached to the ends of system calls; dropped, they are detached.
+/// Programs attached to the ends of system calls. Dropping this detaches them.
 #[derive(Debug)]
 pub(super) struct CallEvents(#[expect(dead_code, reason = "open is all they must be")] Vec<OwnedFd>);
 
@@ -60,17 +60,17 @@ impl CallEvents {
     }
 }
 
-/// One event is enough: its program runs on every processor, whichever the event counts on.
+/// Attaches a program to a tracepoint. One event is enough: the program runs on every processor, not only where the event counts.
 fn attach_to(tracepoint: u64, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut attribute = [0_u8; ATTRIBUTE_BYTES];
     attribute[..4].copy_from_slice(&TRACEPOINT.to_ne_bytes());
     attribute[4..8].copy_from_slice(&(ATTRIBUTE_BYTES as u32).to_ne_bytes());
     attribute[8..16].copy_from_slice(&tracepoint.to_ne_bytes());
-    // A sample for every event, and not before the program is in place (`disabled`, the first flag).
+    // A sample for every event, but only once the program is attached (`disabled`, the first flag).
     attribute[16..24].copy_from_slice(&1_u64.to_ne_bytes());
     attribute[40] = 1;
     let (every_process, first_processor, no_group) = (-1, 0, -1);
-    // SAFETY: the attribute is as long as it says, and lives through the call.
+    // SAFETY: the attribute has the size that it states, and stays valid during the call.
     let event = owned(unsafe {
         libc::syscall(libc::SYS_perf_event_open, attribute.as_ptr(), every_process, first_processor, no_group, CLOEXEC)
     })?;
@@ -81,9 +81,10 @@ fn attach_to(tracepoint: u64, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(event)
 }
 
-/// The files of tracefs, seen by nobody else where it was not mounted.
+/// The files of tracefs.
 enum Tracefs {
     Mounted(&'static Path),
+    /// Opened by this process and mounted nowhere.
     Own(OwnedFd),
 }
 
@@ -130,6 +131,6 @@ fn done(result: libc::c_int) -> io::Result<()> {
 
 fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     done(result as libc::c_int)?;
-    // SAFETY: the kernel has just made it for us.
+    // SAFETY: the kernel has just made the descriptor for this process.
     Ok(unsafe { OwnedFd::from_raw_fd(result as libc::c_int) })
 }

@@ -1,5 +1,5 @@
-//! Facts about the running kernel: offsets, bits, helpers, and what depends on its version. This is the only place that finds them out;
-//! everything else asks [`KernelFacts`].
+//! Facts about the running kernel: offsets, bits, helpers, and what depends on its version. No other file finds them out; the others use
+//! [`KernelFacts`].
 
 use super::{
     btf::{BtfError, KernelTypes},
@@ -53,7 +53,7 @@ const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
 /// where no helper gives the user registers.
 const THREAD_SIZE: u32 = 16 << 10;
 
-/// The facts.
+/// What is known about the running kernel.
 #[derive(Clone, Debug)]
 pub struct KernelFacts {
     /// Name and version.

@@ -12,7 +12,7 @@ use aya::{
 use leaktrace_model::{Degradation, HookKind};
 use std::{os::fd::AsFd as _, thread};
 
-/// Advice for a kernel that refuses this kind.
+/// What a user can do on a kernel that refuses this kind.
 const fn hint(kind: HookKind) -> &'static str {
     match kind {
         HookKind::Fentry => "use --hooks kprobe or --hooks tracepoint, or leave --hooks out",
@@ -23,17 +23,17 @@ const fn hint(kind: HookKind) -> &'static str {
     }
 }
 
-/// Hooks that are attached, for as long as this and the loaded object live.
+/// Attached hooks. They stay attached until this or the loaded object is dropped.
 #[derive(Debug)]
 pub(crate) struct Attached {
     /// Which kind.
     pub kind: HookKind,
-    /// What had to be given up on the way.
+    /// What does not work, or works less well, with these hooks.
     pub degraded: Vec<Degradation>,
     _calls: Option<CallEvents>,
 }
 
-/// Attaches hooks.
+/// Attaches one kind of hooks: the chosen one, or the first that attaches.
 pub(crate) fn attach(
     ebpf: &mut Ebpf,
     btf: &Btf,
@@ -69,13 +69,13 @@ pub(crate) fn attach(
     })
 }
 
-/// Attaches what follows the tree of a command, after which its first process may be told of.
+/// Attaches the programs that follow the process tree of a command. The first process may be added to the tree only after this.
 pub(crate) fn attach_tree(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), StartError> {
     let reason = |reason| StartError::Hooks {
         asked: "process".to_owned(),
         reason: format!("{reason}; without it the tree of a command cannot be followed, `leaktrace report` can"),
     };
-    // Exits before forks: who is known to have joined must be heard leaving.
+    // Exits before forks: otherwise a process could join the tree and exit unseen.
     for program in needed(facts, HookKind::Tracepoint, &["tp_exit", "tp_exit_2"]) {
         tracepoint(ebpf, btf, program, "sched_process_exit").map_err(reason)?;
     }
@@ -124,20 +124,20 @@ fn fexit_of(facts: &KernelFacts) -> &'static str {
 /// The programs on `tcp_connect` by trampoline.
 const CONNECT: [&str; 2] = ["fe_connect", "fe_connect_2"];
 
-/// The programs on `inet_sock_set_state`. Of 36,000 to 45,000 connections by 16 threads on two emulated processors (7.2), two
-/// programs on each event missed 258 to 637 opens at each end, three 10 to 57.
+/// The programs on `inet_sock_set_state`. Three, because two miss more: of 36,000 to 45,000 connections by 16 threads on two emulated
+/// processors (7.2), two programs missed 258 to 637 opens at each end, three missed 10 to 57.
 const STATE: [&str; 3] = ["tp_state", "tp_state_2", "tp_state_3"];
 
 /// The programs on `sys_exit`.
 const ACCEPT: [&str; 3] = ["tp_accept", "tp_accept_2", "tp_accept_3"];
 
-/// Of a hook's programs, those that this kernel needs: all where it may skip one.
+/// The programs of a hook that this kernel needs: all if it may skip one, else the first.
 fn needed(facts: &KernelFacts, kind: HookKind, programs: &[&'static str]) -> impl Iterator<Item = &'static str> {
     programs.iter().copied().take(if facts.skips(kind) { programs.len() } else { 1 })
 }
 
 fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
-    // Close before open: a socket must never be recorded whose end would go unheard.
+    // Close before open: otherwise a socket could be recorded whose close no hook sees.
     fentry(ebpf, btf, "fe_close", "tcp_close")?;
     connect(ebpf, btf, facts)?;
     if facts.has_sock_graft {
@@ -149,9 +149,11 @@ fn attach_fentry(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), 
     Ok(())
 }
 
-/// Where a program by trampoline may be skipped, one by breakpoint hardly is (the others are called with preemption off, or what
-/// they miss is heard elsewhere): of 41,765 and 44,642 connects by 16 threads on two emulated processors (7.2), two programs by
-/// trampoline missed 256 and 429; of 35,786, 46,611 and 31,404, one by breakpoint 0, 0 and 18. Kernels without kprobes have the two.
+/// Attaches the hook on connect: a breakpoint where the kernel may skip programs by trampoline, else a trampoline.
+///
+/// A program by breakpoint is hardly ever skipped. Of 41,765 and 44,642 connects by 16 threads on two emulated processors (7.2), two
+/// programs by trampoline missed 256 and 429. Of 35,786, 46,611 and 31,404, one by breakpoint missed 0, 0 and 18. Kernels without
+/// kprobes get the two. Only connect needs this: the other hooks run with preemption off, or another hook sees what they miss.
 fn connect(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) -> Result<(), String> {
     let programs: Vec<_> = needed(facts, HookKind::Fentry, &CONNECT).collect();
     if programs.len() > 1 {
@@ -173,8 +175,8 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, program: &str, function: &str) -> Result<(
     Ok(())
 }
 
-/// Loads the programs that the kernel verifies for tens of milliseconds, at once. Whoever attaches them loads them if this
-/// could not, and says why it cannot.
+/// Loads several programs at the same time, because the kernel takes tens of milliseconds to verify each. Errors are ignored here:
+/// attaching loads a program that is not loaded, and reports why that fails.
 fn load_together(ebpf: &mut Ebpf, btf: &Btf, facts: &KernelFacts) {
     let skips = facts.skips(HookKind::Tracepoint);
     let wanted = if skips { [&STATE[..], &ACCEPT[..]].concat() } else { vec![STATE[0], "tp_accepted"] };
@@ -212,8 +214,8 @@ fn attach_tracepoints(
     Ok(None)
 }
 
-/// All programs of an event share one guard, so a duplicate would be skipped as well: where the kernel skips programs, it lost
-/// one of a hundred simultaneous accepts (7.2 and 7.3).
+/// Attaches a program to the ends of accept(2) and accept4(2). Not on kernels that skip programs: all programs of an event share one
+/// guard, so a duplicate would be skipped too. There, one of a hundred simultaneous accepts was lost (7.2 and 7.3).
 fn accept_calls(ebpf: &mut Ebpf, facts: &KernelFacts) -> Result<CallEvents, String> {
     if facts.skips(HookKind::Tracepoint) {
         return Err("this kernel preempts programs at the end of accept, and would miss some".to_owned());
@@ -278,7 +280,7 @@ fn refused(what: &str, hook: &str, error: &dyn std::error::Error) -> String {
     format!("cannot {what} a hook on {hook}: {why} ({cause})")
 }
 
-/// Takes a program of a kind that failed halfway out of the kernel again.
+/// Removes a program from the kernel, for a kind of hooks of which only some could be attached.
 fn unload(ebpf: &mut Ebpf, name: &str) {
     let outcome = match ebpf.program_mut(name) {
         Some(Program::FEntry(program)) => program.unload(),

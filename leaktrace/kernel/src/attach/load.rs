@@ -1,4 +1,4 @@
-//! Loading the kernel side: the object that the build put inside this program, sized and set up for this kernel.
+//! Loading the kernel side: the object that the build put inside this program, with maps and settings for this kernel.
 
 use super::{facts::KernelFacts, relocations};
 use crate::{error::StartError, request::Stacks};
@@ -13,10 +13,10 @@ pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 /// `BPF_F_NO_PREALLOC`: entries are allocated as they are used.
 const NO_PREALLOC: u32 = 1;
 
-/// Room for sockets that an exit closed: 25,000 between two looks.
+/// Room for sockets that an exit closed: 25,000 between two reads.
 const LEFT_BYTES: u32 = 1 << 22;
 
-/// The smallest buffer that the kernel makes: one page.
+/// The smallest ring buffer that the kernel makes: one page.
 const SMALLEST_RING: u32 = 4096;
 
 /// What the kernel side is loaded with.
@@ -73,8 +73,8 @@ pub(crate) fn load(facts: &KernelFacts, btf: &Btf, options: &LoadOptions) -> Res
         .map_err(|error| StartError::load(&error))
 }
 
-/// Sets flags in the definition of a map in an object: aya has no call for it. An object without that map is left alone,
-/// loading it will say what is wrong.
+/// Sets flags in the definition of a map in an object, because aya has no function for that. An object without that map stays as it
+/// is; loading it will report what is wrong.
 fn add_map_flags(object: &mut [u8], map: &str, flags: u32) {
     const MAP_FLAGS_AT: usize = 16;
     let position = || {
@@ -96,15 +96,15 @@ fn add_map_flags(object: &mut [u8], map: &str, flags: u32) {
     }
 }
 
-/// A start value for the stack hash, so that nobody can prepare stacks that collide.
+/// A random start value for the stack hash, so that no program can prepare stacks that collide.
 fn random_seed() -> u64 {
     let mut seed = [0_u8; 8];
-    // SAFETY: the buffer is as long as said.
+    // SAFETY: the buffer has the stated length.
     let _ = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
     u64::from_ne_bytes(seed)
 }
 
-/// Maps count against RLIMIT_MEMLOCK before 5.11. Raising it may be refused; loading then says whether that matters.
+/// Raises RLIMIT_MEMLOCK, which limits maps before 5.11. If the kernel refuses, loading reports whether that matters.
 fn raise_memlock() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the argument is a valid limit.

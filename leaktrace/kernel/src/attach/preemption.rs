@@ -1,27 +1,28 @@
-//! Whether this kernel preempts BPF programs, and so skips one for whoever comes by in the meantime.
+//! Whether this kernel preempts BPF programs. A kernel that does skips a program on a processor where another run of that program is
+//! preempted.
 //!
-//! Trampolines run programs with migration off and preemption on; tracepoints did so not on 6.18 and do on 7.2, both
-//! seen in `recursion_misses` of the programs. Breakpoints (kprobes) run them with preemption off.
+//! Trampolines run programs with preemption on. Tracepoints do so on 7.2 but not on 6.18; both were seen in `recursion_misses` of the
+//! programs. Breakpoints (kprobes) run them with preemption off.
 
 use crate::host::KernelRelease;
 use leaktrace_common::setup_flags;
 use leaktrace_model::HookKind;
 use std::fs;
 
-/// Since when tracepoints are preemptible: after 6.18, where no program was ever skipped.
+/// First kernel on which programs on tracepoints may be preempted. On 6.18 no program was ever skipped.
 const TRACEPOINTS: (u32, u32) = (6, 19);
 
-/// Since when the kernel skips a program on a tracepoint that would interrupt itself (`__bpf_trace_run`, kernel/trace/bpf_trace.c).
+/// First kernel that skips a program on a tracepoint if it would interrupt itself (`__bpf_trace_run`, kernel/trace/bpf_trace.c).
 const TRACEPOINTS_GUARDED: (u32, u32) = (6, 1);
 
 /// How kernel code is preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preemption {
-    /// Only where it asks to be.
+    /// Only where it allows that explicitly.
     Voluntary,
-    /// Anywhere but in interrupts, softirqs and where those are off.
+    /// Anywhere except in interrupts and softirqs, and while those are off.
     Anywhere,
-    /// In softirqs, too (PREEMPT_RT).
+    /// Also in softirqs (PREEMPT_RT).
     Realtime,
 }
 
@@ -33,9 +34,9 @@ impl Preemption {
         Self::from(&build, mode.as_deref())
     }
 
-    /// From the kernel's build line (`#1 SMP PREEMPT_DYNAMIC …`) and, where it can be chosen at boot and debugfs is mounted,
-    /// the choice in brackets (`none voluntary (full) lazy`). Where the choice cannot be seen, the worse is assumed: it costs a
-    /// lookup for each new socket.
+    /// From the kernel's build line (`#1 SMP PREEMPT_DYNAMIC …`) and from the list of modes in debugfs, which has the mode chosen at
+    /// boot in brackets (`none voluntary (full) lazy`). If the list cannot be read, a kernel that can preempt is assumed to do so.
+    /// Assuming that wrongly costs a lookup for each new socket.
     fn from(build: &str, mode: Option<&str>) -> Self {
         let chosen = mode.and_then(|mode| mode.split_once('(')?.1.split(')').next());
         if build.split_whitespace().any(|word| word == "PREEMPT_RT") {
@@ -59,7 +60,7 @@ impl Preemption {
         preemptible && self != Self::Voluntary
     }
 
-    /// What of it the kernel side must know.
+    /// What the kernel side must know about it: bits of [`Setup::flags`](leaktrace_common::Setup::flags).
     pub(crate) fn setup_flags(self, release: &KernelRelease) -> u32 {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         flag(self.skips(HookKind::Fentry, release), setup_flags::DUPLICATES)
@@ -67,8 +68,9 @@ impl Preemption {
             | flag(self.interrupts_ends(release), setup_flags::ENDS_INTERRUPTED)
     }
 
-    /// Whether a program that hears the end of a socket may find that another has counted while it did. Some ends come with softirqs
-    /// on: where softirqs are preempted, where the next end in one interrupts it, and where it is preempted itself.
+    /// Whether the program at the end of a socket may be interrupted by itself, for the end of another socket. Some ends happen with
+    /// softirqs on. There it can be interrupted if softirqs can be preempted, if the kernel does not skip a program that would interrupt
+    /// itself, or if the program itself can be preempted.
     fn interrupts_ends(self, release: &KernelRelease) -> bool {
         let is_guarded = release.version >= TRACEPOINTS_GUARDED;
         self == Self::Realtime || !is_guarded || self.skips(HookKind::Tracepoint, release)
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_side_is_told_which_hooks_are_skipped() {
+    fn the_kernel_side_is_given_which_hooks_are_skipped() {
         use setup_flags::{DUPLICATES, ENDS_INTERRUPTED, TRACEPOINT_DUPLICATES};
         assert_eq!(Preemption::Voluntary.setup_flags(&release(7, 2)), 0);
         assert_eq!(Preemption::Anywhere.setup_flags(&release(6, 18)), DUPLICATES);

@@ -25,7 +25,8 @@ const LOAD: [u8; INSTRUCTION] = [0x79, 0x10, 0, 0, 0, 0, 0, 0];
 /// `r0 = r1`
 const PASS_ON: [u8; INSTRUCTION] = [0xbf, 0x10, 0, 0, 0, 0, 0, 0];
 
-/// Replaces all relocations in the code of an object. Bytes that are no object are left alone; loading them will report what is wrong.
+/// Replaces all relocations in the code of an object. Bytes that are not an object stay as they are; loading them will report what is
+/// wrong.
 pub(super) fn fill(object: &mut [u8], facts: &KernelFacts, setup: &Setup, wide: &SetupWide) {
     let Ok(file) = object::File::parse(&*object) else { return };
     let is_code = |section: &object::Section<'_, '_>| section.kind() == object::SectionKind::Text;

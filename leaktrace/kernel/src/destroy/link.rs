@@ -1,6 +1,6 @@
-//! A netlink socket for sock_diag: one request, its answers, an error number.
+//! A netlink socket for sock_diag: sends one request and reads its answers.
 //!
-//! It stays in the network namespace in which it was opened, wherever its thread goes afterwards.
+//! The socket stays in the network namespace in which it was opened, even if its thread enters another.
 
 use super::message::{Answer, DiagId, Family, answers, destroy_request, list_request};
 use std::{
@@ -12,10 +12,10 @@ use std::{
 /// The kernel's messages are at most this long.
 const LONGEST: usize = 32 * 1024;
 
-/// An answer that takes longer will not come.
+/// How long to wait for an answer.
 static PATIENCE: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
 
-/// The socket.
+/// A netlink socket.
 pub(super) struct Link {
     socket: File,
     sequence: u32,
@@ -26,17 +26,17 @@ impl Link {
     /// Opens one in the namespace that this thread is in.
     ///
     /// # Errors
-    /// EPROTONOSUPPORT where the kernel has no sock_diag; whatever else the system says.
+    /// EPROTONOSUPPORT if the kernel has no sock_diag; others of socket(2).
     pub(super) fn open() -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-        // SAFETY: no pointers.
+        // SAFETY: the call takes numbers only.
         let descriptor = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) })?;
-        // SAFETY: just opened, and nobody else's.
+        // SAFETY: the descriptor is new, and nothing else owns it.
         let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
         // SAFETY: all zeros is a valid address: the kernel's.
         let mut kernel: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-        // Once connected, only the kernel is heard.
+        // A connected socket receives messages from the kernel only.
         let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
         // SAFETY: the address is valid and as long as stated.
         checked(unsafe { libc::connect(socket.as_raw_fd(), (&raw const kernel).cast(), length) })?;
@@ -51,16 +51,16 @@ impl Link {
     /// Closes one socket.
     ///
     /// # Errors
-    /// ENOENT if there is no such socket; EPERM; EOPNOTSUPP where the kernel cannot.
+    /// ENOENT if there is no such socket; EPERM; EOPNOTSUPP if the kernel was built without this.
     pub(super) fn destroy(&mut self, id: &DiagId) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&destroy_request(id, self.sequence), |_| {})
     }
 
-    /// Shows all sockets of a family.
+    /// Calls `see` with each socket of a family.
     ///
     /// # Errors
-    /// ENOENT where the kernel has no tcp_diag.
+    /// ENOENT if the kernel has no tcp_diag.
     pub(super) fn list(&mut self, family: Family, see: impl FnMut(DiagId)) -> io::Result<()> {
         self.sequence += 1;
         self.ask(&list_request(family, self.sequence), see)

@@ -1,7 +1,6 @@
-//! The messages of sock_diag(7): bytes in and out, no system calls.
+//! The messages of sock_diag(7): encoding and decoding, no system calls.
 //!
-//! Layouts are those of `include/uapi/linux/{netlink,inet_diag}.h`. Answers are read defensively: what is cut or does
-//! not add up is passed over.
+//! Layouts: `include/uapi/linux/{netlink,inet_diag}.h`. Answers are not trusted: messages that are cut or inconsistent are skipped.
 
 use leaktrace_model::SocketId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +19,7 @@ const DUMP: u16 = 0x300;
 const HEADER: usize = 16;
 /// Where the socket's identity begins in `struct inet_diag_msg`.
 const ID_IN_ANSWER: usize = 4;
-/// `INET_DIAG_NOCOOKIE`: matches whatever has the addresses.
+/// `INET_DIAG_NOCOOKIE`: matches any socket with the addresses.
 const NO_COOKIE: u64 = u64::MAX;
 
 /// A family of addresses, as the kernel numbers it.
@@ -29,7 +28,7 @@ const NO_COOKIE: u64 = u64::MAX;
 pub(super) enum Family {
     /// AF_INET
     V4 = 2,
-    /// AF_INET6; mapped addresses as well.
+    /// AF_INET6, which includes mapped addresses.
     V6 = 10,
 }
 
@@ -48,12 +47,12 @@ pub(super) struct DiagId {
     pub remote: [u8; 16],
     /// Interface it is bound to; 0 for none.
     pub interface: u32,
-    /// Never [`NO_COOKIE`] in what is sent.
+    /// Its cookie. Requests never contain [`NO_COOKIE`].
     pub cookie: u64,
 }
 
 impl DiagId {
-    /// Of a target; `None` if that could mean more than one socket.
+    /// The identity of a target; `None` if it could match more than one socket.
     pub(super) fn new(target: &SocketId) -> Option<Self> {
         if target.cookie.get() == NO_COOKIE {
             return None;

@@ -1,4 +1,4 @@
-//! Claims about closing sockets. Those that need a real kernel are skipped where it cannot.
+//! Closing sockets. Tests that need a real kernel are skipped on kernels that cannot close sockets.
 
 use super::{
     message::{Answer, answers, destroy_request, list_request},

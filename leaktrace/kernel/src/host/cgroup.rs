@@ -1,7 +1,7 @@
 //! Which container, pod or unit a process belongs to, from the path of its control group.
 //!
-//! Paths as written by docker, containerd, CRI-O and podman under both cgroup drivers (`cgroupfs` and `systemd`), and
-//! by systemd itself; control groups of version 1 and 2.
+//! Knows the paths of docker, containerd, CRI-O and podman with both cgroup drivers (`cgroupfs` and `systemd`), and those
+//! of systemd itself, in control groups of version 1 and 2.
 
 use leaktrace_model::Placement;
 
@@ -9,12 +9,12 @@ use leaktrace_model::Placement;
 const CONTAINER_ID: usize = 64;
 
 /// Reads the text of `/proc/PID/cgroup`: lines of `hierarchy:controllers:path`.
-pub fn placement(text: &str) -> Placement {
+pub(super) fn placement(text: &str) -> Placement {
     let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
     let unified = text.lines().find(|line| line.starts_with("0::")).and_then(path);
     let named = text.lines().find(|line| line.contains(":name=systemd:")).and_then(path);
     let longest = text.lines().filter_map(path).max_by_key(String::len);
-    // On a mixed host the unified path may be just "/": the more telling path wins.
+    // On a mixed host the unified path may be just "/". Then another path is used.
     let cgroup = [unified, named, longest]
         .into_iter()
         .flatten()

@@ -5,7 +5,7 @@ use leaktrace_model::ProcessFacts;
 use std::fs;
 
 /// Reads what is known about a process; `None` for one that is gone.
-pub fn read_process(pid: u32) -> Option<ProcessFacts> {
+pub(crate) fn read_process(pid: u32) -> Option<ProcessFacts> {
     let (comm, started) = parse_stat(&process_text(pid, "stat")?)?;
     let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let groups = process_text(pid, "cgroup").unwrap_or_default();
@@ -19,13 +19,13 @@ pub fn read_process(pid: u32) -> Option<ProcessFacts> {
     })
 }
 
-/// What a file of `/proc/PID` says; `None` for a process that is gone. A process may call itself by any bytes: those that
-/// are no text are replaced, for they must not hide it.
+/// The text of a file in `/proc/PID`; `None` for a process that is gone. A process may have any bytes in its name; bytes that are not
+/// UTF-8 are replaced, so that such a process is not hidden.
 pub fn process_text(pid: u32, file: &str) -> Option<String> {
     fs::read(format!("/proc/{pid}/{file}")).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Name and start time out of `/proc/PID/stat`. The name stands in parentheses and may contain some itself.
+/// Name and start time from `/proc/PID/stat`. The name is in parentheses and may contain parentheses.
 fn parse_stat(stat: &str) -> Option<(String, u64)> {
     let (before, after) = stat.rsplit_once(')')?;
     let (_, comm) = before.split_once('(')?;
@@ -35,7 +35,7 @@ fn parse_stat(stat: &str) -> Option<(String, u64)> {
 }
 
 /// Soft limit of open descriptors of a process.
-pub fn descriptor_limit(pid: u32) -> Option<u64> {
+fn descriptor_limit(pid: u32) -> Option<u64> {
     parse_descriptor_limit(&process_text(pid, "limits")?)
 }
 
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_text_hides_nobody() {
+    fn a_name_that_is_not_text_hides_no_process() {
         let named = || {
             // SAFETY: the name ends with a zero, and only this thread gets it.
             unsafe { libc::prctl(libc::PR_SET_NAME, c"na\xffme".as_ptr()) };

@@ -1,9 +1,9 @@
-//! The machine: its names, its kernel, its clocks, and what leaktrace itself takes of it.
+//! The machine: its names, kernel and clocks, and the resources that leaktrace itself uses.
 
 use leaktrace_model::{Host, Moment};
 use std::{fs, time::Duration};
 
-/// Reads who and what the machine is.
+/// Reads the names of the machine and its kernel.
 pub fn read_host() -> Host {
     let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     Host {
@@ -16,9 +16,9 @@ pub fn read_host() -> Host {
 /// The running kernel's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelRelease {
-    /// As it calls itself.
+    /// Its name, as `uname -r` prints it.
     pub text: String,
-    /// Major and minor number; zero if it cannot be told.
+    /// Major and minor number; zeros if the name does not contain them.
     pub version: (u32, u32),
 }
 
@@ -36,10 +36,10 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// What the kernel keeps even from root (`/sys/kernel/security/lockdown`).
+/// What the kernel forbids even to root (`/sys/kernel/security/lockdown`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockdown {
-    /// There is none, or it is not shown.
+    /// Nothing, or it cannot be read.
     None,
     /// The kernel cannot be changed; reading it is allowed.
     Integrity,
@@ -63,15 +63,15 @@ impl Lockdown {
     }
 }
 
-/// This moment by both clocks.
+/// The current time of both clocks.
 pub fn now() -> Moment {
     let boot = clock(libc::CLOCK_BOOTTIME);
     let unix = clock(libc::CLOCK_REALTIME);
     Moment { boot_ns: boot, unix_ns: i64::try_from(unix).unwrap_or(i64::MAX) }
 }
 
-/// From one tick of the kernel's timer to the next, in nanoseconds (`KTIME_LOW_RES`, include/linux/hrtimer_defs.h).
-pub fn tick_ns() -> u32 {
+/// Time between two ticks of the kernel's timer, in nanoseconds (`KTIME_LOW_RES`, include/linux/hrtimer_defs.h).
+pub(crate) fn tick_ns() -> u32 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the argument is a valid place for the result.
     unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
@@ -86,17 +86,17 @@ fn clock(id: libc::clockid_t) -> u64 {
 }
 
 /// Processor time of this process, user and system.
-pub fn own_cpu() -> Duration {
+pub(crate) fn own_cpu() -> Duration {
     Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))
 }
 
-/// Processor time of the calling thread: what its work costs, however busy the machine is.
+/// Processor time of the calling thread. A busy machine does not change it.
 pub fn thread_cpu() -> Duration {
     Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID))
 }
 
 /// Resident memory of this process.
-pub fn own_rss_bytes() -> u64 {
+pub(crate) fn own_rss_bytes() -> u64 {
     const PAGE: u64 = 4096;
     fs::read_to_string("/proc/self/statm")
         .ok()
@@ -104,7 +104,7 @@ pub fn own_rss_bytes() -> u64 {
         .map_or(0, |pages| pages * PAGE)
 }
 
-/// Gives back to the kernel what is free, which the allocator would keep.
+/// Returns free memory to the kernel, which the allocator would keep.
 pub fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the call has no conditions.
@@ -114,12 +114,12 @@ pub fn give_memory_back() {
 }
 
 /// Kernel memory of TCP on the whole host: the pages in `/proc/net/sockstat`, which count for all namespaces.
-pub fn tcp_memory_bytes() -> Option<u64> {
+pub(crate) fn tcp_memory_bytes() -> Option<u64> {
     const PAGE: u64 = 4096;
     Some(tcp_sockstat("mem")? * PAGE)
 }
 
-/// TCP sockets of any state on the whole host, but for TIME_WAIT: as `alloc` in `/proc/net/sockstat` counts them, for all namespaces.
+/// TCP sockets on the whole host, in any state except TIME_WAIT: `alloc` in `/proc/net/sockstat`, which counts for all namespaces.
 pub fn tcp_sockets() -> Option<u64> {
     tcp_sockstat("alloc")
 }

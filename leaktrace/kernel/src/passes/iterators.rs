@@ -1,4 +1,4 @@
-//! Running the iterators and decoding what they write.
+//! Loading and running the programs of passes, and decoding the rows that iterators write.
 
 use super::map_entries;
 use crate::error::{StartError, chain};
@@ -17,34 +17,34 @@ use std::{
 };
 use zerocopy::FromBytes;
 
-/// The kernel hands out at most this much of an iterator at a time.
+/// One read of an iterator returns at most this many bytes.
 const CHUNK: usize = 32 << 10;
 
-/// What iterators write, decoded.
+/// Rows that iterators have written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rows {
     /// Sockets.
     pub sockets: Vec<SocketRow>,
-    /// Who holds them.
+    /// Descriptors that refer to them.
     pub holders: Vec<HolderRow>,
-    /// Processes.
+    /// Processes that hold sockets.
     pub processes: Vec<ProcessRow>,
-    /// Reads whose bytes could not be understood to their end.
+    /// Reads that could not be decoded to their end.
     pub damaged: u64,
 }
 
 impl Rows {
-    /// Takes in the bytes of one read: whole rows, each starting with its kind.
+    /// Decodes the bytes of one read: whole rows, each starting with its kind.
     pub(crate) fn decode(&mut self, mut bytes: Bytes) {
         while bytes.has_remaining() {
-            let understood = match bytes.first_chunk().map(|kind| u32::from_ne_bytes(*kind)) {
+            let decoded = match bytes.first_chunk().map(|kind| u32::from_ne_bytes(*kind)) {
                 Some(row_kind::SOCKET) => take(&mut bytes, &mut self.sockets),
                 Some(row_kind::HOLDER) => take(&mut bytes, &mut self.holders),
                 Some(row_kind::PROCESS) => take(&mut bytes, &mut self.processes),
                 Some(row_kind::PAUSE) => take::<PauseRow>(&mut bytes, &mut Vec::new()),
                 _ => false,
             };
-            if !understood {
+            if !decoded {
                 self.damaged += 1;
                 return;
             }
@@ -64,18 +64,19 @@ fn take<T: FromBytes>(bytes: &mut Bytes, into: &mut Vec<T>) -> bool {
 /// How a program is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load<'a> {
-    /// As an iterator over these.
+    /// As an iterator over this kind of object.
     Over(&'a str),
-    /// As one that the kernel runs when it is asked to.
+    /// As a program that the kernel runs on request.
     OnRequest,
 }
 
-/// Loads programs. All at once: the kernel takes tens of milliseconds to verify one of them, on whichever processor asks for it.
+/// Loads programs, all at the same time: the kernel takes tens of milliseconds to verify one, on the processor that loads it.
 pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, Load<'_>)]) -> Result<(), StartError> {
-    let way_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, way)| *way);
-    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((way_of(name)?, program)));
+    let load_of = |name: &str| wanted.iter().find(|(program, _)| *program == name).map(|(_, load)| *load);
+    let programs = ebpf.programs_mut().filter_map(|(name, program)| Some((load_of(name)?, program)));
     let loaded = thread::scope(|scope| {
-        let loading: Vec<_> = programs.map(|(way, program)| scope.spawn(move || load_one(program, way, btf))).collect();
+        let loading: Vec<_> =
+            programs.map(|(load, program)| scope.spawn(move || load_one(program, load, btf))).collect();
         loading
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(StartError::internal(&"a thread ended"))))
@@ -87,15 +88,16 @@ pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, wanted: &[(&str, Load<'_>)]) -> R
     loaded.into_iter().collect()
 }
 
-fn load_one(program: &mut Program, way: Load<'_>, btf: &Btf) -> Result<(), StartError> {
-    let outcome = match way {
+fn load_one(program: &mut Program, load: Load<'_>, btf: &Btf) -> Result<(), StartError> {
+    let outcome = match load {
         Load::Over(target) => as_iter(program)?.load(target, btf),
         Load::OnRequest => as_raw_tracepoint(program)?.load(),
     };
     outcome.map_err(|error| StartError::load(&error))
 }
 
-/// Loads an iterator; gives what the kernel says where it forbids that (EPERM; what the verifier refuses is EACCES, among others).
+/// Loads an iterator. Returns the kernel's error if it forbids such iterators (EPERM). A program that the verifier refuses is an error
+/// instead (EACCES, among others).
 pub(crate) fn load_unless_forbidden(
     ebpf: &mut Ebpf,
     btf: &Btf,
@@ -132,7 +134,7 @@ fn as_iter(program: &mut Program) -> Result<&mut Iter, StartError> {
     program.try_into().map_err(|error: ProgramError| StartError::internal(&chain(&error)))
 }
 
-/// Starts an iterator in the namespaces that the calling thread is in now.
+/// Starts an iterator in the network namespace of the calling thread.
 fn open(ebpf: &mut Ebpf, name: &str) -> Result<File, StartError> {
     let program = iter_program(ebpf, name)?;
     let sample = |error: &dyn std::error::Error| StartError::Sample { reason: chain(error) };
@@ -178,7 +180,7 @@ fn read_rows(mut file: impl Read, buffer: &mut BytesMut, rows: &mut Rows) -> io:
         let len = match file.read(buffer) {
             Ok(0) => return Ok(()),
             Ok(len) => len,
-            // The kernel asks to come back when a pass over many empty buckets took long.
+            // The kernel returns EAGAIN if it has visited many empty buckets.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
             Err(error) => return Err(error),
         };
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_cut_anywhere_or_of_unknown_kind_are_counted_not_believed() {
+    fn bytes_cut_anywhere_or_of_unknown_kind_are_counted_as_damaged() {
         let bytes = sample();
         for cut in 0..bytes.len() {
             let mut rows = Rows::default();

@@ -44,7 +44,7 @@ impl Keys {
     }
 }
 
-/// The cache.
+/// The cache of keys, with the maps that keep it valid.
 pub(super) struct KeyCache {
     new: RingBuf<MapData>,
     missed: MappedArray<u64>,
@@ -55,7 +55,7 @@ impl KeyCache {
     /// Takes the maps out of the loaded object, whose table must be empty.
     ///
     /// # Errors
-    /// When one is not there.
+    /// If a map is missing.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let internal = |error: aya::maps::MapError| StartError::internal(&error);
         let new = Map::RingBuf(take_map_data(ebpf, "NEW_KEYS").map_err(internal)?);
@@ -66,7 +66,7 @@ impl KeyCache {
         })
     }
 
-    /// Takes in reported keys. Returns whether the cache is valid.
+    /// Adds reported keys. Returns whether the cache is valid.
     pub(super) fn is_valid(&mut self) -> bool {
         while self.keys.0.is_some()
             && let Some(item) = self.new.next()

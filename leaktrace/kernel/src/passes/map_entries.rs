@@ -1,4 +1,4 @@
-//! Going through the entries of a map by system calls that aya does not have yet.
+//! System calls that visit the entries of a map and that aya does not have: iterators over maps, and lookups of many entries.
 
 use leaktrace_common::SocketRecord;
 use std::{
@@ -40,7 +40,7 @@ struct IterLinkInfo {
 
 const _: () = assert!(offset_of!(LinkCreate, iter_info) == 16);
 
-/// The same for looking up many entries (5.6).
+/// The part of `union bpf_attr` for looking up many entries (5.6).
 #[repr(C)]
 struct LookupBatch {
     in_batch: u64,
@@ -72,28 +72,28 @@ pub(super) fn iterate(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Resul
     Ok(File::from(iterator))
 }
 
-/// What the kernel says of a bucket that it could not lock (`htab_lock_bucket`, kernel/bpf/hashtab.c; the last two from 6.15 on).
-/// Before 5.19.17 it said nothing and went on behind that bucket.
+/// Errors for a bucket that the kernel could not lock (`htab_lock_bucket`, kernel/bpf/hashtab.c; the last two from 6.15 on). Before
+/// 5.19.17 there was no error, and the kernel skipped that bucket.
 const UNLOCKABLE: [i32; 3] = [libc::EBUSY, libc::EDEADLK, libc::ETIMEDOUT];
 
-/// Where a look at a hash table goes on.
+/// Where the next lookup in a hash table starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
     /// At its first entry.
     Start,
-    /// Where the last look ended: a number that the kernel gave.
+    /// Where the last lookup ended: a number given by the kernel.
     Bucket(u32),
-    /// Nowhere, all entries were seen.
+    /// There is no next lookup: all entries were seen.
     End,
 }
 
-/// Copies the next entries of the table of sockets, as many as there is room for; how many, and where to go on.
+/// Copies the next entries of the table of sockets, as many as `keys` and `values` have room for. Returns how many, and the next position.
 ///
-/// A bucket is copied whole: entries that stay are seen once, those that come or go meanwhile perhaps. There may be none before
-/// the end: the kernel gives up for now where it cannot lock a bucket.
+/// A bucket is copied whole. Entries that exist all the time are seen once; entries that are inserted or removed meanwhile may be
+/// missed. There may be no entries before the end, if the kernel could not lock a bucket.
 ///
-/// While it looks, hooks that are attached by way of perf (breakpoints, and `tp_accepted`) are skipped on that processor
-/// (`bpf_disable_instrumentation`), for whoever preempts this call in a kernel that lets somebody do so.
+/// If the kernel preempts this call, hooks attached with perf (breakpoints, and `tp_accepted`) are skipped on that processor until it
+/// continues (`bpf_disable_instrumentation`).
 pub(super) fn look_up(
     sockets: BorrowedFd<'_>,
     position: Position,
@@ -106,7 +106,7 @@ pub(super) fn look_up(
         Position::End => return Ok((0, position)),
     };
     let mut next = 0_u32;
-    let mut look = LookupBatch {
+    let mut lookup = LookupBatch {
         in_batch: from.as_mut().map_or(0, |from| (&raw mut *from) as u64),
         out_batch: (&raw mut next) as u64,
         keys: keys.as_mut_ptr() as u64,
@@ -116,12 +116,12 @@ pub(super) fn look_up(
         elem_flags: 0,
         flags: 0,
     };
-    match call(BPF_MAP_LOOKUP_BATCH, &mut look) {
-        Ok(_) => Ok((look.count as usize, Position::Bucket(next))),
-        // The last of them: the kernel says so, and how many there were.
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((look.count as usize, Position::End)),
+    match call(BPF_MAP_LOOKUP_BATCH, &mut lookup) {
+        Ok(_) => Ok((lookup.count as usize, Position::Bucket(next))),
+        // These are the last entries. The kernel still sets their number.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((lookup.count as usize, Position::End)),
         Err(error) if error.raw_os_error().is_some_and(|code| UNLOCKABLE.contains(&code)) => {
-            Ok((look.count as usize, Position::Bucket(next)))
+            Ok((lookup.count as usize, Position::Bucket(next)))
         }
         Err(error) => Err(error),
     }
@@ -129,13 +129,13 @@ pub(super) fn look_up(
 
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
     let descriptor = RawFd::try_from(call(command, attributes)?).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just given us this descriptor.
+    // SAFETY: the kernel has just made this descriptor for this process.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn call<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
     let attributes: *mut T = attributes;
-    // SAFETY: the attributes are as long as said and live through the call; what they point to, their makers above vouch for.
+    // SAFETY: the attributes have the stated size and stay valid during the call, as does everything that the callers let them point to.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

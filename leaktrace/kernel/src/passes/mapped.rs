@@ -1,4 +1,4 @@
-//! Map arrays that user space reads and writes in place, without a system call for each entry.
+//! Array maps that user space reads and writes in place, without a system call for each entry.
 
 use crate::error::StartError;
 use aya::maps::{MapData, MapError};
@@ -23,7 +23,7 @@ pub(crate) struct MappedArray<T> {
 
 // SAFETY: the mapping belongs to this value alone and is only reached through it.
 unsafe impl<T: Send> Send for MappedArray<T> {}
-// SAFETY: entries are only copied, word by word as the kernel side writes them, and any bytes are a `T`.
+// SAFETY: entries are only copied, with volatile accesses, and any bytes are a valid `T`.
 unsafe impl<T: Send> Sync for MappedArray<T> {}
 
 impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
@@ -54,14 +54,14 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
         Some(unsafe { self.base.add(index * Self::STRIDE) }.cast())
     }
 
-    /// A copy of one entry; `None` behind the end.
+    /// A copy of one entry; `None` if the index is too large.
     pub(crate) fn get(&self, index: usize) -> Option<T> {
         let entry = self.entry(index)?;
         // SAFETY: the entry is mapped and aligned, and any bytes are a `T`.
         Some(unsafe { entry.read_volatile() })
     }
 
-    /// A copy of the first field of one entry, for whoever has no use for most entries; `None` behind the end.
+    /// A copy of the first field of one entry, which is cheaper than the whole; `None` if the index is too large.
     pub(crate) fn first<F: FromBytes + Copy>(&self, index: usize) -> Option<F> {
         const { assert!(size_of::<F>() <= size_of::<T>() && align_of::<F>() <= align_of::<T>()) };
         let entry = self.entry(index)?.cast::<F>();
@@ -69,7 +69,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
         Some(unsafe { entry.read_volatile() })
     }
 
-    /// Overwrites the eight bytes at `offset` of one entry, which the kernel side may write beside.
+    /// Overwrites the eight bytes at `offset` of one entry. The kernel side may write other fields of the entry at the same time.
     pub(crate) fn write(&self, index: usize, offset: usize, value: u64) {
         debug_assert!(offset.is_multiple_of(8) && offset < size_of::<T>());
         if let Some(entry) = self.entry(index)
@@ -93,7 +93,7 @@ impl<T: FromBytes + IntoBytes + Copy> MappedArray<T> {
 
 impl<T> Drop for MappedArray<T> {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping made in `new`, which nothing borrows.
+        // SAFETY: this is the mapping made in `new`, and nothing borrows it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }

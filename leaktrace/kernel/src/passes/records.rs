@@ -3,9 +3,9 @@
 //! - by an iterator over the map, with many records;
 //! - by lists of keys read from the map, where the kernel forbids iterators over maps. This copies each record to user space.
 //!
-//! Hardened kernels forbid them: a 6.18 of a sandbox returned EPERM for each iterator over a map, before verifying the program.
+//! Hardened kernels forbid iterators over maps: a 6.18 of a sandbox returned EPERM for each, before verifying the program.
 //!
-//! All are needed. Processor time of one pass over 1,000, 50,000 and 1,000,000 records, medians in milliseconds (Linux 6.18):
+//! All three are needed. Processor time of one pass over 1,000, 50,000 and 1,000,000 records, medians in milliseconds (Linux 6.18):
 //! cache 1.2, 61, 901; iterator 7.2, 44, 797; lists read from the map 4.9, 53, 978; a walk over the kernel's own tables 2.8, 60, 1,251.
 //! The cache and the iterator are the fewest that are within a fifth of the best at every size. Lists read from the map fill the cache,
 //! and are the only sweep where iterators are forbidden. Only a walk finds sockets without a record.
@@ -30,26 +30,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Set to anything, iterators over maps are not even tried: for tests on kernels that have them.
+/// If this variable is set, iterators over maps are not used: for tests on kernels that have them.
 const NO_ITERATORS: &str = "LEAKTRACE_NO_MAP_ITERATORS";
 
-/// What an iterator over the entries of a map is over (5.8).
+/// The kind of object of an iterator over the entries of a map (5.8).
 const OVER: &str = "bpf_map_elem";
 
-/// For so long looks at the table may bring nothing, because it is locked.
+/// How long lookups may return no entries because the table is locked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pass over records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordPass {
-    /// From each record to its socket.
+    /// Visits the socket of each record.
     Sockets,
-    /// Drops what is stale.
+    /// Removes stale records.
     Sweep,
 }
 
 impl RecordPass {
-    /// Its program, as an iterator.
+    /// Name of its program that is an iterator.
     const fn iterator(self) -> &'static str {
         match self {
             Self::Sockets => "pass_records",
@@ -57,7 +57,7 @@ impl RecordPass {
         }
     }
 
-    /// The one that goes through a list.
+    /// Name of its program that goes through a list.
     const fn by_list(self) -> &'static str {
         match self {
             Self::Sockets => "list_records",
@@ -66,20 +66,20 @@ impl RecordPass {
     }
 }
 
-/// How passes go through the records.
+/// How passes go through the records on this kernel.
 pub(crate) struct Records {
     has_iterators: bool,
-    /// Where lists are used: without iterators, or with a cache.
+    /// Used without iterators, or with a cache.
     lists: Option<Lists>,
-    /// From 6.2 on, where sockets can be read by their address.
+    /// From 6.2 on: there sockets can be read quickly by their address.
     cache: Option<KeyCache>,
 }
 
 impl Records {
-    /// Loads the programs of the passes over records, and the `others`.
+    /// Loads the programs of the passes over records, and `others`.
     ///
     /// # Errors
-    /// When the kernel refuses one that there is no other way for.
+    /// If the kernel refuses a program that cannot be replaced by another.
     pub(crate) fn load(
         ebpf: &mut Ebpf,
         btf: &Btf,
@@ -110,7 +110,7 @@ impl Records {
         })
     }
 
-    /// Whether passes go by lists whatever the number of records.
+    /// Whether passes use lists for any number of records.
     pub(crate) fn are_always_listed(&self) -> bool {
         !self.has_iterators
     }
@@ -120,10 +120,10 @@ impl Records {
         self.cache.as_mut().is_some_and(KeyCache::is_valid)
     }
 
-    /// Runs a pass to its end and decodes its rows. The last one has found so many sockets `open`.
+    /// Runs a pass to its end and decodes its rows. `open` is the number of open sockets that the last pass found.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel refuses.
     pub(crate) fn run(
         &mut self,
         ebpf: &mut Ebpf,
@@ -149,7 +149,7 @@ impl Records {
     }
 }
 
-/// Loads the sweep, the shortest of the iterators over maps; says why the others need not be tried.
+/// Loads the sweep, the shortest of the iterators over maps. Returns the reason if the kernel refuses such iterators.
 fn refusal_of_iterators(ebpf: &mut Ebpf, btf: &Btf) -> Result<Option<String>, StartError> {
     if std::env::var_os(NO_ITERATORS).is_some() {
         return Ok(Some(format!("{NO_ITERATORS} is set")));
@@ -193,15 +193,15 @@ impl Lists {
             cache.begin_filling();
         }
         let mut position = Position::Start;
-        let mut vain_since = None;
+        let mut locked_since = None;
         while position != Position::End {
             let (len, next) = map_entries::look_up(map.as_fd(), position, &mut self.keys, &mut self.values)
                 .map_err(|error| sample(&error))?;
             position = next;
             if len == 0 {
-                let since = *vain_since.get_or_insert_with(Instant::now);
+                let since = *locked_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > PATIENCE {
-                    // The next pass mends it, and health tells of this one.
+                    // The next pass is complete again. This one counts as damaged.
                     rows.damaged += 1;
                     if let Some(cache) = &mut cache {
                         cache.invalidate();
@@ -211,7 +211,7 @@ impl Lists {
                 thread::yield_now();
                 continue;
             }
-            vain_since = None;
+            locked_since = None;
             let keys = self.keys.get(..len).unwrap_or(&self.keys);
             if let Some(cache) = &mut cache {
                 keys.iter().for_each(|key| cache.add(*key));
@@ -221,7 +221,7 @@ impl Lists {
         Ok(())
     }
 
-    /// Goes through the keys in the cache. Those that still have a record stay there.
+    /// Goes through the keys in the cache, and keeps those that still have a record.
     fn run_over(
         &self,
         ebpf: &mut Ebpf,
@@ -241,7 +241,7 @@ impl Lists {
         Ok(())
     }
 
-    /// Has the program go through one list.
+    /// Runs the program over one list.
     fn run_list(
         &self,
         ebpf: &mut Ebpf,

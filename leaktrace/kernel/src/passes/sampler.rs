@@ -1,4 +1,4 @@
-//! The passes of one sample: which of them run, in which order, in which namespaces, and what they leave behind.
+//! The passes of one sample: which run, in which order, in which namespaces, and what they found.
 
 use super::{
     iterators::{self, Load, Rows},
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many sockets the passes of the first sample have taken in so far; for any thread to look at.
+/// How many sockets the passes of the first sample have seen so far. Any thread may read this.
 #[derive(Clone)]
 pub struct Adoption {
     totals: Arc<MappedArray<PassTotals>>,
@@ -41,7 +41,7 @@ impl Adoption {
     }
 }
 
-/// Looking for namespaces takes at most one part in this many of the time.
+/// Searching for namespaces takes at most one part in this many of the time.
 const NAMESPACE_SEARCH_SHARE: u32 = 100;
 
 /// A sweep for stale records follows every this many holders passes.
@@ -53,7 +53,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// Loads the programs of the passes.
 ///
 /// # Errors
-/// When the kernel refuses one.
+/// If the kernel refuses one.
 pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<Records, StartError> {
     Records::load(
         ebpf,
@@ -63,14 +63,14 @@ pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, has_rdonly_cast: bool) -> Result<
     )
 }
 
-/// What a pass over sockets took.
+/// How long a pass over sockets took.
 #[derive(Clone, Copy, Default)]
 struct PassTime {
     wall: Duration,
     cpu: Duration,
 }
 
-/// What only a walk over the kernel's tables finds out, and what holds until the next.
+/// What only a walk over the kernel's tables finds out. It is used until the next walk.
 #[derive(Clone, Copy, Default)]
 struct Walked {
     took: PassTime,
@@ -89,15 +89,15 @@ pub(crate) struct Passed {
     pub totals: PassTotals,
     /// What was lost since the start.
     pub losses: Losses,
-    /// Reads that could not be understood, since the start.
+    /// Reads that could not be decoded, since the start.
     pub damaged: u64,
-    /// What the last of them went by.
+    /// Settings of the last pass.
     pub settings: PassSettings,
-    /// Descriptors that a holders pass saw, if there was one.
+    /// Descriptors that the holders pass saw, if there was one.
     pub descriptors: Option<u64>,
-    /// What they took.
+    /// What the passes cost.
     pub cost: Cost,
-    /// What works less well than it could.
+    /// What works less well than usual.
     pub degraded: Vec<Degradation>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Sampler {
     records: Records,
     /// What the last walk found.
     walked: Walked,
-    /// What the last pass over records took.
+    /// How long the last pass over records took.
     by_records: PassTime,
     /// Sockets that the last pass found open.
     open: u64,
@@ -127,7 +127,7 @@ impl Sampler {
     /// Takes the maps out of the loaded object.
     ///
     /// # Errors
-    /// When one is not there.
+    /// If a map is missing.
     pub(crate) fn new(ebpf: &mut Ebpf, records: Records, walk_every: Option<NonZeroU32>) -> Result<Self, StartError> {
         Ok(Self {
             settings: map_array(ebpf, "SETTINGS", 1)?,
@@ -148,21 +148,20 @@ impl Sampler {
         })
     }
 
-    /// Whether passes over records go by lists, since the kernel refuses iterators over maps.
+    /// Whether all passes over records use lists, because the kernel refuses iterators over maps.
     pub(crate) fn goes_by_lists(&self) -> bool {
         self.records.are_always_listed()
     }
 
-    /// How far the first sample is.
+    /// A view of how far the first sample is.
     pub(crate) fn adoption(&self) -> Adoption {
         Adoption { totals: Arc::clone(&self.totals), holding: Arc::clone(&self.holding) }
     }
 
-    /// Runs the passes of a sample taken at `boot_ns`. The sums of call sites are in `sites` afterwards, everything else in what is
-    /// returned.
+    /// Runs the passes of a sample taken at `boot_ns`. Afterwards the sums of call sites are in `sites`, everything else is in the result.
     ///
     /// # Errors
-    /// When a pass cannot be run.
+    /// If a pass cannot be run.
     pub(crate) fn run(
         &mut self,
         ebpf: &mut Ebpf,
@@ -184,7 +183,7 @@ impl Sampler {
             self.search_namespaces(request.holders);
         }
         if is_first && request.holders == HoldersPass::Run {
-            // Nothing has a record yet. This pass makes them at the call sites of the holders, where the next sums them.
+            // No socket has a record yet. The holders pass makes them at the call sites of the holders, and the walk adds them to the sums.
             self.pass_holders(ebpf, &mut rows, sample)?;
             self.walk(ebpf, &mut rows, sample)?;
         } else if walk {
@@ -192,7 +191,7 @@ impl Sampler {
             if request.holders == HoldersPass::Run {
                 self.pass_holders(ebpf, &mut rows, sample)?;
                 if sample.totals.adopted > 0 {
-                    // The holders pass has just placed adopted sockets: sum them where they belong now.
+                    // The holders pass has moved adopted sockets to other call sites: sum them there.
                     let dead: Vec<_> = rows.sockets.drain(..).filter(from_holder).collect();
                     self.begin_pass(request, sites, boot_ns);
                     self.walk(ebpf, &mut rows, sample)?;
@@ -201,7 +200,7 @@ impl Sampler {
             }
         } else {
             self.pass_records(ebpf, &mut rows, sample)?;
-            // Only a walk can give a socket its cookie, without which nobody can close it.
+            // Only a walk can give a socket its cookie, and a socket without a cookie cannot be closed.
             walk = self.walks.may_come_early() && rows.sockets.iter().any(|row| row.cookie == 0 && row.verdicts != 0);
             if walk {
                 rows.sockets.clear();
@@ -229,8 +228,8 @@ impl Sampler {
         Ok(passed)
     }
 
-    /// Only walks need the namespaces. They come and go seldom and finding them costs a look at every process: the dearer, the less
-    /// often.
+    /// Searches for network namespaces, which only walks need. They change rarely, and the search reads every process, so a search that
+    /// takes longer is repeated less often.
     fn search_namespaces(&mut self, holders: HoldersPass) {
         let now = Instant::now();
         if now >= self.next_search || holders == HoldersPass::Run {
@@ -240,7 +239,7 @@ impl Sampler {
         }
     }
 
-    /// Numbers a pass over sockets and tells the kernel side what to look for.
+    /// Numbers a pass over sockets and gives the kernel side its settings.
     fn begin_pass(&mut self, request: &SampleRequest, sites: &CallsiteTable, now_ns: u64) {
         let next = next_number(self.pass);
         if next < self.pass {
@@ -267,7 +266,7 @@ impl Sampler {
         self.totals.set(0, PassTotals::default());
     }
 
-    /// The pass over every socket that the kernel has in its tables, namespace by namespace.
+    /// Runs the pass over every socket in the kernel's own tables, namespace by namespace.
     fn walk(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         let (buffer, shared) = (&mut self.buffer, &self.totals);
@@ -292,7 +291,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// The pass over every socket that has a record.
+    /// Runs the pass over every socket that has a record.
     fn pass_records(&mut self, ebpf: &mut Ebpf, rows: &mut Rows, sample: &mut Passed) -> Result<(), StartError> {
         let (started, cpu_before) = (Instant::now(), host::thread_cpu());
         self.records.run(ebpf, RecordPass::Sockets, self.open, &mut self.buffer, rows)?;
@@ -306,7 +305,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// Costs, and what the last walk found.
+    /// Adds costs and the findings of the last walk to a sample; `now` if the sample has walked.
     fn report_walks(&self, now: bool, sample: &mut Passed) {
         let one_in = self.walks.every();
         let walks = (one_in > 1).then_some(leaktrace_model::Walks { one_in, now });
@@ -336,7 +335,7 @@ fn from_holder(row: &leaktrace_common::SocketRow) -> bool {
     row.flags & leaktrace_common::row_flags::FROM_HOLDER != 0
 }
 
-/// Counts up, leaving out 0. Behind the last number comes the first again: 18 hours at one a second.
+/// The number after `number`, never 0. Numbers repeat after 65,535 passes: 18 hours at one per second.
 fn next_number(number: u16) -> u16 {
     number.wrapping_add(1).max(1)
 }

@@ -1,19 +1,18 @@
-//! When a pass over sockets walks the kernel's own tables, and when it goes by the records. Pure: costs come in, a choice comes
-//! out.
+//! Decides whether a pass over sockets walks the kernel's own tables or uses the records. Pure: costs in, a decision out.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// A walk that takes less is made at every pass: what nobody notices need not be saved.
+/// Walks that take less processor time than this are made at every pass: saving them would not be noticeable.
 const CHEAP: Duration = Duration::from_millis(10);
 
-/// The same where passes over records cost what is open, not what their table has room for. Walks never do: the kernel's own table
-/// has room for as many sockets as its memory suggests.
+/// The same limit while the cost of a pass over records depends on the open sockets only, not on the size of its table. The cost of a
+/// walk always depends on the size of the kernel's own table, which the kernel chooses by the memory of the machine.
 const CHEAP_BESIDE_KEY_CACHE: Duration = Duration::from_millis(1);
 
-/// A walk that takes more is made at every so many passes.
+/// If walks take more than that, one pass in this many is a walk.
 const EVERY: u32 = 10;
 
-/// What walks have cost, and what follows for the next pass.
+/// The cost of the last walk, and the passes since then.
 #[derive(Debug)]
 pub(super) struct Walks {
     asked: Option<NonZeroU32>,
@@ -25,43 +24,43 @@ pub(super) struct Walks {
 }
 
 impl Walks {
-    /// Nothing walked yet. With `every`, one walk in so many passes, whatever it costs.
+    /// Before the first walk. With `every`, one pass in that many is a walk, at any cost.
     pub(super) fn new(every: Option<NonZeroU32>) -> Self {
         Self { asked: every, cost: Duration::ZERO, passes: None, left_out: false, cheap: CHEAP }
     }
 
-    /// Whether passes over records cost so little that walks are saved even where they are cheap.
+    /// Sets whether passes over records are so cheap that walks are saved even if they are cheap.
     pub(super) fn save_cheap_ones(&mut self, save: bool) {
         self.cheap = if save { CHEAP_BESIDE_KEY_CACHE } else { CHEAP };
     }
 
-    /// Whether the next pass must be a walk: the first, one in so many, and every one as long as there are sockets for whose
-    /// records there was no room.
+    /// Whether the next pass must be a walk: the first pass, one pass in [`Self::every`], and every pass after a walk that found sockets
+    /// without a record because the table is full.
     pub(super) fn is_due(&self) -> bool {
         self.passes.is_none_or(|passes| passes + 1 >= self.every())
     }
 
-    /// Whether the last walk found sockets for whose records there was no room.
+    /// Whether the last walk found sockets without a record because the table is full.
     pub(super) fn left_some_out(&self) -> bool {
         self.left_out
     }
 
-    /// A walk has taken that much processor time and found so many sockets without a record.
+    /// Notes a walk: its processor time, and how many sockets had no record because the table is full.
     pub(super) fn walked(&mut self, cost: Duration, unattributed: u64) {
         (self.cost, self.passes, self.left_out) = (cost, Some(0), unattributed > 0);
     }
 
-    /// Whether a walk may be made before its time, for what only a walk can do: unless it is dear, or was asked for as rare.
+    /// Whether a walk may be made before it is due, for what only a walk can do: not if it is expensive or the user has set a period.
     pub(super) fn may_come_early(&self) -> bool {
         self.asked.is_none() && self.cost < CHEAP
     }
 
-    /// A pass went by the records.
+    /// Notes a pass over records.
     pub(super) fn went_by_records(&mut self) {
         self.passes = self.passes.map(|passes| passes.saturating_add(1));
     }
 
-    /// One pass in so many is a walk: whoever counts what a walk costs shares it out among those.
+    /// One pass in this many is a walk.
     pub(super) fn every(&self) -> u32 {
         if self.left_out {
             return 1;
@@ -76,7 +75,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Which of so many passes are walks, when each of those costs as much as said.
+    /// Makes `passes` passes in which each walk takes `cost`: `w` for a walk, `.` for a pass over records.
     fn plays(walks: &mut Walks, passes: usize, cost: Duration) -> String {
         let mut played = String::new();
         for _ in 0..passes {
@@ -97,12 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn dear_walks_are_made_one_time_in_ten() {
+    fn expensive_walks_are_made_one_time_in_ten() {
         assert_eq!(plays(&mut Walks::new(None), 22, 50 * MS), "w.........w.........w.");
     }
 
     #[test]
-    fn walks_that_get_dear_become_rare_and_often_again_when_they_get_cheap() {
+    fn walks_that_get_expensive_become_rare_and_often_again_when_they_get_cheap() {
         let mut walks = Walks::new(None);
         assert_eq!(plays(&mut walks, 3, MS), "www");
         assert_eq!(plays(&mut walks, 11, 50 * MS), "w.........w");
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_may_come_early_unless_it_is_dear() {
+    fn a_walk_may_come_early_unless_it_is_expensive() {
         for (asked, cost, may) in [(None, 2 * MS, true), (None, 50 * MS, false), (NonZeroU32::new(3), MS, false)] {
             let mut walks = Walks::new(asked);
             walks.save_cheap_ones(true);
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_holds_whatever_it_costs() {
+    fn a_period_set_by_the_user_holds_at_any_cost() {
         assert_eq!(plays(&mut Walks::new(NonZeroU32::new(3)), 7, MS), "w..w..w");
         assert_eq!(plays(&mut Walks::new(NonZeroU32::new(1)), 3, 50 * MS), "www");
     }

@@ -1,10 +1,10 @@
-//! Claims about [`rows`](super): nothing is lost on the way to the model and back.
+//! Translation to the model and back loses nothing.
 
 use super::*;
 use proptest::prelude::*;
 use zerocopy::FromBytes;
 
-/// Any row that the kernel side can write: what has no meaning there is zero, and a mapped address is an IPv4 one.
+/// Makes a row that the kernel side could write: fields without meaning are zero, and no address is a mapped one.
 fn canonical(mut row: SocketRow) -> SocketRow {
     const FLAGS: u32 = 0x1ff;
     row.kind = row_kind::SOCKET;

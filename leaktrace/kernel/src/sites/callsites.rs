@@ -1,4 +1,4 @@
-//! The kernel side's call sites as user space keeps up with them: new ones, gone ones, and the free pool.
+//! The table of call sites: finding new ones, reading counters, and freeing those that no process can use any more.
 
 use super::{
     cpu_counters::CpuCounters,
@@ -48,17 +48,16 @@ struct PodRate(CopyRate);
 // SAFETY: CopyRate is plain data without padding, as its derives prove.
 unsafe impl aya::Pod for PodRate {}
 
-/// How many unused call sites of dead processes are given back in one sample.
-const MOST_GIVEN_BACK: usize = 1024;
+/// Most call sites of processes that are gone that one sample frees.
+const MOST_FREED: usize = 1024;
 
-/// Most stacks of one process that are placed before the time is looked at.
+/// Most stacks that are placed between two checks of the time.
 const PLACED_AT_ONCE: usize = 16;
 
-/// Longest time that placing takes before the watch goes on; what is left waits for the next call, or for the sample that
-/// tells of its call site.
+/// Longest time that one call places stacks. The rest waits for the next call, or for the sample that reports its call site.
 const LONGEST_PLACING: Duration = Duration::from_millis(500);
 
-/// The table.
+/// The table of call sites.
 pub(crate) struct CallsiteTable {
     counters: MappedArray<CallsiteCounters>,
     cpu_counters: CpuCounters,
@@ -69,7 +68,7 @@ pub(crate) struct CallsiteTable {
     rates: HashMap<MapData, u32, PodRate>,
     pool: CallsitePool,
     known: BTreeMap<u32, CallsiteKey>,
-    /// Placed since the last sample.
+    /// Stacks placed since the last sample.
     placed: BTreeMap<u32, (CallsiteKey, CallsiteStack)>,
 }
 
@@ -97,11 +96,11 @@ impl CallsiteTable {
         })
     }
 
-    /// Places the stacks of call sites that have come up since the last call, so that a process which ends before the next
-    /// sample has names too. Costs nothing when there are none.
+    /// Places the stacks of new call sites, so that a process that ends before the next sample has names too. Costs nothing if there are
+    /// none.
     ///
-    /// Only with a copy in hand: what a sample had to place without one, because the copy was still on its way, is placed
-    /// again here, and never the other way round.
+    /// Only stacks with a copy are placed here. If a sample placed a stack without its copy, because the copy came later, the stack is
+    /// placed here again.
     pub(crate) fn place_new(&mut self, stacks: &mut StackReader) -> Result<(), StartError> {
         for index in stacks.take_busy() {
             self.assign_counters(index);
@@ -113,7 +112,7 @@ impl CallsiteTable {
             let (mut keys, mut sites) = (Vec::new(), Vec::new());
             for copy in copies {
                 let callsite = copy.callsite;
-                // The index may have been given back, and to another process, since the stack was copied.
+                // Since the stack was copied, the index may have been freed and taken by another process.
                 if let Some(site) = self.counters.get(callsite as usize)
                     && site.key.tgid == tgid
                 {
@@ -128,20 +127,20 @@ impl CallsiteTable {
         Ok(())
     }
 
-    /// Whether the hooks have left a stack, or why there is none.
-    fn has_word_on(&self, key: &CallsiteKey) -> bool {
+    /// Whether the hooks have written a stack, or why there is none.
+    fn has_stack_entry(&self, key: &CallsiteKey) -> bool {
         let is_witnessed = key.direction != u32::from(Direction::Unknown.raw());
         key.stack_hash != 0 || (is_witnessed && self.captured != Stacks::Off)
     }
 
-    /// The mark of a call site whose stacks were left out.
+    /// The entry for a call site whose stack was not sampled.
     fn not_sampled(&self, callsite: u32) -> Option<CallsiteStack> {
         let Stacks::Sample(StackSample { one_in, .. }) = self.captured else { return None };
         let reason = Some(StackReason::NotSampled { one_in });
         Some(CallsiteStack { callsite, locations: Vec::new(), quality: StackQuality::Missing, reason })
     }
 
-    /// Says that stacks were left out, once some were.
+    /// The degradation of sampled stacks, if any stack in the sample was left out.
     pub(crate) fn degradation(&self, sample: &Sample) -> Option<Degradation> {
         let Stacks::Sample(StackSample { one_in, above_per_s }) = self.captured else { return None };
         sample.callsites.iter().find(|(_, site)| site.key.stack_hash == NOT_SAMPLED)?;
@@ -153,10 +152,10 @@ impl CallsiteTable {
         Ok(CapturedSite { callsite, entry, copy })
     }
 
-    /// Adds what processors have counted for themselves, or has them do so from now on if the call site opens very many.
+    /// Adds the counters on each processor, or assigns such counters if the call site opens many sockets.
     fn add_cpu_counters(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
         if site.tallies == 0 {
-            // What was adopted was opened once, and elsewhere.
+            // Sockets without a direction were adopted. No hook opens sockets there.
             if Direction::from_raw(site.key.direction as u8) != Direction::Unknown {
                 let tallies = self.cpu_counters.assign(index, site.tally.opened);
                 self.set_counters(index, tallies);
@@ -168,7 +167,7 @@ impl CallsiteTable {
         Ok(())
     }
 
-    /// Has processors count for themselves from now on for a call site that has come to open very many between two samples.
+    /// Assigns counters on each processor between two samples, if the call site opens many sockets.
     fn assign_counters(&mut self, index: u32) {
         if let Some(site) = self.counters.get(index as usize)
             && site.key.tgid != 0
@@ -185,8 +184,8 @@ impl CallsiteTable {
         }
     }
 
-    /// Makes no sums of passes be of any pass. Passes are told apart by 65,535 numbers, and a call site without sockets keeps its
-    /// sums: without this, those would count again when their number comes again.
+    /// Marks all sums as belonging to no pass. Must be called when pass numbers start again: a call site without sockets keeps its old
+    /// sums, and they would count again in the pass with the same number.
     pub(crate) fn forget_sums(&self) {
         const AT: usize = offset_of!(CallsiteCounters, sums);
         const { assert!(offset_of!(PassSums, pass) == 0) };
@@ -195,7 +194,7 @@ impl CallsiteTable {
         }
     }
 
-    /// Copies counters and new stacks into a sample, then gives back what nothing can refer to any more.
+    /// Copies counters and new stacks into a sample, then frees the call sites that no process can use any more.
     pub(crate) fn collect(&mut self, sample: &mut Sample, stacks: &mut StackReader) -> Result<(), StartError> {
         self.place_new(stacks)?;
         let mut placed = std::mem::take(&mut self.placed);
@@ -203,7 +202,7 @@ impl CallsiteTable {
         let mut fresh: BTreeMap<u32, Vec<(u32, CallsiteKey)>> = BTreeMap::new();
         self.cpu_counters.begin_check();
         for index in 0..self.pool.high_water() {
-            // Most are unused, and each has 512 bytes.
+            // Most entries are unused, and an entry has 512 bytes.
             if index != 0 && self.counters.first::<CallsiteKey>(index as usize).is_none_or(|key| key.tgid == 0) {
                 continue;
             }
@@ -213,21 +212,23 @@ impl CallsiteTable {
                 match placed.remove(&index) {
                     Some((key, stack)) if key == site.key => sample.stacks.push(stack),
                     _ if site.key.stack_hash == NOT_SAMPLED => sample.stacks.extend(self.not_sampled(index)),
-                    _ if self.has_word_on(&site.key) => fresh.entry(site.key.tgid).or_default().push((index, site.key)),
+                    _ if self.has_stack_entry(&site.key) => {
+                        fresh.entry(site.key.tgid).or_default().push((index, site.key))
+                    }
                     _ => {}
                 }
             }
             self.add_cpu_counters(index, &mut site)?;
             if index != 0
                 && site.tally.opened == site.tally.closed()
-                && unused.len() < MOST_GIVEN_BACK
+                && unused.len() < MOST_FREED
                 && is_gone(site.key.tgid)
             {
                 unused.push((index, site.key, site.tallies as u32));
             }
             sample.callsites.push((index, rows::site_counters(&site, sample.at.boot_ns)));
         }
-        // Copies that came late, for call sites that were told of without.
+        // Stacks whose copy came after a sample had reported the call site.
         let late = placed.into_iter().filter(|(index, (key, _))| self.known.get(index) == Some(key));
         sample.stacks.extend(late.map(|(_, (_, stack))| stack));
         for (tgid, sites) in fresh {
@@ -236,12 +237,12 @@ impl CallsiteTable {
             sample.stacks.extend(stacks.place_all(tgid, &sites));
         }
         for (index, key, tallies) in unused {
-            // The process is gone, so no hook can run for this key: nothing will use the index in between.
+            // The process is gone, so no hook runs for this key, and the index is not used between these steps.
             if self.index.remove(&PodKey(key)).is_ok() {
                 self.counters.set(index as usize, CallsiteCounters::new_zeroed());
                 self.cpu_counters.give_back(index, tallies).map_err(|error| StartError::internal(&error))?;
                 self.known.remove(&index);
-                // Gone already if the process had another call site.
+                // Fails if another call site of the process has removed it.
                 let _ = self.fine.remove(&key.tgid);
                 let _ = self.rates.remove(&key.tgid);
                 self.pool.give_back(index);

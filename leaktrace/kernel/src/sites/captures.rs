@@ -1,6 +1,7 @@
-//! Emptying the hooks' buffer of stack copies as it fills, on a thread of its own: the sampler may be busy with a pass or
-//! with names for longer than the buffer lasts when many programs start at once. What waits to be placed waits here and
-//! nowhere else.
+//! A thread that empties the hooks' ring buffer of stack copies as it fills, and the queue of copies that wait to be placed.
+//!
+//! A thread of its own, because the sampler may be busy with a pass or with names until the buffer is full, when many programs start at
+//! the same time.
 
 use aya::maps::{MapData, RingBuf};
 use leaktrace_common::{BusyCallsite, MessageKind, StackCapture, TreeExec};
@@ -14,20 +15,20 @@ use std::{
 };
 use zerocopy::FromBytes;
 
-/// Most copies that wait to be placed: 24 MiB. What does not fit stays in the hooks' buffer; when that is full as well, the
-/// hooks count what they could not copy and copy it at the call site's next open.
+/// Most copies that wait to be placed: 24 MiB. Further copies stay in the hooks' buffer. If that is full too, the hooks count the copies
+/// that they could not make, and make them at the next open of the call site.
 const MOST_WAITING: usize = 1024;
 
-/// What the thread has taken out of the kernel, in the order in which it came.
+/// What the thread has read from the kernel, in the order of arrival.
 #[derive(Default)]
 struct Waiting {
     /// At most one for each call site.
     copies: VecDeque<(u32, Box<StackCapture>)>,
-    /// Processes of the tree that is followed which run another program now.
+    /// Processes of the followed tree that have started another program.
     execs: Vec<u32>,
     /// Call sites that may be worth counters of their own.
     busy: BTreeSet<u32>,
-    /// Whether nobody will take anything any more.
+    /// Whether the reader is gone, so nothing will be taken any more.
     over: bool,
 }
 
@@ -40,7 +41,7 @@ impl Waiting {
         self.copies.len() >= MOST_WAITING
     }
 
-    /// Adds a message. Bytes that are none are ignored.
+    /// Adds a message. Bytes that are not a message are ignored.
     fn add(&mut self, bytes: &[u8]) {
         match MessageKind::of(bytes) {
             Some(MessageKind::TreeExec) => {
@@ -56,7 +57,7 @@ impl Waiting {
 
     fn add_copy(&mut self, copy: Option<StackCapture>) {
         let Some(copy) = copy else { return };
-        // An earlier copy of this index is of the same stack, made by another processor, or of a call site that had the index before.
+        // An earlier copy with this index is of the same stack, by another processor, or of a call site that had the index before.
         drop(self.take_of(copy.callsite));
         self.copies.push_back((copy.callsite, Box::new(copy)));
     }
@@ -82,7 +83,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// For the thread that calls it to be the sampler.
+    /// The calling thread is the sampler: it will be unparked for each message.
     fn new() -> Self {
         Self { waiting: Mutex::default(), room: Condvar::new(), sampler: thread::current() }
     }
@@ -91,7 +92,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what came out of the buffer as soon as there is room; false when nobody wants it any more.
+    /// Adds a message from the buffer, and waits for room before that. False if the reader is gone.
     fn add(&self, bytes: &[u8]) -> bool {
         let full = |waiting: &mut Waiting| waiting.is_full() && !waiting.over;
         let mut waiting = self.room.wait_while(self.waiting(), full).unwrap_or_else(PoisonError::into_inner);
@@ -100,14 +101,14 @@ impl Shared {
         !waiting.over
     }
 
-    /// Rests until something waits to be taken, somebody unparks this thread, or `longest` is over.
+    /// Waits until there is something to take, this thread is unparked, or `longest` has passed.
     fn wait(&self, longest: Duration) {
         if self.waiting().is_empty() {
             thread::park_timeout(longest);
         }
     }
 
-    /// Takes something out, which makes room.
+    /// Takes something out and wakes the thread that waits for room.
     fn take<T>(&self, what: impl FnOnce(&mut Waiting) -> T) -> T {
         let taken = what(&mut self.waiting());
         self.room.notify_one();
@@ -115,7 +116,7 @@ impl Shared {
     }
 }
 
-/// The copies, as they come.
+/// The thread and its queue.
 pub(crate) struct Captures {
     shared: Arc<Shared>,
     stop: OwnedFd,
@@ -123,17 +124,17 @@ pub(crate) struct Captures {
 }
 
 impl Captures {
-    /// Takes copies out of `ring` from now on, for the thread that calls it.
+    /// Starts to read `ring`, for the calling thread.
     ///
     /// # Errors
-    /// When there is no thread or descriptor to be had.
+    /// If no thread or descriptor can be created.
     pub(crate) fn start(ring: RingBuf<MapData>) -> io::Result<Self> {
         // SAFETY: the call has no conditions.
         let stop = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if stop < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and ours.
+        // SAFETY: the descriptor is new, and nothing else owns it.
         let stop = unsafe { OwnedFd::from_raw_fd(stop) };
         let (shared, stopped) = (Arc::new(Shared::new()), stop.try_clone()?);
         let into = Arc::clone(&shared);
@@ -146,7 +147,7 @@ impl Captures {
         self.shared.wait(longest);
     }
 
-    /// Processes that have come to run another program since the last call.
+    /// Processes that have started another program since the last call.
     pub(crate) fn take_execs(&self) -> Vec<u32> {
         self.shared.take(|waiting| std::mem::take(&mut waiting.execs))
     }
@@ -156,12 +157,12 @@ impl Captures {
         self.shared.take(|waiting| std::mem::take(&mut waiting.busy))
     }
 
-    /// The copy of a call site's stack, if it has come.
+    /// The copy of a call site's stack, if it has arrived.
     pub(crate) fn take_of(&self, callsite: u32) -> Option<Box<StackCapture>> {
         self.shared.take(|waiting| waiting.take_of(callsite))
     }
 
-    /// The copy that has waited longest and more of the same process, `most` altogether; none when none waits.
+    /// The copy that has waited longest and more copies of the same process, at most `most` in total.
     pub(crate) fn take_process(&self, most: usize) -> Vec<Box<StackCapture>> {
         self.shared.take(|waiting| waiting.take_process(most))
     }
@@ -171,10 +172,10 @@ impl Drop for Captures {
     fn drop(&mut self) {
         self.shared.take(|waiting| waiting.over = true);
         let one = 1_u64;
-        // SAFETY: eight bytes of ours; an eventfd takes them at once.
+        // SAFETY: the eight bytes are valid during the call. An eventfd takes them without blocking.
         unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), size_of_val(&one)) };
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed.
+            // A panic in the thread has been printed already.
             let _ = thread.join();
         }
     }
@@ -184,7 +185,7 @@ fn empty(mut ring: RingBuf<MapData>, stop: &OwnedFd, into: &Shared) {
     let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     loop {
         let mut ready = [entry(ring.as_raw_fd()), entry(stop.as_raw_fd())];
-        // SAFETY: two valid entries; an interrupted wait is as good as one that is over.
+        // SAFETY: the array has two valid entries. An interrupted wait needs no special case.
         unsafe { libc::poll(ready.as_mut_ptr(), 2, -1) };
         if ready[1].revents != 0 {
             return;
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_travels_with_the_copies_is_told_apart() {
+    fn other_messages_in_the_buffer_are_distinguished() {
         let mut waiting = waiting(&[(1, 70)]);
         waiting.add(TreeExec { kind: MessageKind::TreeExec.raw(), tgid: 5 }.as_bytes());
         waiting.add(BusyCallsite { kind: MessageKind::BusyCallsite.raw(), callsite: 9 }.as_bytes());
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_keeps_the_next_copy_waiting_until_there_is_room() {
+    fn a_full_queue_keeps_the_next_copy_waiting_until_there_is_room() {
         let shared = Shared::new();
         for callsite in 0..MOST_WAITING as u32 {
             assert!(shared.add(copy(callsite, 70, 0).as_bytes()));

@@ -37,7 +37,7 @@ impl CpuCounters {
     /// Takes the map out of the loaded object.
     ///
     /// # Errors
-    /// When it is not there, or the number of processors is unknown.
+    /// If the map is missing, or the number of processors is unknown.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let kept = Map::PerCpuArray(take_map_data(ebpf, "TALLIES").map_err(|error| StartError::internal(&error))?);
         let processors = nr_cpus().map_err(|(_, error)| StartError::internal(&error))?;
@@ -81,7 +81,7 @@ impl CpuCounters {
     /// The sum over all processors.
     ///
     /// # Errors
-    /// When the kernel does not give them.
+    /// If the kernel does not return them.
     pub(super) fn sum(&self, tallies: u32) -> Result<Tally, MapError> {
         let mut sum = Tally::new_zeroed();
         for PodTally(own) in self.kept.get(&tallies, 0)?.iter() {
@@ -93,7 +93,7 @@ impl CpuCounters {
     /// Takes back the counters of an unused call site; `tallies` is 0 if it had none.
     ///
     /// # Errors
-    /// When the kernel does not clear them.
+    /// If the kernel does not clear them.
     pub(super) fn give_back(&mut self, callsite: u32, tallies: u32) -> Result<(), MapError> {
         self.opened.remove(&callsite);
         if tallies == 0 {

@@ -7,15 +7,15 @@ use aya::{
 };
 use leaktrace_common::MAX_CALLSITES;
 
-/// How many free call sites are kept ready.
+/// How many free indexes are kept in the queue.
 const READY: u32 = 4096;
 
-/// The pool of call-site indexes that the kernel side takes from.
+/// The indexes that are free, and the queue from which the kernel side takes them.
 pub(super) struct CallsitePool {
     free: Queue<MapData, u32>,
-    /// Indexes from here on were never used.
+    /// Indexes from this one on were never used.
     unused: u32,
-    /// Indexes given back and not yet pushed.
+    /// Freed indexes that are not in the queue yet.
     returned: Vec<u32>,
 }
 
@@ -27,17 +27,17 @@ impl CallsitePool {
         Ok(Self { free, unused: 1, returned: Vec::new() })
     }
 
-    /// Index behind the last that was ever handed out.
+    /// The first index that was never used.
     pub(super) fn high_water(&self) -> u32 {
         self.unused
     }
 
-    /// Takes back the index of a call site that nothing refers to any more.
+    /// Frees the index of a call site that is no longer used.
     pub(super) fn give_back(&mut self, index: u32) {
         self.returned.push(index);
     }
 
-    /// Fills the queue so that about [`READY`] are free, given how many are in use.
+    /// Fills the queue so that it has about [`READY`] indexes, if `in_use` indexes are in use.
     pub(super) fn top_up(&mut self, in_use: u32) {
         let mut ready = self.unused.saturating_sub(1 + in_use + self.returned.len() as u32);
         while ready < READY {

@@ -1,4 +1,4 @@
-//! Copies of stacks that hooks took, and who places them.
+//! Stacks of call sites: joins what the hooks captured and gives it to [`Place`].
 
 use super::captures::Captures;
 use crate::rows;
@@ -6,13 +6,13 @@ use leaktrace_common::{CallsiteKey, StackCapture, StackEntry};
 use leaktrace_model::{CallsiteStack, NewSite, Place};
 use std::{collections::BTreeSet, time::Duration};
 
-/// A call site whose stack is to be placed, as the hooks have left it.
+/// A call site whose stack is to be placed.
 pub(crate) struct CapturedSite {
     /// Its index.
     pub callsite: u32,
     /// What the hook found by frame pointers.
     pub entry: StackEntry,
-    /// The copy of its stack, if there is one by now.
+    /// The copy of its stack, if it has arrived.
     pub copy: Option<Box<StackCapture>>,
 }
 
@@ -22,7 +22,7 @@ impl CapturedSite {
     }
 }
 
-/// Reads stacks.
+/// Reads captured stacks and has them placed.
 pub(crate) struct StackReader {
     captures: Captures,
     place: Box<dyn Place>,
@@ -39,12 +39,12 @@ impl StackReader {
         self.place.forget_unused()
     }
 
-    /// Rests until the hooks have copied something, somebody unparks this thread, or `longest` is over.
+    /// Waits until the hooks have sent something, this thread is unparked, or `longest` has passed.
     pub(crate) fn wait(&self, longest: Duration) {
         self.captures.wait(longest);
     }
 
-    /// Copies that wait to be placed, `most` of the process whose copy has waited longest; none when none waits.
+    /// Takes at most `most` waiting copies, all of the process whose copy has waited longest.
     pub(crate) fn take_copies(&mut self, most: usize) -> Vec<Box<StackCapture>> {
         for pid in self.captures.take_execs() {
             self.place.note_process(pid);
@@ -52,12 +52,12 @@ impl StackReader {
         self.captures.take_process(most)
     }
 
-    /// Call sites that the hooks have told of because they open many sockets.
+    /// Call sites that the hooks have reported because they open many sockets.
     pub(crate) fn take_busy(&self) -> BTreeSet<u32> {
         self.captures.take_busy()
     }
 
-    /// The copy of this call site's stack, if it has come.
+    /// Takes the copy of this call site's stack, if it has arrived.
     pub(crate) fn take_copy(&self, callsite: u32, key: &CallsiteKey) -> Option<Box<StackCapture>> {
         self.captures.take_of(callsite).filter(|copy| copy.tgid == key.tgid)
     }

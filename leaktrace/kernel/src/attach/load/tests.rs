@@ -1,10 +1,10 @@
-//! What 5.10 and 6.1 refuse before they verify anything, found without booting them: a loop that is closed by an instruction which
-//! is no jump (`check_cfg`, kernel/bpf/verifier.c). The compiler makes such loops as it likes to order blocks.
+//! The object has no loop that is closed by an instruction which is not a jump: 5.10 and 6.1 refuse such loops (`check_cfg`,
+//! kernel/bpf/verifier.c). The compiler makes one now and then when it orders blocks, and this test finds it without booting those kernels.
 
 use super::OBJECT;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
-/// Instructions are that long.
+/// Length of an instruction.
 const BYTES: usize = 8;
 
 const JUMP_CLASSES: [u8; 2] = [5, 6];
@@ -12,7 +12,7 @@ const EXIT: u8 = 0x95;
 const CALL: u8 = 0x85;
 const GOTO: u8 = 0x05;
 
-/// Where an instruction leads to, and whether that may close a loop.
+/// The instructions that can follow an instruction, and whether that step may close a loop.
 fn edges(code: &[u8], at: usize) -> Vec<(usize, bool)> {
     let instruction = &code[at * BYTES..][..BYTES];
     let opcode = instruction[0];
@@ -27,7 +27,7 @@ fn edges(code: &[u8], at: usize) -> Vec<(usize, bool)> {
     }
 }
 
-/// The loops in a function that are refused: from where to where. Searched in the kernel's order.
+/// The steps in a function that close a loop and are refused. The order of the search is the kernel's.
 fn refused(code: &[u8]) -> Vec<(usize, usize)> {
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Seen {
