@@ -75,7 +75,11 @@ pub fn walk(task: Task, regs: &UserRegisters, tgid: u32, scratch: &mut Scratch) 
     let mut fine = hash;
     // Code without frame pointers may have a 0 in that register, such as a loop's counter, which looks like the thread's start.
     let is_doubtful = ended == capture::BROKEN || len <= FEW_FRAMES;
-    if is_doubtful && (window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
+    if is_doubtful {
+        if !(window.is_whole_at(bottom) || window.fill(bottom) && window.is_whole_at(bottom)) {
+            cold_path();
+            window.fill_to_the_end(bottom);
+        }
         fine = mix_return_addresses(hash, leaf, window);
     }
     StackHashes { coarse: hash | 1, fine: fine | 1 }

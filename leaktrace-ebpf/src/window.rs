@@ -1,6 +1,6 @@
 //! A piece of the caller's stack, read at once.
 
-use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf};
+use aya_ebpf::helpers::{bpf_probe_read_user, bpf_probe_read_user_buf, generated};
 use core::hint::cold_path;
 use leaktrace_common::opaque;
 
@@ -48,6 +48,23 @@ impl Window {
         }
         self.set_position(start, reach);
         true
+    }
+
+    /// Reads the words from `start` to the end of the stack, in pieces, where the end is nearer than the window is long. The helper fills
+    /// a piece that it cannot read with zeros. No frame record is inside.
+    #[inline(always)]
+    pub fn fill_to_the_end(&mut self, start: u64) {
+        const PIECE: usize = 128;
+        let words: *mut u8 = self.words.as_mut_ptr().cast();
+        let mut at = 0;
+        while at < WINDOW_WORDS * 8 {
+            // SAFETY: the piece lies inside the words.
+            let to = unsafe { words.add(at) };
+            // SAFETY: the helper checks the user address itself, and writes no more than the piece.
+            unsafe { generated::bpf_probe_read_user(to.cast(), PIECE as u32, (start + at as u64) as *const _) };
+            at += PIECE;
+        }
+        self.clear();
     }
 
     /// Empties the window: no address is inside.
