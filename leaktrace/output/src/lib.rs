@@ -1,7 +1,7 @@
 //! Every output format of leaktrace: a [`Snapshot`](leaktrace_model::Snapshot) as text, JSON, CSV, HTML, pprof, folded stacks
 //! and SVG, and the comparison of two JSON reports.
 //!
-//! Owns how things are named and worded ([`short_name`], [`evidence`]), how foreign text is made harmless ([`clean`]), and where
+//! Owns how things are named and worded ([`short_name()`], [`evidence()`]), how foreign text is made harmless ([`clean()`]), and where
 //! reports go ([`Destination`]). It reads snapshots only: it decides nothing about sockets, resolves no symbols, and knows
 //! neither kernel nor command line nor screen.
 #![warn(unreachable_pub)]

@@ -1,7 +1,7 @@
 //! The text report: within 100 columns, worst first, made to be pasted into a ticket.
 //!
 //! Order and words only; the layout of columns is [`crate::layout`]'s, the words for evidence are
-//! [`crate::evidence`]'s.
+//! [`mod@crate::evidence`]'s.
 
 mod page;
 mod run;

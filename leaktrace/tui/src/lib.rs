@@ -1,6 +1,6 @@
 //! The live view: a top for sockets.
 //!
-//! [`update`] takes messages in and asks for effects, [`view`] draws; both are pure. [`run`] drives them on a terminal, from any
+//! [`update()`] takes messages in and asks for effects, [`view()`] draws; both are pure. [`run()`] drives them on a terminal, from any
 //! source of snapshots.
 //!
 //! Reads [`leaktrace_model::Snapshot`] and nothing else: no kernel, no maps, no files, no name servers. What the live view wants done

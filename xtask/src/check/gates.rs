@@ -82,7 +82,7 @@ fn deny() -> Result<CellResult> {
         return Ok(missing("cargo-deny"));
     }
     let mut deny = project::cargo();
-    deny.args(["deny", "--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    deny.args(["deny", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
     judge(&mut deny, "cargo-deny objects, see above")
 }
 
