@@ -10,7 +10,7 @@ pub const MAX_CALLSITES: u32 = 16384;
 pub const UNKNOWN_CALLSITE: u32 = 0;
 
 /// How many call sites can have counters on each processor. Index 0 stands for "none".
-pub const MAX_TALLIES: u32 = 64;
+pub const MAX_CPU_COUNTERS: u32 = 64;
 
 /// How many processes have their rate of opens measured at once.
 pub const MAX_RATED: u32 = 16384;
@@ -74,7 +74,7 @@ const _: () = assert!(size_of::<PassSums>() == 80);
 /// What happened to the sockets of a call site since the tracer started.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, Immutable, KnownLayout)]
-pub struct Tally {
+pub struct SocketCounts {
     /// Sockets opened, adopted ones included.
     pub opened: u64,
     /// Closed sockets that were adopted, so that their lifetime is unknown. All other closed sockets are in `lifetimes`, see
@@ -86,9 +86,9 @@ pub struct Tally {
     pub lifetimes: [u64; LIFETIME_BUCKETS],
 }
 
-const _: () = assert!(size_of::<Tally>() == 376);
+const _: () = assert!(size_of::<SocketCounts>() == 376);
 
-impl Tally {
+impl SocketCounts {
     /// How many of [`Self::opened`] are closed.
     pub fn closed(&self) -> u64 {
         self.lifetimes.iter().fold(self.closed_adopted, |sum, count| sum.wrapping_add(*count))
@@ -121,15 +121,15 @@ pub struct CallsiteCounters {
     pub key: CallsiteKey,
     /// When it was first seen, `CLOCK_BOOTTIME`.
     pub first_ns: u64,
-    /// Index of its counters on each processor; 0 where all processors count in [`Self::tally`]. User space writes this and sums the
+    /// Index of its counters on each processor; 0 where all processors count in [`Self::counts`]. User space writes this and sums the
     /// processors up. With shared counters, the cache line of a busy call site would move between processors at every connection.
-    pub tallies: u64,
+    pub cpu_counters: u64,
     /// 1 if the copy of the user stack was lost and the next open here should make another.
     pub copy_wanted: u64,
     /// Thread name at the first open.
     pub comm: [u8; 16],
-    /// What was counted, except what is in the counters of each processor ([`Self::tallies`]).
-    pub tally: Tally,
+    /// What was counted, except what is in the counters of each processor ([`Self::cpu_counters`]).
+    pub counts: SocketCounts,
     /// Sums of the last pass that saw a socket of this call site.
     pub sums: PassSums,
 }
@@ -142,12 +142,12 @@ mod tests {
 
     #[test]
     fn closed_are_those_with_a_lifetime_and_those_without() {
-        let mut tally = Tally { opened: 9, closed_adopted: 2, longest_ns: 0, lifetimes: [0; LIFETIME_BUCKETS] };
-        assert_eq!(tally.closed(), 2);
-        (tally.lifetimes[0], tally.lifetimes[LIFETIME_BUCKETS - 1]) = (3, 1);
-        assert_eq!(tally.closed(), 6);
-        assert_eq!(tally.with_closed(8).closed(), 8);
-        assert_eq!(tally.with_closed(8).lifetimes, tally.lifetimes);
+        let mut counts = SocketCounts { opened: 9, closed_adopted: 2, longest_ns: 0, lifetimes: [0; LIFETIME_BUCKETS] };
+        assert_eq!(counts.closed(), 2);
+        (counts.lifetimes[0], counts.lifetimes[LIFETIME_BUCKETS - 1]) = (3, 1);
+        assert_eq!(counts.closed(), 6);
+        assert_eq!(counts.with_closed(8).closed(), 8);
+        assert_eq!(counts.with_closed(8).lifetimes, counts.lifetimes);
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod verdict;
 mod words;
 
 pub use callsite::{
-    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_RATED, MAX_TALLIES, NOT_SAMPLED, PassSums,
-    Tally, UNKNOWN_CALLSITE, lifetime_bucket,
+    CallsiteCounters, CallsiteKey, LIFETIME_BUCKETS, MAX_CALLSITES, MAX_CPU_COUNTERS, MAX_RATED, NOT_SAMPLED, PassSums,
+    SocketCounts, UNKNOWN_CALLSITE, lifetime_bucket,
 };
 pub use direction::Direction;
 pub use message::{BusyCallsite, MessageKind, TreeExec};

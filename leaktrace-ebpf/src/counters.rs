@@ -2,10 +2,10 @@
 
 use crate::{
     atomic::add,
-    maps::{CALLSITES, CAPTURES, TALLIES},
+    maps::{CALLSITES, CAPTURES, CPU_COUNTERS},
 };
 use core::hint::cold_path;
-use leaktrace_common::{BusyCallsite, MessageKind, Tally, lifetime_bucket};
+use leaktrace_common::{BusyCallsite, MessageKind, SocketCounts, lifetime_bucket};
 
 /// Whether another program on this processor may change the same counter during an addition.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Counting {
 
 /// The counters of a call site that this processor uses.
 pub struct Counters {
-    tally: *mut Tally,
+    counts: *mut SocketCounts,
     /// Whether nothing else changes them at the same time.
     is_alone: bool,
     /// Whether all processors use them.
@@ -31,12 +31,12 @@ impl Counters {
     pub fn of(callsite: u32, counting: Counting) -> Option<Self> {
         let site = CALLSITES.get_ptr_mut(callsite)?;
         // SAFETY: the pointer is a live map value; user space may write the field at any time.
-        match unsafe { (&raw const (*site).tallies).read_volatile() } {
+        match unsafe { (&raw const (*site).cpu_counters).read_volatile() } {
             // SAFETY: the pointer is a live map value.
-            0 => Some(Self { tally: unsafe { &raw mut (*site).tally }, is_alone: false, is_shared: true }),
+            0 => Some(Self { counts: unsafe { &raw mut (*site).counts }, is_alone: false, is_shared: true }),
             own => {
-                let tally = TALLIES.get_ptr_mut(own as u32)?;
-                Some(Self { tally, is_alone: counting == Counting::Alone, is_shared: false })
+                let counts = CPU_COUNTERS.get_ptr_mut(own as u32)?;
+                Some(Self { counts, is_alone: counting == Counting::Alone, is_shared: false })
             }
         }
     }
@@ -45,7 +45,7 @@ impl Counters {
     #[inline(always)]
     pub fn add_opened(&self) {
         // SAFETY: the pointer is a live map value.
-        self.add(unsafe { &raw mut (*self.tally).opened }, 1);
+        self.add(unsafe { &raw mut (*self.counts).opened }, 1);
     }
 
     /// Reports a call site to user space that may need counters on each processor. With shared counters, their cache line moves
@@ -60,7 +60,7 @@ impl Counters {
         }
         // If another processor counts at the same time and the power of two is missed, the next one is reported.
         // SAFETY: the pointer is a live map value.
-        let opened = unsafe { (&raw const (*self.tally).opened).read_volatile() };
+        let opened = unsafe { (&raw const (*self.counts).opened).read_volatile() };
         if opened >= FIRST && opened & (opened - 1) == 0 {
             cold_path();
             let busy = BusyCallsite { kind: MessageKind::BusyCallsite.raw(), callsite };
@@ -73,14 +73,14 @@ impl Counters {
     #[inline(always)]
     pub fn take_opened(&self) {
         // SAFETY: the pointer is a live map value.
-        self.add(unsafe { &raw mut (*self.tally).opened }, 1_u64.wrapping_neg());
+        self.add(unsafe { &raw mut (*self.counts).opened }, 1_u64.wrapping_neg());
     }
 
     /// Counts the end of an adopted socket.
     #[inline(always)]
     pub fn add_closed_adopted(&self) {
         // SAFETY: the pointer is a live map value.
-        self.add(unsafe { &raw mut (*self.tally).closed_adopted }, 1);
+        self.add(unsafe { &raw mut (*self.counts).closed_adopted }, 1);
     }
 
     /// Counts the end of a socket by its lifetime.
@@ -88,12 +88,12 @@ impl Counters {
     pub fn add_lifetime(&self, lifetime_ns: u64) {
         let bucket = lifetime_bucket(lifetime_ns);
         // SAFETY: the pointer is a live map value, and `lifetime_bucket` stays below the length.
-        self.add(unsafe { (&raw mut (*self.tally).lifetimes).cast::<u64>().add(bucket) }, 1);
+        self.add(unsafe { (&raw mut (*self.counts).lifetimes).cast::<u64>().add(bucket) }, 1);
         // If two processors write at the same time, one value is lost. The next longer lifetime corrects that.
         // SAFETY: the pointer is a live map value.
         unsafe {
-            if (*self.tally).longest_ns < lifetime_ns {
-                (*self.tally).longest_ns = lifetime_ns;
+            if (*self.counts).longest_ns < lifetime_ns {
+                (*self.counts).longest_ns = lifetime_ns;
             }
         }
     }

@@ -11,8 +11,8 @@ use aya_ebpf::{
 };
 use leaktrace_common::{
     CallsiteCounters, CallsiteKey, Clock, CopyRate, Direction, HoldersProgress, Listed, Losses, MAX_CALLSITES,
-    MAX_LISTED, MAX_RATED, MAX_TALLIES, MAX_TREE, PassSettings, PassTotals, SocketRecord, SocketRow, StackEntry, Tally,
-    TreeProcess,
+    MAX_CPU_COUNTERS, MAX_LISTED, MAX_RATED, MAX_TREE, PassSettings, PassTotals, SocketCounts, SocketRecord, SocketRow,
+    StackEntry, TreeProcess,
 };
 
 /// Address of the `struct sock` → record. User space sets size and allocation flags.
@@ -39,9 +39,9 @@ pub static OPEN_RATES: LruHashMap<u32, OpenRate> = LruHashMap::with_max_entries(
 #[map]
 pub static CALLSITES: Array<CallsiteCounters> = Array::with_max_entries(MAX_CALLSITES, BPF_F_MMAPABLE);
 
-/// Counters on each processor for busy call sites: [`CallsiteCounters::tallies`].
+/// Counters on each processor for busy call sites: [`CallsiteCounters::cpu_counters`].
 #[map]
-pub static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(MAX_TALLIES, 0);
+pub static CPU_COUNTERS: PerCpuArray<SocketCounts> = PerCpuArray::with_max_entries(MAX_CPU_COUNTERS, 0);
 
 /// Stack of each call site.
 #[map]

@@ -202,8 +202,8 @@ fn a_namespace_that_is_gone_has_taken_its_sockets_along() {
     assert_eq!(destroy(&[SocketId { netns: NonZeroU32::new(1), ..target() }]), [Outcome::Gone]);
 }
 
-/// Runs something in a new network namespace whose loopback is up, on a thread that ends with it; says SKIP where that is
-/// not to be had.
+/// Runs something in a new network namespace whose loopback is up, on a thread that ends with it. Says SKIP where that is
+/// not permitted.
 fn in_new_namespace(work: impl FnOnce(u64) + Send) {
     let inside = || {
         // SAFETY: the call changes this thread only.

@@ -154,16 +154,16 @@ impl CallsiteTable {
 
     /// Adds the counters on each processor, or assigns such counters if the call site opens many sockets.
     fn add_cpu_counters(&mut self, index: u32, site: &mut CallsiteCounters) -> Result<(), StartError> {
-        if site.tallies == 0 {
+        if site.cpu_counters == 0 {
             // Sockets without a direction were adopted. No hook opens sockets there.
             if Direction::from_raw(site.key.direction as u8) != Direction::Unknown {
-                let tallies = self.cpu_counters.assign(index, site.tally.opened);
-                self.set_counters(index, tallies);
+                let counters = self.cpu_counters.assign(index, site.counts.opened);
+                self.set_counters(index, counters);
             }
             return Ok(());
         }
-        let sum = self.cpu_counters.sum(site.tallies as u32).map_err(|error| StartError::internal(&error))?;
-        site.tally.add(&sum);
+        let sum = self.cpu_counters.sum(site.cpu_counters as u32).map_err(|error| StartError::internal(&error))?;
+        site.counts.add(&sum);
         Ok(())
     }
 
@@ -171,16 +171,16 @@ impl CallsiteTable {
     fn assign_counters(&mut self, index: u32) {
         if let Some(site) = self.counters.get(index as usize)
             && site.key.tgid != 0
-            && site.tallies == 0
+            && site.cpu_counters == 0
         {
-            let tallies = self.cpu_counters.assign_early(index, site.tally.opened);
-            self.set_counters(index, tallies);
+            let counters = self.cpu_counters.assign_early(index, site.counts.opened);
+            self.set_counters(index, counters);
         }
     }
 
-    fn set_counters(&self, index: u32, tallies: u32) {
-        if tallies != 0 {
-            self.counters.write(index as usize, offset_of!(CallsiteCounters, tallies), u64::from(tallies));
+    fn set_counters(&self, index: u32, counters: u32) {
+        if counters != 0 {
+            self.counters.write(index as usize, offset_of!(CallsiteCounters, cpu_counters), u64::from(counters));
         }
     }
 
@@ -220,11 +220,11 @@ impl CallsiteTable {
             }
             self.add_cpu_counters(index, &mut site)?;
             if index != 0
-                && site.tally.opened == site.tally.closed()
+                && site.counts.opened == site.counts.closed()
                 && unused.len() < MOST_FREED
                 && is_gone(site.key.tgid)
             {
-                unused.push((index, site.key, site.tallies as u32));
+                unused.push((index, site.key, site.cpu_counters as u32));
             }
             sample.callsites.push((index, rows::site_counters(&site, sample.at.boot_ns)));
         }
@@ -236,11 +236,11 @@ impl CallsiteTable {
             let sites = sites.collect::<Result<Vec<CapturedSite>, StartError>>()?;
             sample.stacks.extend(stacks.place_all(tgid, &sites));
         }
-        for (index, key, tallies) in unused {
+        for (index, key, counters) in unused {
             // The process is gone, so no hook runs for this key, and the index is not used between these steps.
             if self.index.remove(&PodKey(key)).is_ok() {
                 self.counters.set(index as usize, CallsiteCounters::new_zeroed());
-                self.cpu_counters.give_back(index, tallies).map_err(|error| StartError::internal(&error))?;
+                self.cpu_counters.give_back(index, counters).map_err(|error| StartError::internal(&error))?;
                 self.known.remove(&index);
                 // Fails if another call site of the process has removed it.
                 let _ = self.fine.remove(&key.tgid);

@@ -7,7 +7,7 @@ use aya::{
     maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues},
     util::nr_cpus,
 };
-use leaktrace_common::{MAX_TALLIES, Tally};
+use leaktrace_common::{MAX_CPU_COUNTERS, SocketCounts};
 use std::{collections::BTreeMap, time::Instant};
 use zerocopy::FromZeros;
 
@@ -17,13 +17,13 @@ const WORTH_PER_S: f64 = 1000.0;
 /// Counters that aya may copy out of the kernel.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct PodTally(Tally);
-// SAFETY: Tally is plain data without padding, as its derives prove.
-unsafe impl aya::Pod for PodTally {}
+struct PodCounts(SocketCounts);
+// SAFETY: SocketCounts is plain data without padding, as its derives prove.
+unsafe impl aya::Pod for PodCounts {}
 
 /// Which call site has which counters.
 pub(super) struct CpuCounters {
-    kept: PerCpuArray<MapData, PodTally>,
+    kept: PerCpuArray<MapData, PodCounts>,
     processors: usize,
     free: Vec<u32>,
     /// Sockets opened by call sites without counters of their own, at the last check.
@@ -39,10 +39,10 @@ impl CpuCounters {
     /// # Errors
     /// If the map is missing, or the number of processors is unknown.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, StartError> {
-        let kept = Map::PerCpuArray(take_map_data(ebpf, "TALLIES").map_err(|error| StartError::internal(&error))?);
+        let kept = Map::PerCpuArray(take_map_data(ebpf, "CPU_COUNTERS").map_err(|error| StartError::internal(&error))?);
         let processors = nr_cpus().map_err(|(_, error)| StartError::internal(&error))?;
         // A single processor shares no counters.
-        let free = if processors > 1 { (1..MAX_TALLIES).collect() } else { Vec::new() };
+        let free = if processors > 1 { (1..MAX_CPU_COUNTERS).collect() } else { Vec::new() };
         Ok(Self {
             kept: PerCpuArray::try_from(kept).map_err(|error| StartError::internal(&error))?,
             processors,
@@ -73,35 +73,35 @@ impl CpuCounters {
     }
 
     fn take_for(&mut self, callsite: u32) -> u32 {
-        let Some(tallies) = self.free.pop() else { return 0 };
+        let Some(index) = self.free.pop() else { return 0 };
         self.opened.remove(&callsite);
-        tallies
+        index
     }
 
     /// The sum over all processors.
     ///
     /// # Errors
     /// If the kernel does not return them.
-    pub(super) fn sum(&self, tallies: u32) -> Result<Tally, MapError> {
-        let mut sum = Tally::new_zeroed();
-        for PodTally(own) in self.kept.get(&tallies, 0)?.iter() {
+    pub(super) fn sum(&self, index: u32) -> Result<SocketCounts, MapError> {
+        let mut sum = SocketCounts::new_zeroed();
+        for PodCounts(own) in self.kept.get(&index, 0)?.iter() {
             sum.add(own);
         }
         Ok(sum)
     }
 
-    /// Takes back the counters of an unused call site; `tallies` is 0 if it had none.
+    /// Takes back the counters of an unused call site; `index` is 0 if it had none.
     ///
     /// # Errors
     /// If the kernel does not clear them.
-    pub(super) fn give_back(&mut self, callsite: u32, tallies: u32) -> Result<(), MapError> {
+    pub(super) fn give_back(&mut self, callsite: u32, index: u32) -> Result<(), MapError> {
         self.opened.remove(&callsite);
-        if tallies == 0 {
+        if index == 0 {
             return Ok(());
         }
-        let zeroes = PerCpuValues::try_from(vec![PodTally(Tally::new_zeroed()); self.processors])?;
-        self.kept.set(tallies, zeroes, 0)?;
-        self.free.push(tallies);
+        let zeroes = PerCpuValues::try_from(vec![PodCounts(SocketCounts::new_zeroed()); self.processors])?;
+        self.kept.set(index, zeroes, 0)?;
+        self.free.push(index);
         Ok(())
     }
 }
