@@ -20,6 +20,9 @@ fn main() -> anyhow::Result<()> {
         glyphs: if has("ascii") { Glyphs::Ascii } else { glyphs_of_locale(|name| std::env::var(name).ok()) },
         colour: if has("plain") || std::env::var_os("NO_COLOR").is_some() { Colour::Plain } else { Colour::Palette },
     };
+    if has("panic") {
+        take_time_to_print();
+    }
     let (updates, source) = mpsc::channel(16);
     let (effects, inbox) = sync_mpsc::channel();
     let producer = std::thread::spawn(move || produce(&modes, &updates, &inbox));
@@ -27,6 +30,15 @@ fn main() -> anyhow::Result<()> {
     println!("ended: {ended:?}");
     drop(producer);
     Ok(())
+}
+
+/// Makes a panic's message take its time, as on a busy machine: the view must neither draw nor end meanwhile.
+fn take_time_to_print() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        std::thread::sleep(Duration::from_millis(500));
+        print(panic);
+    }));
 }
 
 fn produce(modes: &[String], updates: &mpsc::Sender<Update>, inbox: &sync_mpsc::Receiver<Effect>) {

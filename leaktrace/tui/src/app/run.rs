@@ -104,11 +104,10 @@ impl<H: FnMut(Effect)> Runner<H> {
         let mut signals = Signals::listen()?;
         let mut events = EventStream::new();
         loop {
-            if !self.screen.is_taken() {
+            let app = &self.app;
+            if !self.screen.draw(|frame| view(app, frame))? {
                 return Err(TuiError::Panicked);
             }
-            let app = &self.app;
-            self.screen.draw(|frame| view(app, frame))?;
             let wake = tokio::select! {
                 biased;
                 wake = signals.next() => wake,

@@ -9,12 +9,22 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
+use std::cell::Cell;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// Whether the terminal is set up for the live view now. A process has one terminal, so there is one flag.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Held while something is written to the terminal. A thread that panics restores the terminal and prints its message under one lock:
+/// no frame is drawn over the message, and the live view does not end, and the process with it, before the message is there.
+static WRITING: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread holds [`WRITING`]. It may panic while it draws.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Why there cannot be a live view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,19 +80,17 @@ impl Screen {
         Ok((size.width, size.height))
     }
 
-    /// Whether the live view still has it: a panic in another thread restores it.
-    pub(crate) fn is_taken(&self) -> bool {
-        TAKEN.load(Ordering::SeqCst)
-    }
-
-    /// Draws a frame. Terminals with synchronized updates show all of it at once.
+    /// Draws a frame. Terminals with synchronized updates show all of it at once. False if the live view no longer has the terminal,
+    /// because another thread panicked and printed its message; then nothing is drawn.
     ///
     /// # Errors
     /// What the terminal answered.
-    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(paint)?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    pub(crate) fn draw(&mut self, paint: impl FnOnce(&mut Frame<'_>)) -> io::Result<bool> {
+        if_taken(|| {
+            queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+            self.terminal.draw(paint)?;
+            execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+        })
     }
 
     /// The next frame is drawn from scratch.
@@ -90,7 +98,7 @@ impl Screen {
     /// # Errors
     /// What the terminal answered.
     pub(crate) fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        if_taken(|| self.terminal.clear()).map(drop)
     }
 
     /// Captures the mouse or leaves it to the terminal.
@@ -99,10 +107,11 @@ impl Screen {
     /// What the terminal answered.
     pub(crate) fn set_mouse(&mut self, mouse: MouseCapture) -> io::Result<()> {
         self.mouse = mouse;
-        match mouse {
+        if_taken(|| match mouse {
             MouseCapture::Captured => execute!(io::stdout(), EnableMouseCapture),
             MouseCapture::Released => execute!(io::stdout(), DisableMouseCapture),
-        }
+        })
+        .map(drop)
     }
 
     /// Restores the terminal, stops the process until SIGCONT, sets the terminal up again.
@@ -124,7 +133,39 @@ impl Drop for Screen {
     }
 }
 
+/// Runs `write` while this thread alone writes to the terminal. A thread that writes already runs it at once.
+fn writing<T>(write: impl FnOnce() -> T) -> T {
+    if WRITES.get() {
+        return write();
+    }
+    let _held = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    WRITES.set(true);
+    let _reset = Reset;
+    write()
+}
+
+/// Resets [`WRITES`] when it is dropped, after a panic too.
+struct Reset;
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        WRITES.set(false);
+    }
+}
+
+/// Runs `write` if the live view has the terminal, and says whether it has.
+fn if_taken(write: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+    writing(|| match TAKEN.load(Ordering::SeqCst) {
+        true => write().map(|()| true),
+        false => Ok(false),
+    })
+}
+
 fn take(mouse: MouseCapture) -> io::Result<()> {
+    writing(|| set_up(mouse))
+}
+
+fn set_up(mouse: MouseCapture) -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
@@ -136,6 +177,10 @@ fn take(mouse: MouseCapture) -> io::Result<()> {
 
 /// Restores the terminal, once. Errors are ignored, as the terminal may be gone.
 fn give_back() {
+    writing(restore);
+}
+
+fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -156,8 +201,10 @@ fn give_back_on_panic() {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            give_back();
-            before(panic);
+            writing(|| {
+                restore();
+                before(panic);
+            });
         }));
     });
 }
