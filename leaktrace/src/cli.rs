@@ -1,6 +1,7 @@
 //! The command line: options, help and examples. What was typed is checked here and becomes a [`WatchConfig`] or the
 //! like. No other module sees the arguments.
 
+mod choices;
 mod kill;
 pub(crate) mod quantities;
 mod record;
@@ -12,13 +13,11 @@ pub(crate) use record::{RecordArgs, RecordConfig};
 pub(crate) use run::{FailOn, RunArgs, RunConfig};
 pub(crate) use watch::WatchArgs;
 
+use crate::cli::choices::{parse_fail_on, report_formats};
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
-use clap::{
-    Args, Parser, Subcommand, ValueHint,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use leaktrace_model::{Severity, Verdict, Verdicts};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use leaktrace_model::Verdicts;
 use leaktrace_output::{ReportFormat, diff::ChangeKind};
 use std::{path::PathBuf, time::Duration};
 
@@ -174,31 +173,6 @@ pub(crate) struct DoctorArgs {
     pub json: bool,
 }
 
-/// Parses the name of a report format. Help and completions list the names.
-fn report_formats() -> impl TypedValueParser<Value = ReportFormat> {
-    PossibleValuesParser::new(ReportFormat::ALL.map(ReportFormat::name))
-        .map(|name| ReportFormat::from_name(&name).unwrap_or_default())
-}
-
-/// Parses a verdict, a severity (it stands for all verdicts that are as severe or worse), or `any`.
-fn parse_fail_on(text: &str) -> Result<Verdicts, String> {
-    if text == "any" {
-        return Ok(Verdicts::at_least(Severity::Info));
-    }
-    for severity in [Severity::Leak, Severity::Suspect, Severity::Info] {
-        if text == severity.name() {
-            return Ok(Verdicts::at_least(severity));
-        }
-    }
-    if let Some(verdict) = Verdict::from_name(text) {
-        let mut set = Verdicts::NONE;
-        set.insert(verdict);
-        return Ok(set);
-    }
-    let names: Vec<&str> = Verdict::ALL.into_iter().map(Verdict::name).collect();
-    Err(format!("expected any, leak, suspect, info, or one of {}", names.join(", ")))
-}
-
 /// How long `report` watches a live host.
 const DEFAULT_DURATION: Duration = Duration::from_secs(30);
 
@@ -250,13 +224,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_severity_stands_for_itself_and_worse() {
-        assert!(parse_fail_on("suspect").is_ok_and(|set| set.contains(Verdict::CloseWait)));
-        assert!(parse_fail_on("leak").is_ok_and(|set| !set.contains(Verdict::Connecting)));
-        assert!(parse_fail_on("never-read").is_ok_and(|set| set.iter().count() == 1));
-        assert!(parse_fail_on("nonsense").is_err_and(|error| error.contains("never-read")));
     }
 }

@@ -1,6 +1,6 @@
 //! Arguments of `kill`.
 
-use super::{WatchArgs, parse_fail_on};
+use super::{WatchArgs, choices::parse_fail_on};
 use crate::config::WatchConfig;
 use clap::Args;
 use leaktrace_model::Verdicts;

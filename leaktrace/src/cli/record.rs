@@ -1,6 +1,6 @@
 //! Arguments of `record`.
 
-use super::{WatchArgs, report_formats};
+use super::{WatchArgs, choices::report_formats};
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, ValueHint};

@@ -1,6 +1,9 @@
 //! Arguments of `run`.
 
-use super::{WatchArgs, parse_fail_on, report_formats};
+use super::{
+    WatchArgs,
+    choices::{parse_fail_on, report_formats},
+};
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
