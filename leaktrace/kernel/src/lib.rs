@@ -18,6 +18,7 @@ mod attach;
 pub mod destroy;
 mod error;
 pub mod host;
+mod maps;
 mod namespaces;
 mod passes;
 pub mod pid_namespace;

@@ -3,7 +3,6 @@
 pub(crate) mod iterators;
 mod key_cache;
 mod map_entries;
-pub(crate) mod mapped;
 mod records;
 pub(crate) mod sampler;
 mod walks;

@@ -10,10 +10,8 @@ use crate::{
     },
     error::StartError,
     host::{self, KernelRelease, Lockdown},
-    passes::{
-        mapped::take_map_data,
-        sampler::{self, Adoption, Sampler},
-    },
+    maps::take_map_data,
+    passes::sampler::{self, Adoption, Sampler},
     pid_namespace, privilege,
     processes::ReportedProcesses,
     request::{HookChoice, SampleRequest, Stacks},

@@ -1,6 +1,6 @@
 //! Reads the process tree of one command from the kernel side: its processes, and the sockets that only their exit closed.
 
-use crate::{error::StartError, host::process_text, passes::mapped::take_map_data, rows};
+use crate::{error::StartError, host::process_text, maps::take_map_data, rows};
 use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, RingBuf},

@@ -4,8 +4,10 @@
 //! The kernel side reports each new key, and passes find out which keys are gone. After a lost report, or with too many keys, the cache is
 //! invalid until all keys have been read from the table again.
 
-use super::mapped::{MappedArray, map_array, take_map_data};
-use crate::error::StartError;
+use crate::{
+    error::StartError,
+    maps::{MappedArray, map_array, take_map_data},
+};
 use aya::{
     Ebpf,
     maps::{Map, MapData, RingBuf},

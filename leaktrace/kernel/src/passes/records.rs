@@ -14,9 +14,11 @@ use super::{
     iterators::{self, Load, Rows},
     key_cache::KeyCache,
     map_entries::{self, Position},
-    mapped::{MappedArray, map_array},
 };
-use crate::error::{StartError, chain};
+use crate::{
+    error::{StartError, chain},
+    maps::{MappedArray, map_array},
+};
 use aya::{
     Btf, Ebpf,
     programs::{RawTracePointRunOptions, TestRun as _},

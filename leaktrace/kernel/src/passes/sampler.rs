@@ -2,13 +2,13 @@
 
 use super::{
     iterators::{self, Load, Rows},
-    mapped::{MappedArray, map_array},
     records::{RecordPass, Records},
     walks::Walks,
 };
 use crate::{
     error::StartError,
     host,
+    maps::{MappedArray, map_array},
     namespaces::Namespaces,
     request::{HoldersPass, SampleRequest, Walk},
     rows::{nanoseconds, settings},

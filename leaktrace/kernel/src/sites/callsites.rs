@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::StartError,
-    passes::mapped::{MappedArray, map_array, take_map_data},
+    maps::{MappedArray, map_array, take_map_data},
     request::Stacks,
     rows,
 };

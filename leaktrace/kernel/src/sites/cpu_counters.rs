@@ -1,7 +1,7 @@
 //! Counters on each processor, assigned to the call sites that open most sockets. With one counter for all processors, its cache line
 //! would move between them at every connection.
 
-use crate::{error::StartError, passes::mapped::take_map_data};
+use crate::{error::StartError, maps::take_map_data};
 use aya::{
     Ebpf,
     maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues},

@@ -1,6 +1,6 @@
 //! The indexes of call sites that are free. The kernel side takes one for each new call site and cannot take one back.
 
-use crate::{error::StartError, passes::mapped::take_map_data};
+use crate::{error::StartError, maps::take_map_data};
 use aya::{
     Ebpf,
     maps::{Map, MapData, Queue},

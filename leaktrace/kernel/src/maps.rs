@@ -1,4 +1,5 @@
-//! Array maps that user space reads and writes in place, without a system call for each entry.
+//! Maps of the kernel side: taking one out of the loaded object, and array maps that user space reads and writes in place, without a
+//! system call for each entry.
 
 use crate::error::StartError;
 use aya::maps::{MapData, MapError};
