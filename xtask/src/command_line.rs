@@ -35,7 +35,7 @@ enum Command {
     },
     /// Sets up and runs tests: checks, unit tests, end to end on this host, and in virtual machines a short column of three kernels
     Test(TestArguments),
-    /// Checks format, lints, documentation, dependencies and banned words
+    /// Checks format, lints, documentation, dependencies, circles of imports and banned words
     Check {
         /// One of them; all without it
         name: Option<String>,

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::words;
+use super::{cycles, words};
 use crate::bpf_side::{self, Toolchain, in_path};
 use crate::project;
 use crate::results::cell::CellResult;
@@ -16,6 +16,7 @@ type Gate = fn() -> Result<CellResult>;
 pub const GATES: &[(&str, Gate)] = &[
     ("fmt", fmt),
     ("words", words::check),
+    ("cycles", cycles::check),
     ("unused-dependencies", unused_dependencies),
     ("deny", deny),
     ("clippy", clippy),

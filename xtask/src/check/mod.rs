@@ -1,8 +1,9 @@
-//! `cargo xtask check`: format, lints, documentation, dependencies and banned words. Each is one cell of the results.
+//! `cargo xtask check`: format, lints, documentation, dependencies, circles of imports and banned words. Each is one cell of the results.
 //!
 //! Tools that do not come with Rust are used where they are installed; `cargo xtask setup --for check` installs them.
 
 mod comments;
+mod cycles;
 mod gates;
 mod words;
 
