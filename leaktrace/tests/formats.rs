@@ -5,27 +5,31 @@
 #![allow(clippy::unwrap_used)]
 
 use flate2::read::GzDecoder;
+use leaktrace_model::{Degradation, HookKind, StackReason, WalkEnd};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Read,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 
 /// Set to 1, the expected files are written anew before they are compared.
 const RENEW: &str = "LEAKTRACE_RENEW";
 
-/// The recordings: name, samples, FNV-1a hash. They were made by commit 3362251, `version1` before it, and never change:
-/// later versions must read them as that one did.
-const RECORDINGS: [(&str, usize, u64); 11] = [
+/// The recordings: name, samples, FNV-1a hash. They were made by commit 3362251, `version1` before it and `odd` after it, and
+/// never change: later versions must read them as that one did.
+const RECORDINGS: [(&str, usize, u64); 12] = [
     ("canary", 2, 0x24fa_d220_56f5_8afc),
     ("empty", 1, 0x6001_5373_39dc_5a00),
     ("flagged", 8, 0x9fc9_01b3_22ce_a4a4),
     ("flipped", 1, 0x4728_1e2a_c5a0_d7ac),
     ("names", 4, 0x2f5f_f84b_a0bc_ac9c),
+    ("odd", 1, 0xfd1e_d9e2_11cb_b7af),
     ("quiet", 2, 0xfc28_9847_ee1b_0f31),
     ("stacks", 1, 0x8f35_4b1d_6504_37da),
     ("states", 60, 0x2b85_d8c2_7541_c683),
@@ -51,7 +55,7 @@ const EVERY_FORMAT: &str = "text json csv html pprof folded svg";
 const SHORT: &str = "text json csv folded";
 
 /// Reports: name of the expected files, recording, further arguments, formats.
-const REPORTS: [(&str, &str, &str, &str); 45] = [
+const REPORTS: [(&str, &str, &str, &str); 47] = [
     ("states", "states", "", "text pprof folded svg"),
     ("states.all", "states", "--all", "text json csv html pprof"),
     ("flagged", "flagged", "", "text json csv pprof folded"),
@@ -99,6 +103,8 @@ const REPORTS: [(&str, &str, &str, &str); 45] = [
     ("names.container", "names", "--container </script>", "text"),
     ("stacks.pid", "stacks", "--pid 61,62", "text json csv pprof folded svg"),
     ("version1.port", "version1", "--port 5432", SHORT),
+    ("odd", "odd", "", EVERY_FORMAT),
+    ("odd.comm", "odd", "--comm esc\u{1b}[2J\rnext", "text json"),
     ("unfinished", "unfinished", "--direction accept", "text json"),
     ("torn", "torn", "--direction accept", "text"),
     ("flipped", "flipped", "--direction accept", "text"),
@@ -117,9 +123,10 @@ const COMPARISONS: [(&str, &str); 8] = [
 ];
 
 /// Plain tables of `top` off a terminal: name of the expected file, recording, further arguments.
-const TABLES: [(&str, &str, &str); 8] = [
+const TABLES: [(&str, &str, &str); 9] = [
     ("flagged", "flagged", ""),
     ("names", "names", ""),
+    ("odd", "odd", ""),
     ("stacks", "stacks", ""),
     ("canary", "canary", ""),
     ("empty", "empty", ""),
@@ -129,7 +136,7 @@ const TABLES: [(&str, &str, &str); 8] = [
 ];
 
 /// What `report --fail-on` exits with: recording, arguments, verdicts and severities that are found, and that are not.
-const FAILING: [(&str, &str, &str, &str); 7] = [
+const FAILING: [(&str, &str, &str, &str); 8] = [
     (
         "states",
         "",
@@ -148,6 +155,8 @@ const FAILING: [(&str, &str, &str, &str); 7] = [
     ("quiet", "", "long-lived info any", "leak suspect close-wait"),
     ("empty", "", "", "any leak suspect info close-wait long-lived"),
     ("stacks", "", "close-wait leak", "never-read dead-held connecting,long-lived"),
+    // No call site counts the dead one.
+    ("odd", "", "close-wait dead-held long-lived", "never-read connecting"),
 ];
 
 fn folder() -> PathBuf {
@@ -550,4 +559,68 @@ fn the_reports_hold_every_word_every_null_and_every_field() {
         .map(|(path, _)| path)
         .collect();
     assert!(never.is_empty(), "null, 0 or empty in every report: {never:?}");
+}
+
+/// A recording has reasons as text, so a replay never prints the words of the model. Live reports do.
+#[test]
+fn the_model_has_the_words_of_the_recordings() {
+    let one_in = |number| NonZeroU32::new(number).unwrap();
+    let text = |reason: StackReason| reason.to_string();
+    let walks = [
+        WalkEnd::CopyTooShort,
+        WalkEnd::OffStack,
+        WalkEnd::UnknownRegister,
+        WalkEnd::BadTable,
+        WalkEnd::Unmapped,
+        WalkEnd::NotBehindCall,
+        WalkEnd::ChainBroken,
+        WalkEnd::LeafCaller,
+        WalkEnd::NoTable,
+        WalkEnd::OtherStack,
+        WalkEnd::NotAdvancing,
+        WalkEnd::TooDeep,
+        WalkEnd::OtherMachine,
+    ];
+    let reasons = [StackReason::Exited, StackReason::KernelThread, StackReason::Unreadable]
+        .into_iter()
+        .chain(walks.map(StackReason::Walk))
+        .chain([StackReason::NoCopy]);
+    assert_eq!(reasons.map(text).collect::<Vec<_>>(), REASONS[5..]);
+    assert_eq!([1000, 100].map(|number| text(StackReason::NotSampled { one_in: one_in(number) })), REASONS[1..3]);
+    // No recording has this one, and the last two below: they are as in 3362251.
+    assert_eq!(text(StackReason::NoFramePointers), "this code keeps no frame pointers: callers may be missing");
+
+    let why = |text: &str| text.to_owned();
+    let degradations = [
+        Degradation::NoHooks { kind: HookKind::Fentry, why: why("this kernel was built without BTF") },
+        Degradation::AcceptAtEveryCall { why: why("tracepoints of system calls are missing") },
+        Degradation::TreeFull { most: 16384 },
+        Degradation::NamespacesMissing { refused: 2, hidden: 3 },
+        Degradation::StacksSampled { one_in: one_in(1000), above_per_s: 2000 },
+        Degradation::SamplesApart {
+            planned: Duration::from_secs(2),
+            asked: Duration::from_secs(1),
+            cost: Duration::from_millis(20),
+            budget_percent: why("1"),
+        },
+        Degradation::LongLivedNotListed { above: 50_000 },
+    ];
+    let report: Value = serde_json::from_slice(&fs::read(folder().join("flagged.json")).unwrap()).unwrap();
+    let recorded = report["health"]["degraded"].as_array().unwrap();
+    for degradation in degradations {
+        assert!(recorded.contains(&serde_json::to_value(&degradation).unwrap()), "{degradation:?} has other words");
+    }
+    let accept = Degradation::AcceptByReturnProbe { why: why("no hook") };
+    let rows = Degradation::RowsNotRecorded { rows: 7 };
+    for (degradation, feature, reason) in [
+        (
+            accept,
+            "accept",
+            "no hook; a return probe is used, which misses accepts when many threads block in accept: the next pass adopts those, \
+             without their stack",
+        ),
+        (rows, "recording", "7 rows were left out of the recording: it takes a million sockets a sample"),
+    ] {
+        assert_eq!((&*degradation.feature(), &*degradation.reason()), (feature, reason));
+    }
 }
