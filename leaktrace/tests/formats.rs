@@ -111,7 +111,7 @@ const REPORTS: [(&str, &str, &str, &str); 47] = [
 ];
 
 /// Comparisons: old report, new report. Both are expected JSON reports.
-const COMPARISONS: [(&str, &str); 8] = [
+const COMPARISONS: [(&str, &str); 9] = [
     ("stacks", "canary"),
     ("canary", "stacks"),
     ("states.first", "states.all"),
@@ -119,6 +119,7 @@ const COMPARISONS: [(&str, &str); 8] = [
     ("flagged", "stacks.pid"),
     ("names", "empty"),
     ("empty", "names"),
+    ("empty", "odd"),
     ("empty", "empty"),
 ];
 
