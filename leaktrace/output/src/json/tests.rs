@@ -58,15 +58,15 @@ fn the_schema_describes_every_field_and_refuses_a_report_without_one() {
         let (parent, name) = path.rsplit_once('/').unwrap();
         let mut cut = report.clone();
         cut.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name);
-        assert!(!validator.is_valid(&cut), "a report without {path} passes");
+        assert!(!validator.is_valid(&cut), "report.schema.json, required: {path} is missing");
     }
 }
 
 /// Every member of `value` must be listed and required; collects their JSON pointers.
 fn check_described(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
-    let schema = match schema.get("$ref").and_then(Value::as_str) {
-        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap(),
-        None => schema,
+    let (part, schema) = match schema.get("$ref").and_then(Value::as_str) {
+        Some(target) => (target, root.pointer(target.trim_start_matches('#')).unwrap()),
+        None => ("#", schema),
     };
     if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
         let real = any.iter().find(|option| option.get("type").and_then(Value::as_str) != Some("null")).unwrap();
@@ -76,7 +76,9 @@ fn check_described(root: &Value, schema: &Value, value: &Value, path: &str, foun
         Value::Object(members) if schema.get("properties").is_some() => {
             for (name, member) in members {
                 let path = format!("{path}/{name}");
-                let described = schema["properties"].get(name).unwrap_or_else(|| panic!("{path} is not in the schema"));
+                let described = schema["properties"]
+                    .get(name)
+                    .unwrap_or_else(|| panic!("report.schema.json, {part}, properties: {path} is missing"));
                 found.push(path.clone());
                 check_described(root, described, member, &path, found);
             }
