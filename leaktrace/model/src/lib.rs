@@ -12,6 +12,7 @@
 mod callsite;
 mod counts;
 mod degradation;
+mod field_value;
 mod filter;
 mod group;
 mod health;
@@ -30,7 +31,6 @@ mod sample;
 mod settings;
 mod snapshot;
 mod socket;
-mod socket_fields;
 mod sums;
 mod trend;
 
@@ -40,6 +40,7 @@ pub mod fixtures;
 pub use callsite::{Callsite, Frame, LifetimeBucket, Lifetimes, PeerCount, StackQuality};
 pub use counts::VerdictCounts;
 pub use degradation::Degradation;
+pub use field_value::FieldValue;
 pub use filter::{Candidate, Filter};
 pub use group::{Group, GroupKey, Peer};
 pub use health::{Health, Lost};
@@ -64,7 +65,6 @@ pub use sample::{
 };
 pub use settings::{Settings, StackSample};
 pub use snapshot::{SCHEMA_VERSION, Snapshot, Tool, Totals};
-pub use socket::{Observed, Opener, SeenBy, Socket, SocketId};
-pub use socket_fields::{FieldValue, SOCKET_FIELDS, SocketField};
+pub use socket::{FieldColumn, Observed, Opener, SOCKET_FIELDS, SeenBy, Socket, SocketField, SocketId};
 pub use sums::{Oldest, Sums};
 pub use trend::Trend;

@@ -1,7 +1,9 @@
-//! One socket: as a sample saw it, as a snapshot shows it, and what identifies it.
+//! One socket: as a sample saw it, as a snapshot shows it, what identifies it, and the table of its fields.
 
-use crate::{Comm, Direction, Holder, TcpState, Ticks, Verdicts, seconds};
+use crate::{Comm, Direction, FieldValue, Holder, TcpState, Ticks, Verdicts, seconds};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::{NonZeroU32, NonZeroU64},
 };
@@ -202,4 +204,114 @@ pub struct Socket {
     pub holders: Vec<Holder>,
     /// Container of the process that holds it.
     pub container: Option<String>,
+}
+
+/// One field of a socket, in every output that lists fields.
+pub struct SocketField {
+    /// Name in JSON and CSV.
+    pub name: &'static str,
+    /// Its value.
+    pub value: for<'a> fn(&'a Socket) -> FieldValue<'a>,
+    /// Its column in the live view; `None` where it has none, or one that is made by hand because it shows more than the value.
+    pub column: Option<FieldColumn>,
+}
+
+/// The column of a field in the live view. Its text, alignment and order follow from the variant of the value.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldColumn {
+    /// Its heading.
+    pub heading: &'static str,
+    /// What it says, in a few words.
+    pub about: &'static str,
+    /// Fewest, good and most cells.
+    pub cells: [u16; 3],
+    /// Where there is little room, columns with a high rank are left out first.
+    pub rank: u8,
+    /// Heading of the column to its left: one that the live view makes by hand, or one of an earlier field. `None`: it is the last.
+    pub after: Option<&'static str>,
+}
+
+const fn field(name: &'static str, value: for<'a> fn(&'a Socket) -> FieldValue<'a>) -> SocketField {
+    SocketField { name, value, column: None }
+}
+
+impl SocketField {
+    /// With a column, the last one of the table; the arguments are in the order of [`FieldColumn`].
+    const fn column(self, heading: &'static str, about: &'static str, cells: [u16; 3], rank: u8) -> Self {
+        Self { column: Some(FieldColumn { heading, about, cells, rank, after: None }), ..self }
+    }
+
+    /// With its column to the right of the one with this heading.
+    const fn after(self, heading: &'static str) -> Self {
+        let column = match self.column {
+            Some(column) => Some(FieldColumn { after: Some(heading), ..column }),
+            None => None,
+        };
+        Self { column, ..self }
+    }
+}
+
+/// Every field of a socket in the order of the JSON report and of the CSV columns. A new field is one entry here; its column in the
+/// live view belongs to the entry.
+pub const SOCKET_FIELDS: &[SocketField] = &[
+    field("cookie", |socket| socket.observed.cookie.map(NonZeroU64::get).into()),
+    field("callsite", |socket| socket.callsite.into()),
+    field("direction", |socket| FieldValue::Word(socket.observed.direction.name())),
+    field("family", |socket| FieldValue::Word(socket.observed.family())),
+    field("local", |socket| FieldValue::Address(socket.observed.local))
+        .column("LOCAL", "local address and port", [15, 21, 47], 3)
+        .after("FD"),
+    field("remote", |socket| FieldValue::Address(socket.observed.remote))
+        .column("REMOTE", "remote address and port", [15, 21, 47], 0)
+        .after("LOCAL"),
+    field("state", |socket| FieldValue::Word(socket.observed.state.name()))
+        .column("STATE", "state of the connection", [11, 11, 12], 1)
+        .after("NAME"),
+    field("pid", |socket| socket.opener.map(|opener| opener.pid).into()),
+    field("tid", |socket| socket.observed.tid.map(NonZeroU32::get).into()),
+    field("comm", |socket| FieldValue::Text(socket.opener.as_ref().map(|opener| opener.comm.text()))),
+    field("holders", |socket| FieldValue::Holders(&socket.holders)),
+    field("age_s", |socket| FieldValue::Seconds(Some(socket.observed.age_s()))),
+    field("age_exact", |socket| FieldValue::Flag(Some(socket.observed.age_exact))),
+    field("idle_s", |socket| FieldValue::Seconds(socket.observed.idle_s()))
+        .column("IDLE", "how long no payload has moved", [6, 6, 6], 4)
+        .after("AGE"),
+    field("rx_queue_bytes", |socket| FieldValue::bytes(socket.observed.rx_queue_bytes))
+        .column("RXQ", "payload that waits unread", [5, 5, 5], 3)
+        .after("IDLE"),
+    field("tx_queue_bytes", |socket| FieldValue::bytes(socket.observed.tx_queue_bytes))
+        .column("TXQ", "payload that waits to be acknowledged", [5, 5, 5], 5)
+        .after("RXQ"),
+    field("bytes_received", |socket| FieldValue::bytes(socket.observed.bytes_received))
+        .column("RECV", "payload received", [5, 5, 5], 7)
+        .after("CALL SITE"),
+    field("bytes_read", |socket| FieldValue::bytes(socket.observed.bytes_read()))
+        .column("READ", "payload read by the application", [5, 5, 5], 7)
+        .after("RECV"),
+    field("bytes_sent", |socket| FieldValue::bytes(socket.observed.bytes_sent))
+        .column("SENT", "payload sent", [5, 5, 5], 7)
+        .after("READ"),
+    field("bytes_acked", |socket| FieldValue::bytes(socket.observed.bytes_acked)),
+    field("unread_s", |socket| FieldValue::Seconds(socket.observed.unread_s())),
+    field("unacked_s", |socket| FieldValue::Seconds(socket.observed.unacked_s())),
+    field("state_s", |socket| FieldValue::Seconds(socket.observed.state_s())),
+    field("keepalive", |socket| FieldValue::Flag(Some(socket.observed.keepalive))),
+    field("user_timeout_ms", |socket| socket.observed.user_timeout_ms.map(NonZeroU32::get).into()),
+    field("waiters", |socket| FieldValue::Flag(socket.observed.waiters)),
+    field("memory_bytes", |socket| FieldValue::bytes(socket.observed.memory_bytes))
+        .column("MEM", "kernel memory", [5, 5, 5], 8)
+        .after("SENT"),
+    field("netns", |socket| socket.observed.netns.map(NonZeroU32::get).into()),
+    field("container", |socket| FieldValue::Text(socket.container.as_deref().map(Cow::Borrowed))),
+    field("verdicts", |socket| FieldValue::Verdicts(socket.observed.verdicts)),
+];
+
+impl Serialize for Socket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(Some(SOCKET_FIELDS.len()))?;
+        for field in SOCKET_FIELDS {
+            fields.serialize_entry(field.name, &(field.value)(self))?;
+        }
+        fields.end()
+    }
 }

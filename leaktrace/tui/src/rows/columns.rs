@@ -3,6 +3,7 @@
 pub(crate) mod callsites;
 pub(crate) mod cells;
 pub(crate) mod counted;
+pub(crate) mod fields;
 pub(crate) mod peers;
 pub(crate) mod processes;
 pub(crate) mod sockets;
@@ -14,7 +15,7 @@ use crate::rows::names::Names;
 use crate::rows::row::Row;
 use crate::rows::view_kind::{Grouping, Opened};
 use crate::theme::Colour;
-use leaktrace_model::{Glyphs, GroupKey, Peer, Verdict, VerdictCounts};
+use leaktrace_model::{FieldValue, Glyphs, GroupKey, Peer, Verdict, VerdictCounts};
 use ratatui::style::Style;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -74,6 +75,28 @@ pub(crate) enum When {
     Named,
 }
 
+/// The value of a field of a row.
+pub(crate) type ValueOf<T> = for<'a> fn(&'a T) -> FieldValue<'a>;
+
+/// What a column shows of a row.
+pub(crate) enum Content<T: 'static> {
+    /// A cell that is made by hand.
+    Made(for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>),
+    /// A field, as [`fields::cell`] shows it.
+    Field(ValueOf<T>),
+}
+
+/// How a field orders rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// As a number, largest first unless reversed.
+    Number,
+    /// As text, A first unless reversed.
+    Text,
+    /// As an address and port, lowest first unless reversed.
+    Address,
+}
+
 /// How a column orders rows. Unknown comes last either way.
 pub(crate) enum Sort<T: 'static> {
     /// By a number, largest first unless reversed.
@@ -84,6 +107,8 @@ pub(crate) enum Sort<T: 'static> {
     Direction,
     /// By address and port, lowest first unless reversed.
     Address(fn(&T) -> Option<Address>),
+    /// By a field.
+    Field(By, ValueOf<T>),
 }
 
 /// An address in the order of rows: IPv4 before IPv6, then by number, then by port. No port comes before every port.
@@ -132,9 +157,24 @@ pub(crate) struct Column<T: 'static> {
     /// When it may be shown.
     pub(crate) when: When,
     /// What it shows.
-    pub(crate) cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>,
+    pub(crate) cell: Content<T>,
     /// How it orders.
     pub(crate) sort: Sort<T>,
+}
+
+impl<T> Column<T> {
+    /// Its cell of a row.
+    pub(crate) fn cell<'a>(&self, row: &'a T, around: &Around<'a>) -> Cell<'a> {
+        match self.cell {
+            Content::Made(cell) => cell(row, around),
+            Content::Field(value) => fields::cell(value(row), around),
+        }
+    }
+
+    /// Whether the largest comes first, unless reversed.
+    pub(crate) fn falls(&self) -> bool {
+        matches!(self.sort, Sort::Number(_) | Sort::Field(By::Number, _))
+    }
 }
 
 /// The part of a column that does not depend on the kind of row.
@@ -167,7 +207,7 @@ impl Head {
     pub(crate) const fn shows<T>(self, cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>, sort: Sort<T>) -> Column<T> {
         let [least, good, most] = self.cells;
         let Self { name, about, rank, align, when, .. } = self;
-        Column { name, about, least, good, most, rank, align, when, cell, sort }
+        Column { name, about, least, good, most, rank, align, when, cell: Content::Made(cell), sort }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which rows are shown and in which order: computed when the snapshot, the filter or the order changes, not for every frame.
 
-use crate::rows::columns::{Around, Sort, Tabular};
+use crate::rows::columns::{Around, By, Sort, Tabular, fields};
 use crate::rows::lens::Lens;
 use crate::rows::row_key::RowKey;
 use crate::rows::search::Search;
@@ -8,6 +8,7 @@ use crate::rows::table::Table;
 use crate::rows::view_kind::{DirectionFilter, Opened, SeverityFilter};
 use leaktrace_model::Socket;
 use std::any::Any;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Which rows are shown.
@@ -75,27 +76,30 @@ pub(crate) fn sort<'a, T: Tabular>(
     around: impl Fn(usize) -> Around<'a>,
 ) {
     let Some(column) = T::columns().get(column) else { return };
+    let items = table.items;
     match column.sort {
-        Sort::Number(number) => {
-            let key = |at: u32| {
-                let item = table.items.get(at as usize)?;
-                number(item, &around(at as usize)).filter(|n| !n.is_nan()).map(|n| ascending(-n))
-            };
-            by_key(rows, turn, key, |_, _| Ordering::Equal);
-        }
-        Sort::Text(text) => {
-            let of = |at: u32| table.items.get(at as usize).map(text).unwrap_or_default();
-            by_key(rows, turn, |at| prefix(&of(at)), |a, b| of(a).cmp(&of(b)));
-        }
-        Sort::Direction => {
-            let of = |at: u32| table.opened(at as usize).map_or("", Opened::name);
-            by_key(rows, turn, |at| prefix(of(at)), |a, b| of(a).cmp(of(b)));
-        }
-        Sort::Address(address) => {
-            let of = |at: u32| table.items.get(at as usize).and_then(address);
-            by_key(rows, turn, of, |_, _| Ordering::Equal);
+        Sort::Number(number) => by_number(rows, turn, |at| number(items.get(at as usize)?, &around(at as usize))),
+        Sort::Text(text) => by_text(rows, turn, |at| items.get(at as usize).map(text).unwrap_or_default()),
+        Sort::Direction => by_text(rows, turn, |at| Cow::from(table.opened(at as usize).map_or("", Opened::name))),
+        Sort::Address(address) => by_key(rows, turn, |at| address(items.get(at as usize)?), |_, _| Ordering::Equal),
+        Sort::Field(by, value) => {
+            let value = |at: u32| items.get(at as usize).map(value);
+            match by {
+                By::Number => by_number(rows, turn, |at| fields::number(&value(at)?)),
+                By::Text => by_text(rows, turn, |at| value(at).map(fields::text).unwrap_or_default()),
+                By::Address => by_key(rows, turn, |at| fields::address(&value(at)?), |_, _| Ordering::Equal),
+            }
         }
     }
+}
+
+fn by_number(rows: &mut Vec<u32>, turn: Turn, number: impl Fn(u32) -> Option<f64>) {
+    let key = |at| number(at).filter(|n| !n.is_nan()).map(|n| ascending(-n));
+    by_key(rows, turn, key, |_, _| Ordering::Equal);
+}
+
+fn by_text<'a>(rows: &mut Vec<u32>, turn: Turn, text: impl Fn(u32) -> Cow<'a, str>) {
+    by_key(rows, turn, |at| prefix(&text(at)), |a, b| text(a).cmp(&text(b)));
 }
 
 /// Sorts by a key that is computed once for each row, then by `tie`, then by the snapshot's order.

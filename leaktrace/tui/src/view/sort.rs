@@ -3,7 +3,7 @@
 use super::dialog;
 use super::pen::Pen;
 use crate::app::App;
-use crate::rows::columns::{Sort, Tabular};
+use crate::rows::columns::Tabular;
 use crate::rows::sort::Turn;
 use crate::rows::table::{Table, with_table};
 use crate::signs::Signs as _;
@@ -34,5 +34,5 @@ pub(crate) fn draw(app: &App, entry: usize, buffer: &mut Buffer) {
 
 /// Name, meaning, and whether the largest comes first.
 fn names<T: Tabular>(_: &Table<'_, T>) -> Vec<(&'static str, &'static str, bool)> {
-    T::columns().iter().map(|column| (column.name, column.about, matches!(column.sort, Sort::Number(_)))).collect()
+    T::columns().iter().map(|column| (column.name, column.about, column.falls())).collect()
 }

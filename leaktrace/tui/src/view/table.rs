@@ -5,7 +5,7 @@ use super::pen::Pen;
 use crate::app::App;
 use crate::app::mode::Panel;
 use crate::layout::{Areas, places_of};
-use crate::rows::columns::{Align, Column, Place, Sort, Tabular};
+use crate::rows::columns::{Align, Column, Place, Tabular};
 use crate::rows::sort::Turn;
 use crate::rows::table::{Table, with_table};
 use crate::signs::Signs as _;
@@ -61,7 +61,7 @@ fn draw_row<T: Tabular>(
     for place in places {
         let Some(column) = T::columns().get(place.column) else { continue };
         around.width = usize::from(place.width);
-        let cell = (column.cell)(item, &around);
+        let cell = column.cell(item, &around);
         let area = Rect { x: line.x + place.x, width: place.width, ..line };
         put(app, &cell.text, column.align, area, cell.style, buffer);
     }
@@ -106,7 +106,7 @@ fn heading<T>(app: &App, columns: &[Column<T>], places: &[Place], area: Rect, bu
 /// Which way the column that sorts runs, from top to bottom.
 fn arrow<T>(app: &App, column: &Column<T>) -> &'static str {
     let glyphs = app.options.glyphs;
-    let falls = matches!(column.sort, Sort::Number(_)) == (app.list().turn == Turn::Usual);
+    let falls = column.falls() == (app.list().turn == Turn::Usual);
     if falls { glyphs.descending() } else { glyphs.ascending() }
 }
 

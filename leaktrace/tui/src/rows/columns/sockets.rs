@@ -2,6 +2,7 @@
 
 use super::cells;
 use super::counted;
+use super::fields;
 use super::processes::short_container;
 use super::{Address, Around, Cell, Column, Sort, Tabular, When, left, right};
 use crate::frames::own_frame_name;
@@ -9,78 +10,48 @@ use crate::text::clean;
 use crate::theme::Role;
 use leaktrace_model::{Oldest, Socket};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 impl Tabular for Socket {
     fn columns() -> &'static [Column<Self>] {
-        COLUMNS
+        static COLUMNS: LazyLock<Vec<Column<Socket>>> = LazyLock::new(|| {
+            let mut columns = Vec::from(made());
+            fields::add(&mut columns);
+            columns
+        });
+        &COLUMNS
     }
 }
 
-static COLUMNS: &[Column<Socket>] = &[
-    counted::how_bad(),
-    left("PROCESS", "who holds it, else who opened it", [10, 18, 22], 0)
-        .shows(process, Sort::Text(|row| holder(row).map_or(Cow::Borrowed(""), |who| who.0))),
-    right("FD", "its descriptor in that process", [5, 5, 5], 6)
-        .shows(descriptor, Sort::Number(|row, _| row.holders.first().map(|holder| f64::from(holder.fd)))),
-    left("LOCAL", "local address and port", [15, 21, 47], 3).shows(
-        |row, around| cells::address(row.observed.local, around, Role::Text),
-        Sort::Address(|row| Some(Address::of(row.observed.local))),
-    ),
-    left("REMOTE", "remote address and port", [15, 21, 47], 0)
-        .shows(|row, around| cells::address(row.observed.remote, around, Role::Text), Sort::Address(remote)),
-    left("NAME", "name of the peer", [12, 24, 40], 2)
-        .when(When::Named)
-        .shows(|row, around| cells::peer_name(row.observed.remote.ip(), around), Sort::Address(remote)),
-    left("STATE", "state of the connection", [11, 11, 12], 1).shows(
-        |row, around| cells::own(row.observed.state.name(), around, Role::Text),
-        Sort::Text(|row| Cow::from(row.observed.state.name())),
-    ),
-    right("AGE", "how long it has been open", [7, 7, 7], 0)
-        .shows(|row, around| cells::age(Some(age(row)), around), Sort::Number(|row, _| Some(row.observed.age_s()))),
-    right("IDLE", "how long no payload has moved", [6, 6, 6], 4)
-        .shows(|row, around| cells::span(row.observed.idle_s(), around), Sort::Number(|row, _| row.observed.idle_s())),
-    right("RXQ", "payload that waits unread", [5, 5, 5], 3).shows(
-        |row, around| cells::size(row.observed.rx_queue_bytes.into(), around),
-        Sort::Number(|row, _| Some(row.observed.rx_queue_bytes.into())),
-    ),
-    right("TXQ", "payload that waits to be acknowledged", [5, 5, 5], 5).shows(
-        |row, around| cells::size(row.observed.tx_queue_bytes.into(), around),
-        Sort::Number(|row, _| Some(row.observed.tx_queue_bytes.into())),
-    ),
-    left("VERDICTS", "what holds, worst first", [14, 24, 64], 0)
-        .shows(|_, around| cells::verdict_names(around), Sort::Number(|_, around| cells::badness(around))),
-    left("CALL SITE", "the function that opened it", [14, 26, 40], 4).shows(site, Sort::Text(opener)),
-    right("RECV", "payload received", [5, 5, 5], 7).shows(
-        |row, around| cells::size(row.observed.bytes_received, around),
-        Sort::Number(|row, _| Some(row.observed.bytes_received as f64)),
-    ),
-    right("READ", "payload read by the application", [5, 5, 5], 7).shows(
-        |row, around| cells::size(row.observed.bytes_read(), around),
-        Sort::Number(|row, _| Some(row.observed.bytes_read() as f64)),
-    ),
-    right("SENT", "payload sent", [5, 5, 5], 7).shows(
-        |row, around| cells::size(row.observed.bytes_sent, around),
-        Sort::Number(|row, _| Some(row.observed.bytes_sent as f64)),
-    ),
-    right("MEM", "kernel memory", [5, 5, 5], 8).shows(
-        |row, around| cells::size(row.observed.memory_bytes.into(), around),
-        Sort::Number(|row, _| Some(row.observed.memory_bytes.into())),
-    ),
-    left("DIR", "connect or accept", [7, 7, 7], 8).shows(|_, around| cells::opened(around), Sort::Direction),
-    right("COOKIE", "identity, as ss -e prints it", [9, 9, 9], 8)
-        .shows(cookie, Sort::Number(|row, _| row.observed.cookie.map(|cookie| cookie.get() as f64))),
-    left("CONTAINER", "container of who holds it", [12, 12, 16], 9).shows(
-        |row, around| {
-            row.container
-                .as_deref()
-                .map_or_else(|| cells::absent(around), |id| cells::foreign(short_container(id), around, Role::Text))
-        },
-        Sort::Text(|row| Cow::from(row.container.as_deref().unwrap_or_default())),
-    ),
-];
-
-fn remote(row: &Socket) -> Option<Address> {
-    Some(Address::of(row.observed.remote))
+/// The columns that show more than one field, or a field in a way of its own. Those of the other fields are added between them.
+fn made() -> [Column<Socket>; 10] {
+    [
+        counted::how_bad(),
+        left("PROCESS", "who holds it, else who opened it", [10, 18, 22], 0)
+            .shows(process, Sort::Text(|row| holder(row).map_or(Cow::Borrowed(""), |who| who.0))),
+        right("FD", "its descriptor in that process", [5, 5, 5], 6)
+            .shows(descriptor, Sort::Number(|row, _| row.holders.first().map(|holder| f64::from(holder.fd)))),
+        left("NAME", "name of the peer", [12, 24, 40], 2).when(When::Named).shows(
+            |row, around| cells::peer_name(row.observed.remote.ip(), around),
+            Sort::Address(|row| Some(Address::of(row.observed.remote))),
+        ),
+        right("AGE", "how long it has been open", [7, 7, 7], 0)
+            .shows(|row, around| cells::age(Some(age(row)), around), Sort::Number(|row, _| Some(row.observed.age_s()))),
+        left("VERDICTS", "what holds, worst first", [14, 24, 64], 0)
+            .shows(|_, around| cells::verdict_names(around), Sort::Number(|_, around| cells::badness(around))),
+        left("CALL SITE", "the function that opened it", [14, 26, 40], 4).shows(site, Sort::Text(opener)),
+        left("DIR", "connect or accept", [7, 7, 7], 8).shows(|_, around| cells::opened(around), Sort::Direction),
+        right("COOKIE", "identity, as ss -e prints it", [9, 9, 9], 8)
+            .shows(cookie, Sort::Number(|row, _| row.observed.cookie.map(|cookie| cookie.get() as f64))),
+        left("CONTAINER", "container of who holds it", [12, 12, 16], 9).shows(
+            |row, around| {
+                row.container
+                    .as_deref()
+                    .map_or_else(|| cells::absent(around), |id| cells::foreign(short_container(id), around, Role::Text))
+            },
+            Sort::Text(|row| Cow::from(row.container.as_deref().unwrap_or_default())),
+        ),
+    ]
 }
 
 fn age(row: &Socket) -> Oldest {
