@@ -85,8 +85,9 @@ pub struct Observed {
     pub verdicts: Verdicts,
 }
 
-/// A sample of a large host has a million of them.
-const _: () = assert!(size_of::<Observed>() <= 192);
+/// A sample of a large host has a million of them: a new field may need a higher limit here, of as few bytes as possible.
+const _: () =
+    assert!(size_of::<Observed>() <= 192, "Observed has become larger: raise this limit if that is on purpose");
 
 impl Default for Observed {
     fn default() -> Self {

@@ -62,12 +62,12 @@ fn go_tool_pprof_reads_the_profile() {
 fn python_reads_the_csv() {
     let folder = tempfile::tempdir().unwrap();
     let code = "import csv, sys\nrows = list(csv.DictReader(open(sys.argv[1], newline='')))\n\
-                print(len(rows), rows[0]['verdicts'], rows[1]['rx_queue_bytes'], {len(row) for row in rows}, \
-                any(None in row for row in rows))";
+                print(len(rows), rows[0]['verdicts'], rows[1]['rx_queue_bytes'], \
+                any(None in row or None in row.values() for row in rows))";
     for snapshot in [fixtures::rich(), fixtures::hostile()] {
         let path = written(folder.path(), &snapshot, ReportFormat::Csv);
         let Some(read) = python(code, &path) else { return };
-        assert_eq!(read.trim(), "4 close-wait;long-lived 4096 {31} False");
+        assert_eq!(read.trim(), "4 close-wait;long-lived 4096 False");
     }
 }
 

@@ -191,7 +191,7 @@ fn the_cells_of_version_1_mean_what_they_meant() {
     cells[12..14].copy_from_slice(&[3, 0]);
     cells[17..19].copy_from_slice(&[42, 9]);
     cells[20..24].copy_from_slice(&[101, 191, 191, 0]);
-    cells[24..].copy_from_slice(&[1 << 9 | 1, 10, 443, 5000, 8 << 8 | 2]);
+    cells[24..29].copy_from_slice(&[1 << 9 | 1, 10, 443, 5000, 8 << 8 | 2]);
     let right = Observed {
         sk: 7,
         cookie: NonZeroU64::new(11),

@@ -82,7 +82,7 @@ pub(crate) type ValueOf<T> = for<'a> fn(&'a T) -> FieldValue<'a>;
 pub(crate) enum Content<T: 'static> {
     /// A cell that is made by hand.
     Made(for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>),
-    /// A field, as [`fields::cell`] shows it.
+    /// A field, shown as its kind of value says.
     Field(ValueOf<T>),
 }
 
@@ -163,14 +163,6 @@ pub(crate) struct Column<T: 'static> {
 }
 
 impl<T> Column<T> {
-    /// Its cell of a row.
-    pub(crate) fn cell<'a>(&self, row: &'a T, around: &Around<'a>) -> Cell<'a> {
-        match self.cell {
-            Content::Made(cell) => cell(row, around),
-            Content::Field(value) => fields::cell(value(row), around),
-        }
-    }
-
     /// Whether the largest comes first, unless reversed.
     pub(crate) fn falls(&self) -> bool {
         matches!(self.sort, Sort::Number(_) | Sort::Field(By::Number, _))

@@ -33,6 +33,16 @@ fn column(field: &SocketField, shown: &FieldColumn) -> Column<Socket> {
     Column { name, about, least, good, most, rank, align, when: When::Always, cell, sort }
 }
 
+impl<T> Column<T> {
+    /// Its cell of a row.
+    pub(crate) fn cell<'a>(&self, row: &'a T, around: &Around<'a>) -> Cell<'a> {
+        match self.cell {
+            Content::Made(cell) => cell(row, around),
+            Content::Field(value) => self::cell(value(row), around),
+        }
+    }
+}
+
 /// What a column shows of a field.
 pub(crate) fn cell<'a>(value: FieldValue<'a>, around: &Around<'a>) -> Cell<'a> {
     match value {
