@@ -35,7 +35,6 @@ const ARROWS: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &str)] = &[
     ("aya", "leaktrace-kernel"),
     ("aya-ebpf", "leaktrace-ebpf"),
-    ("blazesym", "leaktrace-symbols"),
     ("gimli", "leaktrace-symbols"),
     ("clap", "leaktrace"),
     ("ratatui", "leaktrace-tui"),

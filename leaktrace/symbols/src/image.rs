@@ -5,7 +5,7 @@
 use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
 use super::gopclntab::GoTable;
-use super::{open, packed};
+use super::open;
 use leaktrace_model::{BuildId, Content, Module, ModuleKind};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -21,8 +21,8 @@ pub(crate) const MAX_OPEN: usize = 256;
 /// Largest debug file whose checksum is computed, in bytes.
 const MAX_SUMMED: u64 = 256 << 20;
 
-/// Sections that name another file with debug information.
-const LINKS: [&str; 3] = [".gnu_debuglink", ".gnu_debugaltlink", ".debug_sup"];
+/// Longest `.gnu_debugaltlink`, in bytes: a path and a build id.
+const MAX_LINK: u64 = 8192;
 
 /// Directories in which distributions put separate debug files.
 const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
@@ -47,8 +47,9 @@ pub(crate) struct Image {
     pub elf: Elf,
     /// Its separate debug file. Found when this file is opened, because the container that has both may be gone later.
     pub debug: Option<Arc<Image>>,
+    /// The file with what its debug information shares with that of other files, as `dwz` makes it.
+    pub alternate: Option<Arc<Image>>,
     go: OnceLock<Option<GoTable>>,
-    unpacks: OnceLock<bool>,
     identity: Identity,
 }
 
@@ -86,7 +87,7 @@ impl Image {
         let identity = Identity::of(&file)?;
         let bytes = Bytes::of_file(file)?;
         let elf = Elf::read(&bytes)?;
-        Ok(Self { bytes, elf, debug: None, go: OnceLock::new(), unpacks: OnceLock::new(), identity })
+        Ok(Self { bytes, elf, debug: None, alternate: None, go: OnceLock::new(), identity })
     }
 
     /// The file's identity when it was opened.
@@ -108,14 +109,6 @@ impl Image {
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
-    /// Whether no compressed section becomes longer than its header says. The first call unpacks the sections, which takes as
-    /// long as reading lines from them. Files of the host's distribution are trusted without that.
-    pub(crate) fn unpacks_to_declared_sizes(&self) -> bool {
-        *self
-            .unpacks
-            .get_or_init(|| self.is_of_distribution() || packed::unpack_to_declared_sizes(&self.bytes, &self.elf))
-    }
-
     /// Whether the file still has the content that was opened. A file that was overwritten has other code at the same
     /// offsets, so names from it would be wrong.
     pub(crate) fn is_unchanged(&self) -> bool {
@@ -132,13 +125,6 @@ impl Image {
     /// A path to exactly this file, through the open descriptor. No other file can be beside it.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.bytes.file().map(open::path_of)
-    }
-
-    /// Whether a reader of the debug information may open the files that it names. Any program can write any name into its
-    /// own file, and that file would be opened on the host. So the answer is yes only when the file names none, or belongs to
-    /// the host's distribution.
-    pub(crate) fn may_be_followed(&self) -> bool {
-        LINKS.iter().all(|name| self.elf.section(name).is_none()) || self.is_of_distribution()
     }
 
     /// Whether the file belongs to root and is in the host's directories for debug files. A container can have the same path,
@@ -174,15 +160,37 @@ impl Image {
         }
         let open = |path: &PathBuf| {
             let inside = root.and_then(|root| open::regular_in(root, path).ok());
-            let image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
+            let mut image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
             // Compares the build id if there is one: a CRC over the whole file costs more and proves less.
             let belongs = match &id {
                 Some(id) => image.elf.build_id.as_ref() == Some(id),
                 None => link.as_ref().is_some_and(|(_, sum)| image.bytes.crc(MAX_SUMMED) == Some(*sum)),
             };
-            (belongs && image.identity != self.identity).then(|| Arc::new(image))
+            if !belongs || image.identity == self.identity {
+                return None;
+            }
+            image.find_alternate();
+            Some(Arc::new(image))
         };
         self.debug = candidates.iter().find_map(open);
+    }
+
+    /// Finds the file that `.gnu_debugaltlink` names. Any program can write any name into its own file, and that file would be
+    /// opened on the host. So only files of the host's distribution are followed, only into the directories for debug files.
+    fn find_alternate(&mut self) {
+        let Some(link) = self.elf.section(".gnu_debugaltlink").filter(|_| self.is_of_distribution()) else { return };
+        let Some(link) = self.bytes.copy(link.offset, link.size, MAX_LINK) else { return };
+        let Some(at) = link.iter().position(|&byte| byte == 0) else { return };
+        let Some(id) = link.get(at + 1..).and_then(BuildId::new) else { return };
+        let name = std::str::from_utf8(&link[..at]).ok().map(Path::new);
+        let home = self.path().and_then(|path| std::fs::read_link(path).ok());
+        let named = home.as_deref().and_then(Path::parent).zip(name).map(|(home, name)| home.join(name));
+        let candidates = named.into_iter().chain(DEBUG_DIRECTORIES.map(|directory| build_id_path(directory, &id)));
+        let open = |path: PathBuf| {
+            let image = Image::new(open::regular(&path).ok()?).ok()?;
+            (image.elf.build_id.as_ref() == Some(&id) && image.is_of_distribution()).then(|| Arc::new(image))
+        };
+        self.alternate = candidates.into_iter().find_map(open);
     }
 }
 
@@ -295,7 +303,8 @@ impl Images {
 fn by_build_id(module: &Module) -> Option<Image> {
     let id = module.build_id.as_ref()?;
     let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| open::regular(&build_id_path(directory, id)).ok());
-    let image = Image::new(files.next()?).ok()?;
+    let mut image = Image::new(files.next()?).ok()?;
+    image.find_alternate();
     (image.elf.build_id.as_ref() == Some(id)).then_some(image)
 }
 

@@ -10,15 +10,16 @@
 
 #![warn(unreachable_pub)]
 
-mod blaze;
 mod bytes;
 mod c_library;
 mod cache;
 mod code_at;
 mod demangle;
+mod dwarf;
 mod elf;
 mod gopclntab;
 mod image;
+mod mapped;
 mod maps;
 mod open;
 mod packed;
@@ -28,6 +29,8 @@ mod process;
 mod sample;
 mod stacks;
 mod symbolizer;
+mod symtab;
+mod tables;
 #[cfg(test)]
 mod testing;
 mod trust;
@@ -35,6 +38,7 @@ mod unwind;
 
 pub use elf::ElfError;
 pub use image::{ImageError, Images};
+pub use mapped::give_pages_back;
 pub use placer::Placer;
 pub use process::{Locator, ProcessError, ProcessMaps};
 pub use symbolizer::{DEFAULT_CACHE_BYTES, Symbolizer};

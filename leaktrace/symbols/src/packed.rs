@@ -1,43 +1,58 @@
-//! Checks that compressed sections do not become longer than their headers say.
+//! Unpacks compressed sections, at most to the size in their headers.
 //!
-//! A library that unpacks a section allocates the size in its header, but continues until the content ends. One megabyte of
-//! content can become a gigabyte.
+//! One megabyte of content can become a gigabyte, so the size is checked first, and unpacking stops there.
 
-use super::bytes::Bytes;
 use super::elf::{Elf, Section};
 use flate2::bufread::ZlibDecoder;
-use std::io::{self, Read};
+use object::elf::ELFCOMPRESS_ZLIB;
+use std::io::Read;
 
-/// Whether no compressed section becomes longer than its header says. Unpacks up to that size, so first check that the sizes
-/// are acceptable.
-pub(crate) fn unpack_to_declared_sizes(bytes: &Bytes, elf: &Elf) -> bool {
-    elf.sections.iter().all(|section| section.unpacked.is_none_or(|declared| unpacks_to(bytes, elf, section, declared)))
+/// The content of a section that the ELF header says is compressed. `None` when it is not zlib, longer than `limit`, damaged,
+/// or not as long as its header says.
+pub(crate) fn unpack(raw: &[u8], elf: &Elf, section: &Section, limit: u64) -> Option<Box<[u8]>> {
+    let method = u32::from_le_bytes(*raw.first_chunk()?);
+    let content = raw.get(if elf.is_64 { 24 } else { 12 }..)?;
+    (method == ELFCOMPRESS_ZLIB).then(|| inflate(content, section.unpacked?, limit)).flatten()
 }
 
-fn unpacks_to(bytes: &Bytes, elf: &Elf, section: &Section, declared: u64) -> bool {
-    let header = if elf.is_64 { 24 } else { 12 };
-    let (Some(at), Some(end)) = (section.offset.checked_add(header), section.offset.checked_add(section.size)) else {
-        return false;
-    };
-    let content = io::BufReader::with_capacity(64 << 10, Part { bytes, at, end });
-    // An error is fine: damaged content stops every reader at the same byte, before the limit.
-    let mut unpacked = ZlibDecoder::new(content).take(declared.saturating_add(1));
-    io::copy(&mut unpacked, &mut io::sink()).is_err() || unpacked.limit() > 0
+/// The content of a section in the older format: its name starts with `.zdebug`, its content with `ZLIB` and the size.
+pub(crate) fn unpack_old(raw: &[u8], limit: u64) -> Option<Box<[u8]>> {
+    let (head, content) = raw.split_first_chunk::<12>()?;
+    let size = u64::from_be_bytes(*head.last_chunk()?);
+    head.starts_with(b"ZLIB").then(|| inflate(content, size, limit)).flatten()
 }
 
-/// A range of a file as a stream.
-struct Part<'a> {
-    bytes: &'a Bytes,
-    at: u64,
-    end: u64,
+fn inflate(content: &[u8], size: u64, limit: u64) -> Option<Box<[u8]>> {
+    if size > limit {
+        return None;
+    }
+    let size = usize::try_from(size).ok()?;
+    let mut unpacked = vec![0; size];
+    let mut decoder = ZlibDecoder::new(content);
+    decoder.read_exact(&mut unpacked).ok()?;
+    // The content must end here.
+    matches!(decoder.read(&mut [0]), Ok(0)).then(|| unpacked.into_boxed_slice())
 }
 
-impl Read for Part<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let len = buffer.len().min(left);
-        self.bytes.read(self.at, &mut buffer[..len]).ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.at += len as u64;
-        Ok(len)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::ZlibEncoder};
+    use std::io::Write;
+
+    fn old(content: &[u8], declared: u64) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new([&b"ZLIB"[..], &declared.to_be_bytes()].concat(), Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_section_is_unpacked_only_to_its_declared_and_acceptable_size() {
+        let content = vec![7; 1 << 20];
+        assert_eq!(unpack_old(&old(&content, 1 << 20), 1 << 20).as_deref(), Some(&content[..]));
+        assert_eq!(unpack_old(&old(&content, 1 << 20), (1 << 20) - 1), None, "more than the limit");
+        for wrong in [0, 1, (1 << 20) - 1, (1 << 20) + 1, u64::MAX] {
+            assert_eq!(unpack_old(&old(&content, wrong), 1 << 30), None, "{wrong}");
+        }
     }
 }

@@ -1,23 +1,22 @@
 //! Names locations: function, file, line, and inlined functions.
 //!
-//! blazesym reads ELF symbols and DWARF. This file decides which file blazesym reads, caches the names, and bounds memory: the
-//! tables of a file are dropped when they are large or were not used for a while; the names from them stay. Must not guess: an
-//! uncertain location stays module and offset.
+//! `tables.rs` reads the files. This file decides which one is asked, caches the names, and bounds memory: the tables of a file
+//! are dropped when they are large or were not used for a while; the names from them stay. Must not guess: an uncertain
+//! location stays module and offset.
 
-mod cost;
-
-use super::blaze::{Blaze, Within, give_pages_back};
 use super::c_library::is_libc;
 use super::cache::FrameCache;
 use super::demangle::readable;
+use super::dwarf::{Found, Named as FoundFunction};
 use super::gopclntab::{Named, Place};
 use super::image::{Image, Images};
+use super::mapped::give_pages_back;
 use super::perf_map;
-use blazesym::symbolize::{CodeInfo, Sym};
+use super::symtab::Symbol;
+use super::tables::{Tables, Within};
 use leaktrace_model::{Content, Frame, Location, Module, ModuleId, ModuleKind, Modules, Resolve, Role};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Default of `--symbol-cache`, in bytes.
@@ -26,7 +25,7 @@ pub const DEFAULT_CACHE_BYTES: usize = 32 << 20;
 /// Bytes read of mapped files (an estimate) after which their pages are given back.
 const MOST_READ: u64 = 32 << 20;
 
-/// Names locations. Not `Send`, because blazesym's tables are not: create it on the thread that uses it.
+/// Names locations. Not `Send`, because tables of files are not: create it on the thread that uses it.
 pub struct Symbolizer {
     modules: Modules,
     images: Images,
@@ -34,25 +33,23 @@ pub struct Symbolizer {
     /// The first module with each content. It stands for all modules with this content.
     by_content: HashMap<Content, ModuleId>,
     representatives: HashMap<ModuleId, Option<(ModuleId, Arc<Module>)>>,
-    blaze: Blaze,
-    /// Files that blazesym has read, with their estimated size in memory and their last use.
-    parsed: HashMap<PathBuf, Parsed>,
+    /// Files that were read, by the address of their image.
+    parsed: HashMap<usize, Parsed>,
     clock: u64,
     /// The value of `clock` at the last call of [`Self::forget_unused`].
     mark: u64,
     /// Bytes read of mapped files (an estimate) since their pages were given back.
     read: u64,
     limit: usize,
+    /// Bytes that this process has allocated.
+    allocated: Option<fn() -> usize>,
 }
 
 struct Parsed {
-    /// Keeps the descriptor open: blazesym's key is the path through it, which must not come to mean another file.
+    /// Keeps the image, so that its address stays the key of this file.
     _image: Arc<Image>,
-    permitted: Within,
-    fixed: u64,
-    /// Most memory that all lookups together can take, in bytes.
-    most: u64,
-    lookups: u64,
+    tables: Tables,
+    bytes: usize,
     used: u64,
 }
 
@@ -65,13 +62,21 @@ impl Symbolizer {
             frames: FrameCache::new(limit / 4),
             by_content: HashMap::new(),
             representatives: HashMap::new(),
-            blaze: Blaze::new(),
             parsed: HashMap::new(),
             clock: 0,
             mark: 0,
             read: 0,
             limit,
+            allocated: None,
         }
+    }
+
+    /// Counts the memory of tables by what the allocator says: `allocated` gives the bytes that are allocated now. Without it, the
+    /// sizes of the tables are added up, and the small parts that other crates keep are estimated.
+    #[must_use]
+    pub fn with_allocated(mut self, allocated: fn() -> usize) -> Self {
+        self.allocated = Some(allocated);
+        self
     }
 
     /// Names a stack, leaf first. Each location gives one frame, and before it the frames of inlined functions, innermost
@@ -96,12 +101,9 @@ impl Symbolizer {
     /// Drops the tables and pages of files that were not used since the last call. Returns whether there were any.
     pub fn forget_unused(&mut self) -> bool {
         let mark = std::mem::replace(&mut self.mark, self.clock);
-        let unused: Vec<PathBuf> =
-            self.parsed.iter().filter(|(_, parsed)| parsed.used <= mark).map(|(path, _)| path.clone()).collect();
-        for path in &unused {
-            self.forget(path);
-        }
-        self.images.forget_unused_pages() || !unused.is_empty()
+        let count = self.parsed.len();
+        self.parsed.retain(|_, parsed| parsed.used > mark);
+        self.images.forget_unused_pages() || self.parsed.len() < count
     }
 
     /// Names one location.
@@ -136,9 +138,13 @@ impl Symbolizer {
         frames.iter().map(finish).collect()
     }
 
-    /// Memory in use, in bytes. Names are counted; the size of blazesym's tables is an estimate.
+    /// Memory in use, in bytes: tables of files as [`Self::with_allocated`] says, and names.
     pub fn bytes(&self) -> usize {
-        self.frames.bytes() + self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add)
+        self.frames.bytes() + self.table_bytes()
+    }
+
+    fn table_bytes(&self) -> usize {
+        self.parsed.values().map(|parsed| parsed.bytes).fold(0, usize::saturating_add)
     }
 
     fn representative(&mut self, id: ModuleId, module: &Arc<Module>) -> Option<(ModuleId, Arc<Module>)> {
@@ -170,54 +176,44 @@ impl Symbolizer {
         Some(found)
     }
 
-    /// The frames that blazesym finds at an address of a file.
+    /// The frames that the tables of a file give for an address.
     fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
-        let path = image.path()?;
-        let parsed = match self.parsed.entry(path.clone()) {
+        let allocated = || self.allocated.map(|allocated| allocated());
+        let before = allocated();
+        let parsed = match self.parsed.entry(Arc::as_ptr(image).addr()) {
             Entry::Occupied(parsed) => parsed.into_mut(),
             Entry::Vacant(place) => {
-                let parsed = Parsed::new(image, cost::permitted(image, self.limit)?);
-                self.read = self.read.saturating_add(parsed.most);
-                place.insert(parsed)
+                let tables = Tables::open(image)?;
+                place.insert(Parsed { _image: Arc::clone(image), tables, bytes: 0, used: 0 })
             }
         };
         self.clock += 1;
         parsed.used = self.clock;
-        parsed.lookups += 1;
-        self.read = self.read.saturating_add(LOOKUP_BYTES);
-        let within = if parsed.permitted == Within::Everything { within } else { Within::Symbols };
-        let find = |within| self.blaze.find(&path, vaddr, within).filter(|sym| is_certain(sym, image, vaddr));
-        let first = if within == Within::Everything { find(within) } else { None };
-        let Some(sym) = first else { return find(Within::Symbols).map(|sym| frames_of(&sym)) };
-        let mut frames = frames_of(&sym);
-        if is_in_pieces(&sym) {
-            // The function's start is in the symbol table, unless the piece has its own symbol.
-            let whole = find(Within::Symbols).filter(|whole| whole.name == sym.name);
-            let offset = whole.and_then(|whole| u64::try_from(whole.offset).ok());
-            frames.last_mut().into_iter().for_each(|frame| frame.offset = offset);
+        let tables = &mut parsed.tables;
+        self.read = self.read.saturating_add(tables.lookup_bytes());
+        let found = if within == Within::Everything { tables.debug(vaddr) } else { None };
+        let symbol = tables.symbol(vaddr);
+        parsed.bytes = match before.zip(allocated()) {
+            Some((before, after)) => {
+                let answer = found.as_ref().map_or(0, Found::bytes) + symbol.as_ref().map_or(0, |s| s.name.capacity());
+                (parsed.bytes + after).saturating_sub(before + answer)
+            }
+            None => tables.bytes(),
+        };
+        match found {
+            Some(found) => frames_of(found, symbol, vaddr),
+            None => symbol.map(|symbol| vec![frame_of(&symbol, vaddr)]),
         }
-        Some(frames)
     }
 
     /// Drops the tables of the least recently used files until the rest fits.
     fn shrink(&mut self) {
         let room = self.limit - self.limit / 4;
-        let mut bytes = self.parsed.values().map(Parsed::bytes).fold(0, usize::saturating_add);
-        while bytes > room && !self.parsed.is_empty() {
-            let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(path, _)| path.clone());
-            let Some(path) = oldest else { return };
-            bytes = bytes.saturating_sub(self.forget(&path));
+        while self.table_bytes() > room {
+            let oldest = self.parsed.iter().min_by_key(|(_, parsed)| parsed.used).map(|(key, _)| *key);
+            let Some(key) = oldest else { return };
+            self.parsed.remove(&key);
         }
-    }
-
-    /// Drops the tables of a file. Returns their estimated size.
-    fn forget(&mut self, path: &Path) -> usize {
-        // `before` keeps the descriptor open until blazesym has dropped the tables under its path.
-        let before = self.parsed.remove(path);
-        if !self.blaze.forget(path) {
-            self.parsed.clear();
-        }
-        before.map_or(0, |parsed| parsed.bytes())
     }
 }
 
@@ -227,47 +223,40 @@ impl Resolve for Symbolizer {
     }
 }
 
-/// Average memory that a lookup in a compilation unit not read before takes, in bytes.
-const LOOKUP_BYTES: u64 = 64 << 10;
-
-impl Parsed {
-    fn new(image: &Arc<Image>, permitted: Within) -> Self {
-        let most = if permitted == Within::Everything { cost::read(image) } else { 0 };
-        let fixed = cost::fixed(image, permitted);
-        Self { _image: Arc::clone(image), permitted, fixed, most, lookups: 0, used: 0 }
-    }
-
-    fn bytes(&self) -> usize {
-        let read = self.lookups.saturating_mul(LOOKUP_BYTES).min(self.most);
-        usize::try_from(self.fixed.saturating_add(read)).unwrap_or(usize::MAX)
-    }
-}
-
-/// Whether a symbol certainly contains an address. One without a size extends to the next symbol, but not into another section,
-/// for example from `_init` into the jump table (PLT) after it.
-fn is_certain(sym: &Sym<'_>, image: &Image, vaddr: u64) -> bool {
-    let section = |address| image.elf.section_at(address).map(|section| section.addr);
-    let known = sym.size.is_some_and(|size| size > 0) || is_in_pieces(sym) || section(sym.addr) == section(vaddr);
-    !sym.name.is_empty() && known
-}
-
-/// Whether a function has several pieces, for example a cold one: blazesym then gives no start and no size. A line or an
-/// inlined function shows that the symbol is from debug information.
-fn is_in_pieces(sym: &Sym<'_>) -> bool {
-    sym.addr == 0 && sym.size.is_none() && (sym.code_info.is_some() || !sym.inlined.is_empty())
-}
-
-fn frames_of(sym: &Sym<'_>) -> Vec<Frame> {
-    let frame = |symbol: &str, code: Option<&CodeInfo<'_>>| Frame {
-        symbol: Some(readable(symbol)),
-        file: code.map(|code| path_text(&code.to_path())).filter(|file| !file.is_empty()),
-        line: code.and_then(|code| code.line).filter(|line| *line > 0),
+/// The frames of what debug information says about an address. A symbol gives what it does not say: the name of a function of
+/// which only a line is known, or the start of one that has several pieces, for example a cold one.
+fn frames_of(found: Found, symbol: Option<Symbol>, vaddr: u64) -> Option<Vec<Frame>> {
+    let Found { functions, bounds, is_function } = found;
+    let last = functions.len().checked_sub(1)?;
+    let frame = |function: &FoundFunction, name: &str| Frame {
+        symbol: Some(readable(name)),
+        file: function.file.clone(),
+        line: function.line,
         ..Frame::default()
     };
-    let merged = sym.inlined.iter().rev().filter(|inlined| !inlined.name.is_empty());
-    let merged = merged.map(|inlined| Frame { inlined: true, ..frame(&inlined.name, inlined.code_info.as_ref()) });
-    let own = Frame { offset: u64::try_from(sym.offset).ok(), ..frame(&sym.name, sym.code_info.as_deref()) };
-    merged.chain([own]).collect()
+    let mut frames: Vec<Frame> = functions[..last]
+        .iter()
+        .filter_map(|function| Some(Frame { inlined: true, ..frame(function, function.name.as_deref()?) }))
+        .collect();
+    let function = &functions[last];
+    let own = match function.name.as_deref().filter(|_| is_function) {
+        Some(name) => {
+            let whole = symbol.filter(|symbol| bounds.is_none() && symbol.name == name);
+            let start = bounds.map(|(start, _)| start).or(whole.map(|symbol| symbol.address));
+            Frame { offset: start.and_then(|start| vaddr.checked_sub(start)), ..frame(function, name) }
+        }
+        None => {
+            let symbol = symbol?;
+            Frame { offset: vaddr.checked_sub(symbol.address), ..frame(function, &symbol.name) }
+        }
+    };
+    frames.push(own);
+    Some(frames)
+}
+
+fn frame_of(symbol: &Symbol, vaddr: u64) -> Frame {
+    let offset = vaddr.checked_sub(symbol.address);
+    Frame { symbol: Some(readable(&symbol.name)), offset, ..Frame::default() }
 }
 
 fn go_frames(place: Place, vaddr: u64) -> Vec<Frame> {
@@ -281,10 +270,6 @@ fn go_frames(place: Place, vaddr: u64) -> Vec<Frame> {
         ..Frame::default()
     };
     place.functions.into_iter().enumerate().map(frame).collect()
-}
-
-fn path_text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 fn unknown(vaddr: u64) -> Frame {

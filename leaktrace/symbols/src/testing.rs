@@ -4,11 +4,43 @@ use super::unwind::is_after_call;
 use super::{Locator, image, open};
 use leaktrace_model::{ChainEnd, FrameChain, Location, Module, ModuleKind, StackCopy};
 use leaktrace_skip::{Lack, skip};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts what each thread allocates and frees.
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: gives every request to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.with(|all| all.set(all.get().wrapping_add(layout.size())));
+        // SAFETY: the caller keeps the contract of this very function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATED.with(|all| all.set(all.get().wrapping_sub(layout.size())));
+        // SAFETY: the caller keeps the contract of this very function.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Bytes that this thread has allocated and not freed.
+pub(crate) fn allocated_here() -> usize {
+    ALLOCATED.with(Cell::get)
+}
 
 /// A temporary directory, removed when dropped.
 pub(crate) struct Scratch(pub PathBuf);

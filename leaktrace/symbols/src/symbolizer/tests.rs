@@ -5,7 +5,7 @@ mod hostile;
 use super::*;
 use crate::{
     Locator, open,
-    testing::{Scratch, place},
+    testing::{Scratch, allocated_here, place},
 };
 use leaktrace_skip::{Lack, skip};
 use std::fs::File;
@@ -338,9 +338,31 @@ fn unused_tables_are_dropped_and_names_stay() {
     let frames = symbolizer.resolve(std::slice::from_ref(&location));
     assert_eq!(frames[0][0].symbol.as_deref(), Some("leak"));
     assert_eq!(symbolizer.parsed.len(), 0, "the name is remembered without the file");
-    // Another address in the file: blazesym reads the file again.
+    // Another address in the file, which is read again.
     let frames = symbolizer.resolve(&[Location { offset: location.offset + 1, ..location }]);
     assert_eq!((frames[0][0].symbol.as_deref(), symbolizer.parsed.len()), (Some("leak"), 1));
+}
+
+#[test]
+fn the_size_of_tables_is_what_the_allocator_says() {
+    let scratch = Scratch::new();
+    scratch.write("a.c", C);
+    if scratch.run("cc -g -o a a.c").is_none() {
+        return;
+    }
+    let locator = Locator::default();
+    let mut symbolizer = symbolizer(&locator).with_allocated(allocated_here);
+    let places: Vec<Location> =
+        functions(&scratch, "a").unwrap().iter().map(|f| place(&locator, &scratch.path("a"), f.0)).collect();
+    for place in &places {
+        symbolizer.resolve(std::slice::from_ref(place));
+    }
+    let said = symbolizer.table_bytes();
+    assert_eq!(symbolizer.bytes(), said + symbolizer.frames.bytes());
+    let before = allocated_here();
+    symbolizer.parsed.clear();
+    let freed = before - allocated_here();
+    assert!(freed > 10_000 && said.abs_diff(freed) < 1024, "{said} said, {freed} freed");
 }
 
 #[test]
