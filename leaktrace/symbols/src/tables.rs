@@ -34,6 +34,8 @@ pub(crate) struct Tables {
     dwarf: Debug,
     /// Memory of the debug information, in bytes.
     dwarf_bytes: usize,
+    /// The part of it that was there before the first lookup: the index, and sections that were unpacked.
+    index_bytes: usize,
     /// Time that its lookups took, less what they may take.
     late: Duration,
     symbols: Symbols,
@@ -64,6 +66,7 @@ impl Tables {
         Some(Self {
             dwarf,
             dwarf_bytes: 0,
+            index_bytes: 0,
             late: Duration::ZERO,
             symbols,
             alternate: None,
@@ -96,13 +99,14 @@ impl Tables {
 
     /// Drops tables of earlier lookups when they take too much. The file is refused only if one lookup alone does.
     fn look_up(&mut self, vaddr: u64) -> Option<Found> {
-        if self.dwarf_bytes > MOST / 2 {
-            (self.dwarf, self.dwarf_bytes) = (Debug::Unread, 0);
+        if self.dwarf_bytes - self.index_bytes > (MOST - self.index_bytes) / 2 {
+            self.forget_debug();
         }
-        let is_first = self.dwarf_bytes == 0;
-        let budget = Budget::new(MOST - self.dwarf_bytes);
-        if matches!(self.dwarf, Debug::Unread) {
+        let is_first = matches!(self.dwarf, Debug::Unread);
+        let budget = Budget::new(MOST.saturating_sub(self.dwarf_bytes));
+        if is_first {
             self.dwarf = self.read(&budget);
+            self.index_bytes = budget.taken();
         }
         let found = match &self.dwarf {
             Debug::Read(dwarf) => dwarf.find(vaddr, &budget).ok().flatten(),
@@ -116,13 +120,18 @@ impl Tables {
             self.refuse();
             return None;
         }
-        (self.dwarf, self.dwarf_bytes) = (Debug::Unread, 0);
+        self.forget_debug();
         self.look_up(vaddr)
+    }
+
+    fn forget_debug(&mut self) {
+        (self.dwarf, self.dwarf_bytes, self.index_bytes) = (Debug::Unread, 0, 0);
     }
 
     /// Gives up the debug information, because it costs too much.
     fn refuse(&mut self) {
-        (self.dwarf, self.dwarf_bytes, self.alternate) = (Debug::Absent, 0, None);
+        self.forget_debug();
+        (self.dwarf, self.alternate) = (Debug::Absent, None);
     }
 
     fn read(&mut self, budget: &Budget) -> Debug {
