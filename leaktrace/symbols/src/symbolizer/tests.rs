@@ -360,9 +360,10 @@ fn the_size_of_tables_is_what_the_allocator_says() {
     let said = symbolizer.table_bytes();
     assert_eq!(symbolizer.bytes(), said + symbolizer.frames.bytes());
     let before = allocated_here();
-    symbolizer.parsed.clear();
+    // With the map itself, which the first file allocated.
+    drop(std::mem::take(&mut symbolizer.parsed));
     let freed = before - allocated_here();
-    assert!(freed > 10_000 && said.abs_diff(freed) < 1024, "{said} said, {freed} freed");
+    assert!(freed > 10_000 && said.abs_diff(freed) < 512, "{said} said, {freed} freed");
 }
 
 #[test]
