@@ -15,6 +15,7 @@ use leaktrace_output::{Destination, write_whole};
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
+    leaktrace_symbols::serve_if_helper();
     match start(Cli::parse()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {

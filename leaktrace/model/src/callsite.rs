@@ -1,7 +1,7 @@
 //! Call sites: the code that opened sockets, as a snapshot shows it.
 
 use crate::{Direction, Peer, StackReason, Sums, Trend};
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 
 /// The code that opened sockets.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,7 +72,7 @@ impl Serialize for Callsite {
 }
 
 /// How much of a stack is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StackQuality {
     /// The walk reached the thread's start.
@@ -96,7 +96,7 @@ impl StackQuality {
 }
 
 /// One frame of a stack.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Frame {
     /// Address in the process when it was captured.
     pub address: u64,

@@ -36,6 +36,16 @@ pub enum Degradation {
         /// Processes whose namespaces are not known.
         hidden: u32,
     },
+    /// Files that are not read, because they ended or delayed the process that reads files.
+    FilesRefused {
+        /// Their paths.
+        paths: Vec<String>,
+    },
+    /// No process that reads files can be started.
+    NoNamer {
+        /// Why not.
+        why: String,
+    },
     /// Stacks were left out, as `--stack-sample` asks.
     StacksSampled {
         /// One stack in this many is captured.
@@ -105,6 +115,7 @@ impl Degradation {
             Self::AcceptAtEveryCall { .. } | Self::AcceptByReturnProbe { .. } => "accept",
             Self::TreeFull { .. } => "run",
             Self::NamespacesMissing { .. } => "namespaces",
+            Self::FilesRefused { .. } | Self::NoNamer { .. } => "names",
             Self::StacksSampled { .. } => "stacks",
             Self::SamplesApart { .. } => "interval",
             Self::LongLivedNotListed { .. } | Self::AllNotRecorded => "sockets",
@@ -135,6 +146,10 @@ impl Degradation {
                 format!("more than {most} processes ran at a time, and some were not followed")
             }
             Self::NamespacesMissing { refused, hidden } => missing_namespaces(*refused, *hidden),
+            Self::FilesRefused { paths } => files_refused(paths),
+            Self::NoNamer { why } => {
+                format!("{why}: frames are shown as module and offset")
+            }
             Self::StacksSampled { one_in, above_per_s } => format!(
                 "1 in {} was captured of processes that opened more than {} sockets a second, as --stack-sample asks: their \
                  other opens are at call sites without a stack",
@@ -174,6 +189,20 @@ impl Degradation {
             Self::Recorded { reason, .. } => return Cow::Borrowed(reason),
         })
     }
+}
+
+/// Most refused files that are listed by their paths.
+const PATHS_SHOWN: usize = 8;
+
+/// Says which files are not read, and why.
+fn files_refused(paths: &[String]) -> String {
+    let (shown, rest) = paths.split_at(paths.len().min(PATHS_SHOWN));
+    let mut list = shown.join(", ");
+    if !rest.is_empty() {
+        list += &format!(" and {} more", format_count(rest.len() as u64));
+    }
+    let files = format_counted(paths.len() as u64, "file");
+    format!("{files} ended or delayed the process that reads files, and will not be read again: {list}")
 }
 
 /// Says which network namespaces are missing or may be missing, and which permission would help.

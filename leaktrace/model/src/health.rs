@@ -32,12 +32,14 @@ pub struct Health {
     pub ignored: u64,
     /// How many verdicts are gone since the start of the window.
     pub resolved: u64,
+    /// How the processes that read foreign files are doing; `None` in a recording that does not say.
+    pub namer: Option<NamerHealth>,
 }
 
 impl Serialize for Health {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let in_seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
-        let mut health = serializer.serialize_struct("Health", 12)?;
+        let mut health = serializer.serialize_struct("Health", 13)?;
         health.serialize_field("hooks", &self.hooks)?;
         health.serialize_field("degraded", &self.degraded)?;
         health.serialize_field("lost", &self.lost)?;
@@ -50,8 +52,18 @@ impl Serialize for Health {
         health.serialize_field("tcp_memory_gap_bytes", &self.tcp_memory_gap_bytes)?;
         health.serialize_field("ignored", &self.ignored)?;
         health.serialize_field("resolved", &self.resolved)?;
+        health.serialize_field("namer", &self.namer)?;
         health.end()
     }
+}
+
+/// How the processes that read foreign files are doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NamerHealth {
+    /// How often one was replaced, because it died or was late.
+    pub restarts: u64,
+    /// Files that are not read any more, because they ended or delayed one.
+    pub refused_files: Vec<String>,
 }
 
 /// Counts of what was lost since the start.

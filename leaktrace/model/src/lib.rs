@@ -43,7 +43,7 @@ pub use degradation::Degradation;
 pub use field_value::FieldValue;
 pub use filter::{Candidate, Filter};
 pub use group::{Group, GroupKey, Peer};
-pub use health::{Health, Lost};
+pub use health::{Health, Lost, NamerHealth};
 pub use hooks::{HookKind, Hooks};
 pub use host::Host;
 pub use leaktrace_common::{Direction, Severity, TcpState, Verdict, Verdicts};

@@ -3,12 +3,13 @@
 //! The tracer hands over what its hooks captured as borrowed views: a copy of a stack has tens of kilobytes.
 
 use crate::CallsiteStack;
+use serde::{Deserialize, Serialize};
 
 /// Most frames that are kept of a stack. `leaktrace-kernel` asserts that the kernel side agrees.
 pub const MAX_FRAMES: usize = 126;
 
 /// Which unwinder finds the callers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unwind {
     /// By frame pointers where a process keeps them, by unwind tables elsewhere.
     #[default]
@@ -20,7 +21,7 @@ pub enum Unwind {
 }
 
 /// How a walk by frame pointers ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChainEnd {
     /// With a null frame pointer, as at a thread's start.
     AtStart,

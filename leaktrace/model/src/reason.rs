@@ -1,7 +1,7 @@
 //! Why a stack is not complete.
 
 use crate::format_count;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, num::NonZeroU32};
 
 /// Why a stack is not complete. [`fmt::Display`] gives the text of reports.
@@ -13,6 +13,8 @@ pub enum StackReason {
     Unreadable,
     /// The process had exited before its mappings could be read.
     Exited,
+    /// The process or its files could not be read in time.
+    NotPlaced,
     /// The code keeps no frame pointers, and there is no copy of its stack.
     NoCopy,
     /// The code keeps no frame pointers, and unwind tables are switched off.
@@ -48,6 +50,7 @@ impl fmt::Display for StackReason {
             }
             Self::Unreadable => "the user stack could not be read",
             Self::Exited => "the process had exited before its mappings could be read",
+            Self::NotPlaced => "the process or its files could not be read in the time for it",
             Self::NoCopy => "this code keeps no frame pointers, and no copy of its stack could be taken",
             Self::NoFramePointers => "this code keeps no frame pointers: callers may be missing",
             Self::NotSampled { one_in } => {
@@ -66,7 +69,7 @@ impl Serialize for StackReason {
 }
 
 /// Why a walk ended before the start of the thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WalkEnd {
     /// The stack is longer than what was copied.
     CopyTooShort,

@@ -1,8 +1,8 @@
 //! What one sample contains: plain data, the only input of the tracker. A live kernel and a recording give the same.
 
 use crate::{
-    Comm, Degradation, Direction, Limits, Location, Lost, Moment, Observed, ProcessFacts, StackQuality, StackReason,
-    Sums, Verdicts,
+    Comm, Degradation, Direction, Limits, Location, Lost, Moment, NamerHealth, Observed, ProcessFacts, StackQuality,
+    StackReason, Sums, Verdicts,
 };
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Sample {
     pub processes: Vec<ProcessFacts>,
     /// What works less well than it could.
     pub degraded: Vec<Degradation>,
+    /// How the processes that read foreign files are doing; `None` where there are none.
+    pub namer: Option<NamerHealth>,
     /// Kernel memory of TCP on the host, in bytes.
     pub tcp_memory_bytes: Option<u64>,
     /// What the sample cost.

@@ -12,7 +12,7 @@ use super::{
     wire::{Item, Place, RowKind, Stack, quality_from_raw},
 };
 use leaktrace_model::{
-    CallsiteStack, Degradation, Holders, Location, ModuleId, ProcessFacts, Role, Sample, StackReason,
+    CallsiteStack, Degradation, Holders, Location, ModuleId, NamerHealth, ProcessFacts, Role, Sample, StackReason,
 };
 use std::collections::HashMap;
 
@@ -37,6 +37,7 @@ pub(crate) struct Previous {
     holders: Table<{ rows::HOLDER_CELLS }, 2>,
     processes: Table<{ rows::PROCESS_CELLS }, 1>,
     degraded: Vec<Degradation>,
+    namer: Option<NamerHealth>,
     places: usize,
     /// Memory for all places so far and their names, in bytes.
     names_memory: usize,
@@ -52,6 +53,7 @@ impl Default for Previous {
             holders: Table::new(limits::HOLDERS),
             processes: Table::new(limits::PROCESSES),
             degraded: Vec::new(),
+            namer: None,
             places: 0,
             names_memory: 0,
             stacks: StacksInUse::default(),
@@ -127,6 +129,12 @@ impl Assembler {
                     pairs.into_iter().map(|(feature, reason)| Degradation::Recorded { feature, reason }).collect();
             }
             Item::Head(head) => parts.head = Some(head),
+            Item::Namer(restarts, refused_files) => {
+                if refused_files.len() > limits::REFUSED_FILES {
+                    return Err(Damage::Nonsense("more refused files than are kept"));
+                }
+                self.previous.namer = Some(NamerHealth { restarts, refused_files });
+            }
         }
         // Names stay for the whole recording. Processes and stacks come and go, so the limit is for each sample.
         if self.previous.names_memory > limits::MEMORY || parts.memory > limits::MEMORY {
@@ -198,6 +206,7 @@ impl Assembler {
             return Err(Damage::Nonsense(TOO_MUCH));
         }
         sample.degraded = previous.degraded.clone();
+        sample.namer = previous.namer.clone();
         previous.places = self.places.len();
         validate::check(&sample)?;
         Ok(Recorded { sample, names: parts.names })

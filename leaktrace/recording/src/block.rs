@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 pub(crate) const MAGIC: [u8; 8] = *b"\x8fLTREC\r\n";
 
 /// Version that is written. This one and all earlier ones are read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Length of the file's header: magic, version, checksum.
 pub(crate) const HEADER_BYTES: usize = 16;

@@ -3,7 +3,7 @@
 //! Owns the format on disk: how samples are written ([`Recorder`]) and read ([`Reader`]), and what of a file is refused. Knows samples and
 //! files; must not know the kernel, tracking, reports or the command line.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! A header of 16 bytes: magic bytes, the version and a CRC-32 of both, numbers little-endian. Then blocks (`block`), each with its own
 //! checksum and compressed (DEFLATE) by itself. The first block has who recorded, where and how ([`Start`]). Then each sample has one or

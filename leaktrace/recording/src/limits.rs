@@ -21,3 +21,6 @@ pub(crate) const PLACES: usize = 1 << 20;
 /// Memory in bytes. Applies to each of: the names of a whole recording; the processes and stacks of one sample; the stacks of the call
 /// sites in use, with their names.
 pub(crate) const MEMORY: usize = 1 << 30;
+
+/// Most files that a sample says are not read any more.
+pub(crate) const REFUSED_FILES: usize = 1024;

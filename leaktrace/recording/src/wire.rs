@@ -47,7 +47,7 @@ struct WireFilter {
     directions: Vec<u8>,
 }
 
-/// One part of a sample. [`Item::Head`] is the last.
+/// One part of a sample. [`Item::Head`] is the last of a sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Item {
     /// The sample has the results of a holders pass, which read this many descriptors.
@@ -64,6 +64,9 @@ pub(crate) enum Item {
     Degraded(Vec<(String, String)>),
     /// The numbers of the sample.
     Head(Head),
+    /// Since version 2: how often the process that reads foreign files was replaced, and the files that are not read any more. Written when
+    /// it changes.
+    Namer(u64, Vec<String>),
 }
 
 /// What a row describes.

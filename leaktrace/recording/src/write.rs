@@ -13,7 +13,7 @@ use super::{
 };
 use bytes::{BufMut, BytesMut};
 use leaktrace_model::{
-    CallsiteStack, Degradation, Frame, Location, Observed, ProcessFacts, Resolve, Role, Sample, SeenBy,
+    CallsiteStack, Degradation, Frame, Location, NamerHealth, Observed, ProcessFacts, Resolve, Role, Sample, SeenBy,
 };
 use std::{
     collections::{HashMap, hash_map::DefaultHasher},
@@ -142,6 +142,7 @@ pub struct Recorder<S = File> {
     written: HashMap<u32, u64>,
     places: Places,
     degraded: Vec<Degradation>,
+    namer: Option<NamerHealth>,
     out: BytesMut,
 }
 
@@ -186,6 +187,7 @@ impl<S: Sink> Recorder<S> {
             written: HashMap::new(),
             places: Places::default(),
             degraded: Vec::new(),
+            namer: None,
             out: BytesMut::new(),
         };
         recorder.out.put_slice(&block::header());
@@ -248,6 +250,12 @@ impl<S: Sink> Recorder<S> {
             let words = degraded.iter().map(|one| (one.feature().into_owned(), one.reason().into_owned()));
             items.put(&Item::Degraded(words.collect()))?;
             self.degraded = degraded;
+        }
+        if let Some(namer) = &sample.namer
+            && self.namer.as_ref() != Some(namer)
+        {
+            items.put(&Item::Namer(namer.restarts, namer.refused_files.clone()))?;
+            self.namer = Some(namer.clone());
         }
         items.put(&Item::Head(Head::of(sample)))?;
         items.close(BlockKind::Sample)?;

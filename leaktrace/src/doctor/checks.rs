@@ -9,10 +9,11 @@ use leaktrace_kernel::{
     privilege::{self, Capability},
 };
 use leaktrace_model::{HookKind, Limits, Modules, Shown, Unwind};
-use leaktrace_symbols::{Images, Placer};
+use leaktrace_symbols::{HelperOptions, Helpers};
 use std::{num::NonZeroU32, path::Path, time::Duration};
 
 /// Table size of the trial run, which is not kept.
+const TRIAL_CACHE_BYTES: usize = 1 << 20;
 const TRIAL_SOCKETS: u32 = 4096;
 
 /// All checks, in order.
@@ -151,8 +152,9 @@ fn trial(kind: HookKind) -> Result<String, StartError> {
         max_sockets: TRIAL_SOCKETS,
         walk_every: NonZeroU32::new(2),
     };
-    let placer = Placer::new(options.unwind, Modules::default(), Images::default());
-    let mut tracer = Tracer::start(&options, Box::new(placer))?;
+    let helpers = HelperOptions { unwind: options.unwind, cache_bytes: TRIAL_CACHE_BYTES };
+    let helpers = Helpers::start(helpers, Modules::default());
+    let mut tracer = Tracer::start(&options, Box::new(helpers))?;
     let minute = Duration::from_secs(60);
     let request = SampleRequest {
         limits: Limits { threshold: minute, stall: minute, idle: minute },

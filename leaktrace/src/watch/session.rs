@@ -8,10 +8,10 @@ use super::{
 use crate::config::WatchConfig;
 use leaktrace_kernel::{Adoption, HoldersPass, SampleRequest, StartError, Tracer, TracerOptions, Walk, host};
 use leaktrace_model::{
-    Degradation, Filter, HookKind, Hooks, Limits, Modules, Moment, Sample, Severity, Shown, Snapshot, Verdicts,
+    Degradation, Filter, HookKind, Hooks, Limits, Modules, Moment, Resolve, Sample, Severity, Shown, Snapshot, Verdicts,
 };
 use leaktrace_recording::{Progress, Recorder, Start, WriteError};
-use leaktrace_symbols::{Images, Placer, Symbolizer};
+use leaktrace_symbols::{HelperOptions, Helpers};
 use leaktrace_track::{Tracker, TrackerOptions, Tree};
 use std::{
     path::PathBuf,
@@ -100,7 +100,9 @@ const UNUSED: Duration = Duration::from_secs(15);
 pub(crate) struct Session {
     source: Box<dyn Source>,
     tracker: Tracker,
-    namer: Namer<Symbolizer>,
+    namer: Namer<Box<dyn Resolve>>,
+    /// The processes that read foreign files; `None` where names come from elsewhere.
+    helpers: Option<Helpers>,
     config: WatchConfig,
     started: Moment,
     next_holders: Instant,
@@ -116,7 +118,8 @@ impl Session {
     /// # Errors
     /// When this host cannot do it.
     pub(crate) fn start(config: WatchConfig) -> Result<Self, StartError> {
-        let (modules, images) = (Modules::default(), Images::default());
+        let helpers = HelperOptions { unwind: config.unwind, cache_bytes: config.symbol_cache };
+        let helpers = Helpers::start(helpers, Modules::default());
         let options = TracerOptions {
             hooks: config.hooks,
             stacks: config.stacks,
@@ -125,14 +128,14 @@ impl Session {
             walk_every: config.walk_every,
             tree: config.tree,
         };
-        let tracer = Tracer::start(&options, Box::new(Placer::new(config.unwind, modules.clone(), images.clone())))?;
+        let tracer = Tracer::start(&options, Box::new(helpers.clone()))?;
         let hooks = tracer.hooks();
-        let names = Symbolizer::new(modules, images, config.symbol_cache);
-        Ok(Self::over(Box::new(tracer), hooks, names, config))
+        let session = Self::over(Box::new(tracer), hooks, Box::new(helpers.clone()), config);
+        Ok(Self { helpers: Some(helpers), ..session })
     }
 
     /// Watches an existing source.
-    pub(crate) fn over(source: Box<dyn Source>, hooks: HookKind, names: Symbolizer, config: WatchConfig) -> Self {
+    pub(crate) fn over(source: Box<dyn Source>, hooks: HookKind, names: Box<dyn Resolve>, config: WatchConfig) -> Self {
         let started = host::now();
         let tracker = Tracker::new(TrackerOptions {
             host: host::read_host(),
@@ -146,7 +149,19 @@ impl Session {
         let pace = Pace::new(config.interval, config.cpu_budget);
         let next_holders = Instant::now();
         let next_forgetting = next_holders + UNUSED;
-        Self { source, tracker, namer, config, started, next_holders, next_forgetting, pace, hooks, recorder: None }
+        Self {
+            source,
+            tracker,
+            namer,
+            config,
+            started,
+            next_holders,
+            next_forgetting,
+            pace,
+            hooks,
+            recorder: None,
+            helpers: None,
+        }
     }
 
     /// Writes every sample from now on into a recording.
@@ -230,11 +245,14 @@ impl Session {
         // The time between this sample and the last one was planned then.
         sample.degraded.extend(self.pace.degradation());
         sample.degraded.extend(left_out);
+        if let Some(helpers) = &self.helpers {
+            sample.degraded.extend(helpers.degradations());
+            sample.namer = Some(helpers.health());
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&sample, self.namer.names_mut())?;
         }
         self.namer.ingest(&mut self.tracker, sample);
-        self.namer.names_mut().settle();
         if now >= self.next_forgetting {
             self.next_forgetting = now + UNUSED;
             self.forget_unused();
@@ -248,15 +266,20 @@ impl Session {
 
     /// The current snapshot, with names.
     pub(crate) fn snapshot(&mut self) -> Snapshot {
-        let snapshot = self.namer.snapshot(&self.tracker);
-        self.namer.names_mut().settle();
+        let mut snapshot = self.namer.snapshot(&self.tracker);
+        if let Some(helpers) = &self.helpers {
+            // Naming for this snapshot may have changed it.
+            let degraded = &mut snapshot.health.degraded;
+            degraded.retain(|one| !Helpers::says(one));
+            degraded.extend(helpers.degradations());
+            degraded.sort();
+            snapshot.health.namer = Some(helpers.health());
+        }
         snapshot
     }
 
     fn forget_unused(&mut self) {
-        let placing = self.source.forget_unused();
-        let naming = self.namer.names_mut().forget_unused();
-        if placing || naming {
+        if self.source.forget_unused() {
             host::give_memory_back();
         }
     }

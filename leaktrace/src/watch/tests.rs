@@ -63,7 +63,7 @@ fn json(snapshot: &Snapshot) -> String {
 fn watched(folder: &Path, words: &[&str], samples: u32) -> (Vec<Snapshot>, PathBuf) {
     let path = folder.join("recording");
     let source = Box::new(MadeUp(Host::new(Scale::SMALL)));
-    let mut session = Session::over(source, HookKind::Kprobe, names(), config(words));
+    let mut session = Session::over(source, HookKind::Kprobe, Box::new(names()), config(words));
     session.record(RecordTo { path: path.clone(), progress: Progress::default() }).unwrap();
     let take = |_| {
         session.sample(Detail::Flagged, false).unwrap();

@@ -4,13 +4,14 @@
 
 use super::bytes::Bytes;
 use super::elf::{Elf, ElfError};
+use super::fetch::{DEBUG_DIRECTORIES, Direct, Fetch, Wanted};
 use super::gopclntab::GoTable;
-use super::open;
+use super::identity::{FileId, Identity};
+use super::work::{self, Refused};
 use leaktrace_model::{BuildId, Content, Module, ModuleKind};
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use thiserror::Error;
@@ -24,9 +25,6 @@ const MAX_SUMMED: u64 = 256 << 20;
 /// Longest `.gnu_debugaltlink`, in bytes: a path and a build id.
 const MAX_LINK: u64 = 8192;
 
-/// Directories in which distributions put separate debug files.
-const DEBUG_DIRECTORIES: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
-
 /// Why a file cannot be used.
 #[derive(Debug, Error)]
 pub enum ImageError {
@@ -36,6 +34,9 @@ pub enum ImageError {
     /// It is not an ELF file that can be used.
     #[error(transparent)]
     Elf(#[from] ElfError),
+    /// It must not be read.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// An open ELF file.
@@ -50,54 +51,36 @@ pub(crate) struct Image {
     /// The file with what its debug information shares with that of other files, as `dwz` makes it.
     pub alternate: Option<Arc<Image>>,
     go: OnceLock<Option<GoTable>>,
-    identity: Identity,
-}
-
-/// Whether two files are the same file with the same content, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// `st_dev`
-    pub device: u64,
-    /// `st_ino`
-    pub inode: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Last change of its content, nanoseconds since the epoch.
-    pub modified_ns: i64,
-}
-
-impl Identity {
-    /// Identity of an open file.
-    ///
-    /// # Errors
-    /// Those of `fstat(2)`.
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        let modified_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
-        Ok(Self { device: meta.dev(), inode: meta.ino(), size: meta.len(), modified_ns })
-    }
+    id: FileId,
 }
 
 impl Image {
-    /// Reads the headers of an open file.
+    /// Reads the headers of an open file, whose path for people is `path`.
     ///
     /// # Errors
-    /// When it cannot be read or is not ELF.
-    pub(crate) fn new(file: File) -> Result<Self, ImageError> {
-        let identity = Identity::of(&file)?;
+    /// When it cannot or must not be read, or is not ELF.
+    pub(crate) fn new(file: File, path: &str) -> Result<Self, ImageError> {
+        let id = FileId::of(&file, path)?;
+        work::begin(&id)?;
         let bytes = Bytes::of_file(file)?;
         let elf = Elf::read(&bytes)?;
-        Ok(Self { bytes, elf, debug: None, alternate: None, go: OnceLock::new(), identity })
+        Ok(Self { bytes, elf, debug: None, alternate: None, go: OnceLock::new(), id })
+    }
+
+    /// Says that the file is about to be read. Call it before reading more than its headers.
+    pub(crate) fn begin(&self) {
+        // A file that must not be read has no image.
+        let _ = work::begin(&self.id);
     }
 
     /// The file's identity when it was opened.
     pub(crate) fn identity(&self) -> Identity {
-        self.identity
+        self.id.identity
     }
 
     /// Key for everything that is cached about the file.
     pub(crate) fn content(&self) -> Content {
-        let Identity { device, inode, size, modified_ns } = self.identity;
+        let Identity { device, inode, size, modified_ns } = self.id.identity;
         match &self.elf.build_id {
             Some(id) => Content::Build(id.clone(), size),
             None => Content::File(device, inode, size, modified_ns),
@@ -106,13 +89,14 @@ impl Image {
 
     /// Go's tables, if it has them.
     pub(crate) fn go(&self) -> Option<&GoTable> {
+        self.begin();
         self.go.get_or_init(|| GoTable::find(&self.bytes, &self.elf)).as_ref()
     }
 
     /// Whether the file still has the content that was opened. A file that was overwritten has other code at the same
     /// offsets, so names from it would be wrong.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.identity))
+        self.bytes.file().is_some_and(|file| Identity::of(file).is_ok_and(|now| now == self.id.identity))
     }
 
     /// Whether reading the headers again gives the same. A program that overwrites a file can reset its modification time, so
@@ -122,26 +106,9 @@ impl Image {
         again().is_some_and(|elf| elf == self.elf)
     }
 
-    /// A path to exactly this file, through the open descriptor. No other file can be beside it.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.bytes.file().map(open::path_of)
-    }
-
-    /// Whether the file belongs to root and is in the host's directories for debug files. A container can have the same path,
-    /// so the path must lead to this file on the host.
-    fn is_of_distribution(&self) -> bool {
-        let Some(path) = self.path().and_then(|path| std::fs::read_link(path).ok()) else { return false };
-        let is_own = |meta: Metadata| {
-            let same = meta.dev() == self.identity.device && meta.ino() == self.identity.inode;
-            same && meta.uid() == 0 && meta.mode() & 0o022 == 0
-        };
-        DEBUG_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
-            && std::fs::symlink_metadata(&path).is_ok_and(is_own)
-    }
-
-    /// Finds the separate debug file, by build id and then by debug link, in the process's root and on the host. The only code
+    /// Finds the separate debug file, by build id and then by debug link, in the root of process `inside` and on the host. The only code
     /// that follows a debug link.
-    pub(crate) fn find_debug(&mut self, root: Option<&File>, shown: &str) {
+    pub(crate) fn find_debug(&mut self, fetch: &dyn Fetch, inside: Option<u64>, shown: &str) {
         let has_own = self.elf.section(".debug_info").is_some() || self.elf.section(".zdebug_info").is_some();
         if has_own || self.debug.is_some() {
             return;
@@ -159,38 +126,43 @@ impl Image {
             );
         }
         let open = |path: &PathBuf| {
-            let inside = root.and_then(|root| open::regular_in(root, path).ok());
-            let mut image = Image::new(inside.or_else(|| open::regular(path).ok())?).ok()?;
+            let file = fetch.open(&Wanted::Elf { inside, path: path.clone() })?;
+            let mut image = Image::new(file, &path.to_string_lossy()).ok()?;
             // Compares the build id if there is one: a CRC over the whole file costs more and proves less.
             let belongs = match &id {
                 Some(id) => image.elf.build_id.as_ref() == Some(id),
                 None => link.as_ref().is_some_and(|(_, sum)| image.bytes.crc(MAX_SUMMED) == Some(*sum)),
             };
-            if !belongs || image.identity == self.identity {
+            if !belongs || image.id.identity == self.id.identity {
                 return None;
             }
-            image.find_alternate();
+            image.find_alternate(fetch);
             Some(Arc::new(image))
         };
         self.debug = candidates.iter().find_map(open);
     }
 
     /// Finds the file that `.gnu_debugaltlink` names. Any program can write any name into its own file, and that file would be
-    /// opened on the host. So only files of the host's distribution are followed, only into the directories for debug files.
-    fn find_alternate(&mut self) {
-        let Some(link) = self.elf.section(".gnu_debugaltlink").filter(|_| self.is_of_distribution()) else { return };
+    /// opened on the host. So only files of the host's distribution are followed, only to files of the distribution.
+    fn find_alternate(&mut self, fetch: &dyn Fetch) {
+        let Some(link) = self.elf.section(".gnu_debugaltlink") else { return };
+        let own = PathBuf::from(&self.id.path);
+        let open = |path: PathBuf| fetch.open(&Wanted::Distribution { path });
+        let is_own = |file: File| Identity::of(&file).is_ok_and(|identity| identity == self.id.identity);
+        if !open(own.clone()).is_some_and(is_own) {
+            return;
+        }
         let Some(link) = self.bytes.copy(link.offset, link.size, MAX_LINK) else { return };
         let Some(at) = link.iter().position(|&byte| byte == 0) else { return };
         let Some(id) = link.get(at + 1..).and_then(BuildId::new) else { return };
         let name = std::str::from_utf8(&link[..at]).ok().map(Path::new);
-        let home = self.path().and_then(|path| std::fs::read_link(path).ok());
-        let named = home.as_deref().and_then(Path::parent).zip(name).map(|(home, name)| home.join(name));
+        let named = own.parent().zip(name).map(|(home, name)| home.join(name));
         let candidates = named.into_iter().chain(DEBUG_DIRECTORIES.map(|directory| build_id_path(directory, &id)));
-        let open = |path: PathBuf| {
-            let image = Image::new(open::regular(&path).ok()?).ok()?;
-            (image.elf.build_id.as_ref() == Some(&id) && image.is_of_distribution()).then(|| Arc::new(image))
+        let read = |path: PathBuf| {
+            let image = Image::new(open(path.clone())?, &path.to_string_lossy()).ok()?;
+            (image.elf.build_id.as_ref() == Some(&id)).then(|| Arc::new(image))
         };
-        self.alternate = candidates.into_iter().find_map(open);
+        self.alternate = candidates.into_iter().find_map(read);
     }
 }
 
@@ -201,8 +173,18 @@ fn build_id_path(directory: &str, id: &BuildId) -> PathBuf {
 }
 
 /// The open files. A handle: clones share one set.
-#[derive(Clone, Debug, Default)]
-pub struct Images(Arc<Mutex<Open>>);
+#[derive(Clone, Debug)]
+pub struct Images {
+    open: Arc<Mutex<Open>>,
+    fetch: Arc<dyn Fetch>,
+}
+
+impl Default for Images {
+    /// Files are opened with this process's own privileges.
+    fn default() -> Self {
+        Self::new(Arc::new(Direct::default()))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Open {
@@ -213,9 +195,19 @@ struct Open {
 }
 
 impl Images {
+    /// Files that `fetch` opens.
+    pub(crate) fn new(fetch: Arc<dyn Fetch>) -> Self {
+        Self { open: Arc::default(), fetch }
+    }
+
+    /// What opens files and reads processes.
+    pub(crate) fn fetch(&self) -> &Arc<dyn Fetch> {
+        &self.fetch
+    }
+
     /// Keeps a file open under the key of its content. A file that already has this key stays, unless it was overwritten.
     pub(crate) fn keep(&self, content: Content, image: Image) -> Arc<Image> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
         if let Some((held, used)) = open.images.get_mut(&content)
@@ -235,17 +227,17 @@ impl Images {
 
     /// The open file with this identity.
     pub(crate) fn same(&self, identity: &Identity) -> Option<Arc<Image>> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
-        let (image, used) = open.images.values_mut().find(|(image, _)| image.identity == *identity)?;
+        let (image, used) = open.images.values_mut().find(|(image, _)| image.id.identity == *identity)?;
         *used = clock;
         Some(Arc::clone(image))
     }
 
     /// The open file with this content.
     pub(crate) fn held(&self, content: &Content) -> Option<Arc<Image>> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.clock += 1;
         let clock = open.clock;
         let (image, used) = open.images.get_mut(content)?;
@@ -263,29 +255,44 @@ impl Images {
         if matches!(module.kind, ModuleKind::Vdso) {
             return None;
         }
-        let image = self.by_path(module, &content).or_else(|| by_build_id(module))?;
+        let image = self.by_path(module, &content).or_else(|| self.by_build_id(module))?;
         Some(self.keep(content, image))
     }
 
     fn by_path(&self, module: &Module, content: &Content) -> Option<Image> {
-        let mut image = Image::new(open::regular(Path::new(&module.path)).ok()?).ok()?;
+        let mut image = Image::new(self.open(&module.path)?, &module.path).ok()?;
         let same = match content {
             Content::Build(id, _) => image.elf.build_id.as_ref() == Some(id),
             Content::File(device, inode, size, modified_ns) => {
-                image.identity == Identity { device: *device, inode: *inode, size: *size, modified_ns: *modified_ns }
+                image.id.identity == Identity { device: *device, inode: *inode, size: *size, modified_ns: *modified_ns }
             }
         };
         if !same {
             return None;
         }
-        image.find_debug(None, &module.path);
+        image.find_debug(self.fetch.as_ref(), None, &module.path);
         Some(image)
+    }
+
+    /// The debug file of a module. A recording may come from another machine: its binary is not here, but its debug file can be.
+    fn by_build_id(&self, module: &Module) -> Option<Image> {
+        let id = module.build_id.as_ref()?;
+        let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| self.open(build_id_path(directory, id)));
+        let mut image = Image::new(files.next()?, &module.path).ok()?;
+        image.find_alternate(self.fetch.as_ref());
+        (image.elf.build_id.as_ref() == Some(id)).then_some(image)
+    }
+
+    fn open(&self, path: impl Into<PathBuf>) -> Option<File> {
+        let path = path.into();
+        work::begin_path(&path).ok()?;
+        self.fetch.open(&Wanted::Elf { inside: None, path })
     }
 
     /// Drops the cached pages of files that were not used since the last call. Returns whether there were any. The files stay
     /// open.
     pub(crate) fn forget_unused_pages(&self) -> bool {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = open.mark;
         open.mark = open.clock;
         let unused = open.images.values().filter(|(_, used)| *used <= mark);
@@ -295,26 +302,17 @@ impl Images {
     /// How many files are open, debug files not counted.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).images.len()
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).images.len()
     }
-}
-
-/// The debug file of a module. A recording may come from another machine: its binary is not here, but its debug file can be.
-fn by_build_id(module: &Module) -> Option<Image> {
-    let id = module.build_id.as_ref()?;
-    let mut files = DEBUG_DIRECTORIES.iter().filter_map(|directory| open::regular(&build_id_path(directory, id)).ok());
-    let mut image = Image::new(files.next()?).ok()?;
-    image.find_alternate();
-    (image.elf.build_id.as_ref() == Some(id)).then_some(image)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leaktrace_skip::{Lack, skip};
+    use crate::open;
 
     fn own() -> Image {
-        Image::new(open::regular(Path::new("/proc/self/exe")).unwrap()).unwrap()
+        Image::new(open::regular(Path::new("/proc/self/exe")).unwrap(), "").unwrap()
     }
 
     #[test]
@@ -347,27 +345,11 @@ mod tests {
     fn a_file_that_was_written_over_is_not_used() {
         let path = std::env::temp_dir().join(format!("leaktrace-image-{}", std::process::id()));
         std::fs::copy("/proc/self/exe", &path).unwrap();
-        let image = Image::new(open::regular(&path).unwrap()).unwrap();
+        let image = Image::new(open::regular(&path).unwrap(), "").unwrap();
         assert!(image.is_unchanged());
-        assert!(image.path().unwrap().starts_with("/proc/self/fd"));
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(10).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!image.is_unchanged());
-    }
-
-    #[test]
-    fn only_debug_files_of_the_hosts_distribution_are_trusted() {
-        let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let libc = libc.lines().find_map(|line| line.split_whitespace().nth(5).filter(|name| name.contains("libc.so")));
-        let id = libc.and_then(|libc| Image::new(open::regular(Path::new(libc)).ok()?).ok()?.elf.build_id);
-        let own = id.map(|id| build_id_path(DEBUG_DIRECTORIES[0], &id)).filter(|path| path.exists());
-        let Some(own) = own else { return skip(Lack::Machine("no debug files of the distribution are installed")) };
-        assert!(Image::new(open::regular(&own).unwrap()).unwrap().is_of_distribution());
-        let copy = std::env::temp_dir().join(format!("leaktrace-debug-{}", std::process::id()));
-        std::fs::copy(&own, &copy).unwrap();
-        let image = Image::new(open::regular(&copy).unwrap()).unwrap();
-        std::fs::remove_file(&copy).unwrap();
-        assert!(!image.is_of_distribution());
     }
 }

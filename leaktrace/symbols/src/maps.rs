@@ -2,13 +2,15 @@
 //!
 //! Pure: takes text and opens nothing. The text is not trusted, because a process chooses the names of its files.
 
+use serde::{Deserialize, Serialize};
+
 /// Most executable mappings of one process. More are left out and counted.
 pub(crate) const MAX_MAPPINGS: usize = 65_536;
 /// Longest text of one process, in bytes.
 pub(crate) const MAX_TEXT: u64 = 32 << 20;
 
 /// One executable mapping.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mapping {
     /// First address.
     pub start: u64,
@@ -25,7 +27,7 @@ pub(crate) struct Mapping {
 }
 
 /// What is mapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Backing {
     /// A file.
     File {
@@ -43,7 +45,7 @@ pub(crate) enum Backing {
 }
 
 /// The executable mappings of a process, sorted by address, without overlaps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mappings {
     sorted: Vec<Mapping>,
     /// Number of lines that could not be parsed, and of mappings beyond [`MAX_MAPPINGS`].

@@ -32,10 +32,22 @@ pub(crate) fn regular(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Those of `openat2(2)` (since Linux 5.6), and `InvalidInput` when it is not a regular file.
 pub(crate) fn regular_in(root: &File, path: &Path) -> io::Result<File> {
+    resolve(root, path, 0)
+}
+
+/// The same, but the file itself must not be a symbolic link.
+///
+/// # Errors
+/// Those of `openat2(2)`, and `InvalidInput` when it is not a regular file.
+pub(crate) fn regular_not_linked(root: &File, path: &Path) -> io::Result<File> {
+    resolve(root, path, libc::O_NOFOLLOW)
+}
+
+fn resolve(root: &File, path: &Path, flags: libc::c_int) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: open_how has only integer fields, for which zero is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = u64::from((libc::O_PATH | libc::O_CLOEXEC).cast_unsigned());
+    how.flags = u64::from((libc::O_PATH | libc::O_CLOEXEC | flags).cast_unsigned());
     how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
     // SAFETY: both pointers are to valid objects of the given size, and the kernel only reads them.
     let fd =

@@ -3,6 +3,7 @@
 //! Decides between the walk by frame pointers and the walk by unwind tables. Must not name functions: the symbolizer does.
 
 use super::{
+    fetch::Fetch,
     image::Images,
     process::ProcessMaps,
     stacks::{PlacedStack, Stacks},
@@ -11,6 +12,7 @@ use super::{
 use leaktrace_model::{CallsiteStack, Modules, NewSite, Place, StackQuality, StackReason, Unwind};
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,6 +28,7 @@ const RECENT: Duration = Duration::from_secs(60);
 /// Places stacks, by frame pointers or by unwind tables as each process needs.
 pub struct Placer {
     unwind: Unwind,
+    fetch: Arc<dyn Fetch>,
     stacks: Stacks,
     /// Trust by process id, with the process's start time: a reused id has another one.
     trusted: HashMap<u32, (u64, Trust)>,
@@ -35,7 +38,7 @@ pub struct Placer {
 
 impl Place for Placer {
     fn place_all(&mut self, pid: u32, sites: &[NewSite<'_>]) -> Vec<CallsiteStack> {
-        let mut maps = match ProcessMaps::read(pid) {
+        let mut maps = match ProcessMaps::read_by(&self.fetch, pid) {
             Ok(maps) if !maps.is_empty() => Some(maps),
             _ => self.recent.remove(&pid).filter(|(seen, _)| seen.elapsed() < RECENT).map(|(_, maps)| maps),
         };
@@ -47,7 +50,7 @@ impl Place for Placer {
     }
 
     fn note_process(&mut self, pid: u32) {
-        if let Ok(maps) = ProcessMaps::read(pid) {
+        if let Ok(maps) = ProcessMaps::read_by(&self.fetch, pid) {
             self.remember(pid, maps);
         }
     }
@@ -62,7 +65,8 @@ impl Place for Placer {
 impl Placer {
     /// A placer that walks by `unwind`. Modules of the stacks are interned in `modules`; their files stay open in `images`.
     pub fn new(unwind: Unwind, modules: Modules, images: Images) -> Self {
-        Self { unwind, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
+        let fetch = Arc::clone(images.fetch());
+        Self { unwind, fetch, stacks: Stacks::new(modules, images), trusted: HashMap::new(), recent: HashMap::new() }
     }
 
     /// Keeps the mappings of a process for when it has exited. Drops the oldest if there are too many.

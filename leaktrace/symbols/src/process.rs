@@ -1,18 +1,18 @@
 //! The mappings of a running process, and the files behind them.
 //!
-//! Everything is read through one handle on `/proc/PID`, which refers to this process even if its id is reused. Opens the files
-//! that naming needs later. Must not name functions, except generated code, whose names are lost when the process exits.
+//! Everything is fetched through one handle, which refers to this process even if its id is reused. Has the files opened that naming needs
+//! later. Must not open anything itself. Must not name functions, except generated code, whose names are lost when the process exits.
 
-use super::image::{Identity, Image, Images};
-use super::maps::{Backing, MAX_TEXT, Mapping, Mappings};
+use super::fetch::{Direct, Fetch, Fetched, Wanted};
+use super::identity::Identity;
+use super::image::{Image, ImageError, Images};
+use super::maps::{Backing, Mapping, Mappings};
 use super::open;
 use super::perf_map::PerfMaps;
+use super::work;
 use leaktrace_model::{Location, Module, ModuleId, ModuleKind, Modules, Role};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -31,7 +31,8 @@ pub struct ProcessError {
 #[derive(Debug)]
 pub struct ProcessMaps {
     pid: u32,
-    proc: File,
+    fetch: Arc<dyn Fetch>,
+    handle: u64,
     mappings: Mappings,
     /// Modules of the mappings that were used, by the mapping's index.
     seen: HashMap<usize, Seen>,
@@ -45,26 +46,34 @@ struct Seen {
     image: Option<Arc<Image>>,
 }
 
+impl Drop for ProcessMaps {
+    fn drop(&mut self) {
+        self.fetch.release(self.handle);
+    }
+}
+
 impl ProcessMaps {
     /// Whether there are no mappings: the process is exiting, or is a kernel thread.
     pub(crate) fn is_empty(&self) -> bool {
         self.mappings.as_slice().is_empty()
     }
 
-    /// Reads the mappings of a running process.
+    /// Reads the mappings of a running process with this process's own privileges.
     ///
     /// # Errors
     /// When the process has exited, or this one may not read it.
     pub fn read(pid: u32) -> Result<Self, ProcessError> {
-        let read = || {
-            let proc = open::handle(Path::new(&format!("/proc/{pid}")))?;
-            let mut text = Vec::new();
-            File::open(open::path_of(&proc).join("maps"))?.take(MAX_TEXT).read_to_end(&mut text)?;
-            let stat = std::fs::read(open::path_of(&proc).join("stat"))?;
-            let started_ticks = started_ticks(&stat).unwrap_or_default();
-            Ok(Self { pid, proc, mappings: Mappings::parse(&text), seen: HashMap::new(), started_ticks })
-        };
-        read().map_err(|source| ProcessError { pid, source })
+        Self::read_by(&(Arc::new(Direct::default()) as Arc<dyn Fetch>), pid)
+    }
+
+    /// Reads the mappings of a running process.
+    ///
+    /// # Errors
+    /// When the process has exited, or may not be read.
+    pub(crate) fn read_by(fetch: &Arc<dyn Fetch>, pid: u32) -> Result<Self, ProcessError> {
+        let Fetched { handle, mappings, started_ticks } =
+            fetch.process(pid).map_err(|source| ProcessError { pid, source })?;
+        Ok(Self { pid, fetch: Arc::clone(fetch), handle, mappings, seen: HashMap::new(), started_ticks })
     }
 
     /// Process id.
@@ -82,46 +91,10 @@ impl ProcessMaps {
         &self.mappings
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        open::path_of(&self.proc).join(name)
-    }
-
-    fn root(&self) -> Option<File> {
-        open::handle(&self.path("root")).ok()
-    }
-
-    /// Opens the mapped file: through `map_files` where that is permitted, else the file with its path, device and inode.
-    fn open(&self, mapping: &Mapping, path: &str) -> Option<File> {
-        let direct = self.path(&format!("map_files/{:x}-{:x}", mapping.start, mapping.end));
-        if let Ok(file) = open::regular(&direct) {
-            return Some(file);
-        }
-        let same = |file: &File| {
-            let number = libc::makedev(mapping.device.0, mapping.device.1);
-            file.metadata().is_ok_and(|meta| meta.ino() == mapping.inode && meta.dev() == number)
-        };
-        let inside = self.root().and_then(|root| open::regular_in(&root, Path::new(path)).ok()).filter(same);
-        inside.or_else(|| open::regular(Path::new(path)).ok().filter(same))
-    }
-
-    fn open_perf_map(&self) -> Option<File> {
-        let status = std::fs::read_to_string(self.path("status")).ok()?;
-        let ids = status.lines().find_map(|line| line.strip_prefix("NStgid:"));
-        let inner: u32 = ids.and_then(|ids| ids.split_ascii_whitespace().last()?.parse().ok()).unwrap_or(self.pid);
-        let owner = std::fs::metadata(self.path("")).ok()?.uid();
-        // Any user can write into /tmp, so only a file of the process's user or of root is used.
-        let trusted = |file: &File| file.metadata().is_ok_and(|meta| meta.uid() == owner || meta.uid() == 0);
-        let inside = open::regular_in(&self.root()?, Path::new(&format!("/tmp/perf-{inner}.map"))).ok();
-        inside
-            .filter(trusted)
-            .or_else(|| open::regular(Path::new(&format!("/tmp/perf-{}.map", self.pid))).ok().filter(trusted))
-    }
-
     /// A copy of the process's memory; `None` when it cannot be read.
     pub(crate) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        File::open(self.path("mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
-        Some(bytes)
+        work::begin_process(self.pid).ok()?;
+        self.fetch.memory(self.handle, address, len)
     }
 
     fn read_vdso(&self, mapping: &Mapping) -> Option<Image> {
@@ -129,14 +102,8 @@ impl ProcessMaps {
         if len > MAX_VDSO {
             return None;
         }
-        Image::new(open::memory(&self.memory(mapping.start, len)?).ok()?).ok()
+        Image::new(open::memory(&self.memory(mapping.start, len)?).ok()?, "[vdso]").ok()
     }
-}
-
-/// Field 22 of `/proc/PID/stat`. The name in field 2 may contain any character, also parentheses and spaces.
-fn started_ticks(stat: &[u8]) -> Option<u64> {
-    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    std::str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// Turns addresses of running processes into [`Location`]s, and keeps the files open that naming them needs.
@@ -176,7 +143,10 @@ impl Locator {
             }
             ModuleKind::Vdso => Location { address, module: seen.id, offset: address.wrapping_sub(start), name: None },
             ModuleKind::Jit | ModuleKind::Anonymous => {
-                let name = self.perf_maps.name(maps.pid, maps.started_ticks, lookup, || maps.open_perf_map());
+                let name = self.perf_maps.name(maps.pid, maps.started_ticks, lookup, || {
+                    work::begin_process(maps.pid).ok()?;
+                    maps.fetch.open(&Wanted::PerfMap { handle: maps.handle })
+                });
                 let name = name.map(Into::into);
                 Location { address, module: seen.id, offset: address, name }
             }
@@ -212,7 +182,7 @@ impl Locator {
             return seen.clone();
         }
         let (module, image) = match maps.mappings.as_slice().get(index) {
-            Some(mapping) => self.module_of(maps, mapping),
+            Some(mapping) => self.module_of(maps, index, mapping),
             None => (nameless("", ModuleKind::Anonymous), None),
         };
         let kind = module.kind;
@@ -221,7 +191,7 @@ impl Locator {
         seen
     }
 
-    fn module_of(&self, maps: &ProcessMaps, mapping: &Mapping) -> (Module, Option<Arc<Image>>) {
+    fn module_of(&self, maps: &ProcessMaps, index: usize, mapping: &Mapping) -> (Module, Option<Arc<Image>>) {
         match &mapping.backing {
             Backing::Anonymous => (nameless("[jit]", ModuleKind::Jit), None),
             Backing::Special(name) => (nameless(name, ModuleKind::Anonymous), None),
@@ -240,14 +210,22 @@ impl Locator {
                 let mut module = nameless(path, kind);
                 module.inode = mapping.inode;
                 module.device = libc::makedev(mapping.device.0, mapping.device.1);
-                let Some(file) = maps.open(mapping, path) else { return (module, None) };
+                let wanted = Wanted::Mapped { handle: maps.handle, mapping: index };
+                // Opening may wait for ever.
+                let file = work::begin_process(maps.pid).ok().and_then(|()| maps.fetch.open(&wanted));
+                let Some(file) = file else { return (module, None) };
                 let Ok(identity) = Identity::of(&file) else { return (module, None) };
                 let image = match self.images.same(&identity) {
                     Some(image) => image,
-                    None => match Image::new(file) {
+                    None => match Image::new(file, path) {
                         Ok(mut image) => {
-                            image.find_debug(maps.root().as_ref(), path);
+                            let _ = work::begin_process(maps.pid);
+                            image.find_debug(maps.fetch.as_ref(), Some(maps.handle), path);
                             self.images.keep(image.content(), image)
+                        }
+                        Err(ImageError::Refused(_)) => {
+                            let Identity { device, inode, size, modified_ns } = identity;
+                            return (Module { device, inode, size, modified_ns, ..module }, None);
                         }
                         // Not ELF: a runtime's generated code, which some runtimes map from a file in memory.
                         Err(_) => return (nameless("[jit]", ModuleKind::Jit), None),
@@ -269,12 +247,13 @@ fn nameless(path: &str, kind: ModuleKind) -> Module {
 mod tests {
     use super::*;
     use leaktrace_skip::{Lack, skip};
+    use std::path::Path;
 
     #[test]
     fn this_process_is_placed_in_its_own_file() {
         let mut maps = ProcessMaps::read(std::process::id()).unwrap();
         let mut locator = Locator::default();
-        let location = locator.locate(&mut maps, started_ticks as *const () as u64, Role::Leaf);
+        let location = locator.locate(&mut maps, nameless as *const () as u64, Role::Leaf);
         let module = locator.modules().get(location.module.unwrap()).unwrap();
         assert_eq!(Path::new(&module.path), std::env::current_exe().unwrap());
         let image = locator.images().of(&module).unwrap();
@@ -308,13 +287,6 @@ mod tests {
         let mut locator = Locator::default();
         let location = locator.locate(&mut maps, first, Role::Leaf);
         assert!(!locator.modules().get(location.module.unwrap()).unwrap().path.is_empty());
-    }
-
-    #[test]
-    fn the_start_of_a_process_is_found_behind_any_name() {
-        let stat = b"7 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
-        assert_eq!(started_ticks(stat), Some(4242));
-        assert_eq!(started_ticks(b"7 (a"), None);
     }
 
     #[test]

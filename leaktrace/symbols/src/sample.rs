@@ -14,8 +14,8 @@ impl Locator {
     /// # Errors
     /// When the file cannot be read or is not ELF.
     pub fn sample_functions(&self, path: &Path, count: usize) -> Result<Vec<Location>, ImageError> {
-        let mut image = Image::new(open::regular(path)?)?;
-        image.find_debug(None, &path.to_string_lossy());
+        let mut image = Image::new(open::regular(path)?, &path.to_string_lossy())?;
+        image.find_debug(&crate::fetch::Direct::default(), None, &path.to_string_lossy());
         let mut addresses = Vec::new();
         if let Some(go) = image.go() {
             addresses = go.sample(&image.bytes, count);

@@ -91,8 +91,10 @@ impl Symbolizer {
         frames
     }
 
-    /// Gives back the pages of files that were read. Call it after a round of naming; costs nothing if no file was read.
+    /// Drops the tables that do not fit, and gives back the pages of files that were read. Call it after a round of naming; costs
+    /// nothing if no file was read.
     pub fn settle(&mut self) {
+        self.shrink();
         if std::mem::take(&mut self.read) > 0 {
             give_pages_back();
         }
@@ -113,29 +115,23 @@ impl Symbolizer {
         if matches!(module.kind, ModuleKind::Jit | ModuleKind::Anonymous) {
             return vec![generated(place, &module)];
         }
-        let Some((key, module_of_content)) = self.representative(id, &module) else {
-            return vec![nameless(place, Some(&module))];
-        };
+        let Some(frames) = self.frames_at(place, role) else { return vec![nameless(place, Some(&module))] };
+        frames.iter().map(|frame| finish(frame, place, role.lookup(place.offset), &module)).collect()
+    }
+
+    /// The frames of a place in a file, innermost first, as all processes share them: [`finish`] adds what is of one process.
+    /// `None` when the file is not available; it may be later.
+    pub(crate) fn frames_at(&mut self, place: &Location, role: Role) -> Option<Arc<[Frame]>> {
+        let id = place.module?;
+        let module = self.modules.get(id)?;
+        let (key, module_of_content) = self.representative(id, &module)?;
         let lookup = role.lookup(place.offset);
-        let frames = match self.frames.get((key, lookup)) {
-            Some(frames) => frames,
-            None => {
-                let Some(frames) = self.look_up(&module_of_content, lookup) else {
-                    // Not cached: the file may be there again later.
-                    return vec![nameless(place, Some(&module))];
-                };
-                let frames: Arc<[Frame]> = frames.into();
-                self.frames.insert((key, lookup), Arc::clone(&frames));
-                frames
-            }
-        };
-        let finish = |frame: &Frame| Frame {
-            address: place.address,
-            offset: frame.offset.map(|offset| offset.saturating_add(place.offset - lookup)),
-            module: Some(module.path.clone()),
-            ..frame.clone()
-        };
-        frames.iter().map(finish).collect()
+        if let Some(frames) = self.frames.get((key, lookup)) {
+            return Some(frames);
+        }
+        let frames: Arc<[Frame]> = self.look_up(&module_of_content, lookup)?.into();
+        self.frames.insert((key, lookup), Arc::clone(&frames));
+        Some(frames)
     }
 
     /// Memory in use, in bytes: tables of files as [`Self::with_allocated`] says, and names.
@@ -178,6 +174,7 @@ impl Symbolizer {
 
     /// The frames that the tables of a file give for an address.
     fn ask(&mut self, image: &Arc<Image>, vaddr: u64, within: Within) -> Option<Vec<Frame>> {
+        image.begin();
         let allocated = || self.allocated.map(|allocated| allocated());
         let before = allocated();
         let parsed = match self.parsed.entry(Arc::as_ptr(image).addr()) {
@@ -276,7 +273,18 @@ fn unknown(vaddr: u64) -> Frame {
     Frame { offset: Some(vaddr), ..Frame::default() }
 }
 
-fn nameless(place: &Location, module: Option<&Module>) -> Frame {
+/// A frame of a file, as it is at a place in one process. `lookup` is the offset at which the frame was found.
+pub(crate) fn finish(frame: &Frame, place: &Location, lookup: u64, module: &Module) -> Frame {
+    Frame {
+        address: place.address,
+        offset: frame.offset.map(|offset| offset.saturating_add(place.offset.saturating_sub(lookup))),
+        module: Some(module.path.clone()),
+        ..frame.clone()
+    }
+}
+
+/// A frame of which only the place is known.
+pub(crate) fn nameless(place: &Location, module: Option<&Module>) -> Frame {
     Frame {
         address: place.address,
         offset: module.map(|_| place.offset),
@@ -285,7 +293,8 @@ fn nameless(place: &Location, module: Option<&Module>) -> Frame {
     }
 }
 
-fn generated(place: &Location, module: &Module) -> Frame {
+/// A frame in generated code: its name, if any, is in the place.
+pub(crate) fn generated(place: &Location, module: &Module) -> Frame {
     let name = place.name.as_deref().map(perf_map::take_apart);
     let (symbol, file, line) = name.map_or((None, None, None), |name| (Some(name.symbol), name.file, name.line));
     Frame {

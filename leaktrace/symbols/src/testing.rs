@@ -93,9 +93,9 @@ impl Drop for Scratch {
 
 /// Location of an address of a file, as if a process had mapped the file.
 pub(crate) fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
-    let mut image = image::Image::new(open::regular(path).unwrap()).unwrap();
+    let mut image = image::Image::new(open::regular(path).unwrap(), "").unwrap();
     let offset = image.elf.offset_of(vaddr).unwrap();
-    let image::Identity { device, inode, size, modified_ns } = image.identity();
+    let crate::identity::Identity { device, inode, size, modified_ns } = image.identity();
     let module = Module {
         path: path.to_str().unwrap().to_owned(),
         kind: ModuleKind::File,
@@ -105,7 +105,7 @@ pub(crate) fn place(locator: &Locator, path: &Path, vaddr: u64) -> Location {
         modified_ns,
         build_id: image.elf.build_id.clone(),
     };
-    image.find_debug(None, &module.path);
+    image.find_debug(&crate::fetch::Direct::default(), None, &module.path);
     if locator.images().held(&module.content().unwrap()).is_none() {
         locator.images().keep(module.content().unwrap(), image);
     }

@@ -16,6 +16,8 @@ use std::collections::HashMap;
 const SAMPLE: usize = 500;
 /// Most files in the cache.
 const MAX_FILES: usize = 16_384;
+/// Mapped files of one process that are checked. With more, its walk is not trusted: reading them takes too long.
+const MOST_MAPPED: usize = 1024;
 /// Percentage of functions that must use frame pointers. Not all: start-up code and hand-written assembly never do.
 const ENOUGH_PERCENT: usize = 90;
 
@@ -65,6 +67,9 @@ impl TrustCache {
                 _ => None,
             })
             .collect();
+        if starts.len() > MOST_MAPPED {
+            return Trust::Nowhere;
+        }
         let mut trust = Trust::Everywhere;
         for (start, is_libc) in starts {
             let Some((image, _)) = locator.image_at(maps, start) else { continue };
@@ -152,7 +157,7 @@ mod tests {
 
     fn judged(scratch: &Scratch, flags: &str) -> Option<FramePointers> {
         scratch.run(&format!("cc {flags} -o a a.c"))?;
-        let image = Image::new(open::regular(&scratch.path("a")).unwrap()).unwrap();
+        let image = Image::new(open::regular(&scratch.path("a")).unwrap(), "a").unwrap();
         Some(TrustCache::default().of_file(&image, &mut Unwinder::default()))
     }
 

@@ -243,6 +243,7 @@ impl Unwinder {
             kept.used = self.clock;
             return kept.table.clone();
         }
+        image.begin();
         let table = Table::read(image).map(Arc::new);
         let incoming = table.as_ref().map_or(0, |table| table.bytes());
         while self.tables.len() >= 1024 || (self.bytes() + incoming > self.limit && !self.tables.is_empty()) {

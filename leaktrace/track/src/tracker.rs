@@ -8,8 +8,8 @@ mod tree_report;
 
 use crate::{groups, processes::Processes, sites::Sites, tree::Tree};
 use leaktrace_model::{
-    Cost, Degradation, Direction, Filter, Hooks, Host, HostTotals, Limits, Location, Lost, Moment, Observed, Pass,
-    ProcessFacts, Sample, SeenBy, Settings, Severity, Shown, Verdicts,
+    Cost, Degradation, Direction, Filter, Hooks, Host, HostTotals, Limits, Location, Lost, Moment, NamerHealth,
+    Observed, Pass, ProcessFacts, Sample, SeenBy, Settings, Severity, Shown, Verdicts,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,6 +40,7 @@ pub struct Tracker {
     totals: HostTotals,
     lost: Lost,
     degraded: BTreeSet<Degradation>,
+    namer: Option<NamerHealth>,
     tcp_memory_bytes: Option<u64>,
     cost: Cost,
     flagged: HashMap<u64, Verdicts>,
@@ -86,6 +87,7 @@ impl Tracker {
             totals: HostTotals::default(),
             lost: Lost::default(),
             degraded: BTreeSet::new(),
+            namer: None,
             tcp_memory_bytes: None,
             cost: Cost::default(),
             flagged: HashMap::new(),
@@ -127,6 +129,7 @@ impl Tracker {
         let holders = if has_holders { sample.cost.holders } else { self.cost.holders };
         self.cost = Cost { holders, ..sample.cost };
         self.degraded = sample.degraded.into_iter().collect();
+        self.namer = sample.namer;
         self.remember();
         self.count_resolved();
         self.ingest_tree(sample.tree);

@@ -96,7 +96,7 @@ fn a_recording_of_a_later_version_is_named_as_such() {
     assert!(matches!(error, OpenError::Newer { version: 7, .. }));
     assert_eq!(
         error.to_string(),
-        "new.ltr is a recording of version 7, and this leaktrace reads up to version 1: use a newer leaktrace"
+        "new.ltr is a recording of version 7, and this leaktrace reads up to version 2: use a newer leaktrace"
     );
 }
 

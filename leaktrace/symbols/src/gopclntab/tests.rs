@@ -206,7 +206,7 @@ fn tables_without_a_name_are_found() {
 
 #[test]
 fn a_program_that_is_not_from_go_has_no_tables() {
-    let image = Image::new(open::regular(std::path::Path::new("/proc/self/exe")).unwrap()).unwrap();
+    let image = Image::new(open::regular(std::path::Path::new("/proc/self/exe")).unwrap(), "").unwrap();
     assert_eq!(image.go(), None);
 }
 

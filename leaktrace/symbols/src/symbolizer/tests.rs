@@ -403,7 +403,7 @@ fn damaged_files_never_panic_and_never_name_what_is_not_there() {
         if round % 3 == 0 {
             file.truncate(usize::try_from(state >> 32).unwrap() % file.len());
         }
-        let Ok(image) = Image::new(open::memory(&file).unwrap()) else { continue };
+        let Ok(image) = Image::new(open::memory(&file).unwrap(), "") else { continue };
         let locator = Locator::default();
         let path = "/nowhere".to_owned();
         let kind = ModuleKind::Deleted;

@@ -135,7 +135,7 @@ fn damaged_tables_never_panic() {
                 let (offset, size) = sections[usize::try_from(random(sections.len() as u64)).unwrap()];
                 file[usize::try_from(offset + random(size)).unwrap()] = random(256).to_le_bytes()[0];
             }
-            let image = Image::new(crate::open::memory(&file).unwrap()).unwrap();
+            let image = Image::new(crate::open::memory(&file).unwrap(), "").unwrap();
             let Some(table) = Table::read(&image) else { continue };
             let mut context = UnwindContext::new();
             let stack = Stack::new(0x7000, &words);
@@ -212,7 +212,7 @@ fn tables_stay_within_their_limit() {
         if scratch.run(&format!("cc -O2 -Wl,--build-id=0x{index:040x} -o a{index} a.c -lpthread")).is_none() {
             return;
         }
-        let image = Image::new(crate::open::regular(&scratch.path(&format!("a{index}"))).unwrap()).unwrap();
+        let image = Image::new(crate::open::regular(&scratch.path(&format!("a{index}"))).unwrap(), "").unwrap();
         assert!(unwinder.table(&image).is_some());
         assert!(unwinder.bytes() <= limit, "{}", unwinder.bytes());
     }
@@ -228,7 +228,7 @@ fn a_table_goes_when_no_stack_needs_it() {
         if scratch.run(&format!("cc -O2 -Wl,--build-id=0x{id} -o {name} a.c -lpthread")).is_none() {
             return;
         }
-        images.push(Image::new(crate::open::regular(&scratch.path(name)).unwrap()).unwrap());
+        images.push(Image::new(crate::open::regular(&scratch.path(name)).unwrap(), name).unwrap());
     }
     let mut unwinder = Unwinder::default();
     images.iter().for_each(|image| assert!(unwinder.table(image).is_some()));

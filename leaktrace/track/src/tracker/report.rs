@@ -94,6 +94,7 @@ impl Tracker {
             tcp_memory_gap_bytes: self.tcp_memory_bytes.map(|all| all as i64 - accounted as i64),
             ignored: self.rows.iter().chain(&self.dead).filter(|row| self.is_ignored(row)).count() as u64,
             resolved: self.resolved,
+            namer: self.namer.clone(),
         }
     }
 

@@ -68,7 +68,7 @@ fn put(scratch: &Scratch, at: u64, bytes: &[u8]) {
 
 /// Offsets in the program of a section's header and of its content.
 fn section(scratch: &Scratch, name: &str) -> (u64, u64) {
-    let image = Image::new(open::regular(&scratch.path("a")).unwrap()).unwrap();
+    let image = Image::new(open::regular(&scratch.path("a")).unwrap(), "a").unwrap();
     let number = image.elf.sections.iter().position(|section| section.name == name).unwrap();
     let headers = u64::from_le_bytes(image.bytes.array(40).unwrap());
     (headers + number as u64 * 64, image.elf.sections[number].offset)
