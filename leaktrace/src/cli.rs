@@ -13,7 +13,7 @@ pub(crate) use record::{RecordArgs, RecordConfig};
 pub(crate) use run::{FailOn, RunArgs, RunConfig};
 pub(crate) use watch::WatchArgs;
 
-use crate::cli::choices::{parse_fail_on, report_formats};
+use crate::cli::choices::{parse_fail_on, parse_mode, report_formats};
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -123,6 +123,9 @@ pub(crate) struct ReportArgs {
     /// File to write, whole or not at all; `-` is stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Permissions of the file, in octal [default: 600; a file that is there keeps its own]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub mode: Option<u32>,
     /// List unflagged sockets too
     #[arg(long)]
     pub all: bool,
@@ -187,6 +190,8 @@ pub(crate) struct ReportConfig {
     pub format: ReportFormat,
     /// Where; `None` is stdout.
     pub output: Option<PathBuf>,
+    /// Permissions of the file; `None` for the usual ones.
+    pub mode: Option<u32>,
     /// Whether unflagged sockets are listed.
     pub all: bool,
     /// Verdicts that make it exit with 1.
@@ -208,6 +213,7 @@ impl TryFrom<ReportArgs> for ReportConfig {
             duration: args.duration.unwrap_or(duration),
             format: args.format,
             output: args.output,
+            mode: args.mode,
             all: args.all,
             fail_on: args.fail_on.into_iter().fold(Verdicts::NONE, Verdicts::or),
             until: args.until.into_iter().fold(Verdicts::NONE, Verdicts::or),

@@ -1,17 +1,31 @@
-//! Where a report goes: standard output, or a file that is written whole or not at all.
+//! Where output goes: standard output, or a file that is written whole or not at all.
 //!
-//! Does not know what is written.
+//! Does not know what is written. Nothing here follows a path twice: [`place`] finds an open folder, and everything else happens in it.
 
-use crate::clean::clean;
-use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::unistd::{AccessFlags, eaccess};
-use std::fs::{self, File, Permissions};
+mod error;
+mod place;
+mod whole;
+
+pub use error::OutputError;
+
+use crate::caller::Caller;
+use error::{refused, shown};
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat},
+    sys::{
+        signal::{SigHandler, SigSet, Signal, signal},
+        stat::{Mode, fstat},
+    },
+    unistd::{AccessFlags, faccessat},
+};
+use place::{Found, Place};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-
-/// Mode of a new report before the umask: the one that `>` in a shell gives.
-const NEW_FILE_MODE: u32 = 0o666;
+use whole::Whole;
 
 /// Where a report goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,47 +36,35 @@ pub enum Destination {
     /// Standard error, where a command that leaktrace runs writes to standard output.
     Stderr,
     /// A file.
-    File(PathBuf),
+    File {
+        /// As given.
+        path: PathBuf,
+        /// Its permissions; `None` for 0600, or those of the file that it replaces.
+        mode: Option<u32>,
+    },
 }
 
 impl Destination {
     /// What `-o` means: no path and `-` are standard output.
     pub fn from_option(path: Option<&Path>) -> Self {
         match path {
-            Some(path) if path != Path::new("-") => Self::File(path.to_owned()),
+            Some(path) if path != Path::new("-") => Self::file(path),
             _ => Self::Stdout,
         }
     }
-}
 
-/// A report that could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// The path is a folder.
-    #[error("cannot write to {path}: it is a folder; name a file inside it")]
-    IsFolder {
-        /// As given.
-        path: String,
-    },
-    /// There is no folder to put it in.
-    #[error("cannot write to {path}: the folder {folder} does not exist; create it first")]
-    NoFolder {
-        /// As given.
-        path: String,
-        /// The part that is missing.
-        folder: String,
-    },
-    /// The system refuses to write there.
-    #[error("cannot write to {path}: {source}; choose another place with -o")]
-    Refused {
-        /// As given, or "standard output".
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Standard output fails.
-    #[error("cannot write to standard output: {0}")]
-    Stdout(io::Error),
+    /// A file with the usual permissions.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into(), mode: None }
+    }
+
+    /// The same with other permissions, which only a file has.
+    pub fn with_mode(self, mode: Option<u32>) -> Self {
+        match self {
+            Self::File { path, .. } => Self::File { path, mode },
+            other => other,
+        }
+    }
 }
 
 /// Checks before a long watch begins whether its report can be written. Leaves no file behind.
@@ -70,16 +72,28 @@ pub enum OutputError {
 /// # Errors
 /// One sentence: what is wrong with the path and what to do.
 pub fn check_output(destination: &Destination) -> Result<(), OutputError> {
-    let Destination::File(path) = destination else { return Ok(()) };
-    let place = Place::of(path)?;
-    match place.kind {
-        // Does not open it: closing a pipe again would end it for its reader.
-        Kind::Device => eaccess(&place.target, AccessFlags::W_OK).map_err(io::Error::from),
-        // Replacing a file does not need the right to write to it. A read-only file is refused anyway: it is so on purpose.
-        Kind::Existing => File::options().append(true).open(&place.target).and_then(|_| temporary(&place)).map(drop),
-        Kind::New => temporary(&place).map(drop),
+    match destination {
+        Destination::File { path, .. } => check_file(path, &Caller::of_this_process()),
+        Destination::Stdout | Destination::Stderr => Ok(()),
     }
-    .map_err(|source| refused(path, source))
+}
+
+fn check_file(path: &Path, caller: &Caller) -> Result<(), OutputError> {
+    let checked = match Place::of(path, caller)? {
+        Place::Descriptor(descriptor) => duplicate(descriptor).map(drop),
+        Place::Named { folder, name, found } => match found {
+            Found::Nothing => Whole::create(&folder, &name).map(drop),
+            // Does not open a device: closing a pipe again would end it for its reader.
+            Found::Device => can_write(&folder, &name),
+            // Replacing a file does not need the right to write to it. A read-only file is refused anyway: it is so on purpose.
+            Found::File { .. } => can_write(&folder, &name).and_then(|()| Whole::create(&folder, &name).map(drop)),
+        },
+    };
+    checked.map_err(|source| refused(path, source))
+}
+
+fn can_write(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    Ok(faccessat(folder, name, AccessFlags::W_OK, AtFlags::AT_EACCESS)?)
 }
 
 /// Writes what `fill` produces to its destination. A file appears whole or not at all. A reader that closes its pipe early is
@@ -101,23 +115,73 @@ pub fn write_whole(
             let written = forgive_closed_pipe(fill(&mut out).and_then(|()| out.flush()));
             written.map_err(|source| OutputError::Refused { path: "standard error".to_owned(), source })
         }
-        Destination::File(path) => {
-            let place = Place::of(path)?;
-            let written = match place.kind {
-                Kind::Device => forgive_closed_pipe(fill_device(&place.target, fill)),
-                Kind::New | Kind::Existing => replace(&place, fill),
-            };
-            written.map_err(|source| refused(path, source))
-        }
+        Destination::File { path, mode } => write_file(path, *mode, &Caller::of_this_process(), fill),
     }
 }
 
-fn refused(path: &Path, source: io::Error) -> OutputError {
-    OutputError::Refused { path: shown(path), source }
+fn write_file(
+    path: &Path,
+    mode: Option<u32>,
+    caller: &Caller,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), OutputError> {
+    let written = match Place::of(path, caller)? {
+        Place::Descriptor(descriptor) => {
+            forgive_closed_pipe(let_signals_end().and_then(|()| fill_device(duplicate(descriptor)?, fill)))
+        }
+        Place::Named { folder, name, found: Found::Device } => {
+            let opened = let_signals_end().and_then(|()| open_device(&folder, &name, OFlag::empty(), caller));
+            forgive_closed_pipe(opened.and_then(|device| fill_device(device, fill)))
+        }
+        Place::Named { folder, name, found } => {
+            let replaces = if let Found::File { passes } = &found { passes.as_deref() } else { None };
+            Whole::create(&folder, &name).and_then(|whole| {
+                let mut out = BufWriter::with_capacity(1 << 16, whole.file());
+                fill(&mut out)?;
+                out.into_inner().map_err(io::IntoInnerError::into_error)?;
+                whole.settle(replaces, mode, caller)?;
+                // Without a sync, a crash of the host right after the rename may leave an empty file of that name.
+                whole.file().sync_all()?;
+                whole.rename(&name).map(drop)
+            })
+        }
+    };
+    written.map_err(|source| refused(path, source))
 }
 
-fn shown(path: &Path) -> String {
-    clean(&path.to_string_lossy()).into_owned()
+/// Makes the file of a recording, empty and under its name from the start: what is written to it counts, whatever ends the recorder. What
+/// was in it is gone.
+///
+/// # Errors
+/// One sentence: what is wrong with the path and what to do.
+pub fn create_growing(path: &Path, mode: Option<u32>) -> Result<File, OutputError> {
+    growing_file(path, mode, &Caller::of_this_process())
+}
+
+fn growing_file(path: &Path, mode: Option<u32>, caller: &Caller) -> Result<File, OutputError> {
+    let created = match Place::of(path, caller)? {
+        Place::Descriptor(descriptor) => duplicate(descriptor),
+        Place::Named { folder, name, found: Found::Device } => open_growing_device(&folder, &name, caller),
+        Place::Named { folder, name, found } => {
+            let replaces = if let Found::File { passes } = &found { passes.as_deref() } else { None };
+            Whole::create(&folder, &name).and_then(|whole| {
+                whole.settle(replaces, mode, caller)?;
+                whole.rename(&name)
+            })
+        }
+    };
+    created.map_err(|source| match source.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENXIO) => OutputError::NoReader { path: shown(path) },
+        _ => refused(path, source),
+    })
+}
+
+/// Opens a pipe or device without waiting for a reader: the thread that samples must not block.
+fn open_growing_device(folder: &OwnedFd, name: &OsStr, caller: &Caller) -> io::Result<File> {
+    let device = open_device(folder, name, OFlag::O_NONBLOCK, caller)?;
+    let flags = OFlag::from_bits_truncate(fcntl(&device, FcntlArg::F_GETFL)?);
+    fcntl(&device, FcntlArg::F_SETFL(flags.difference(OFlag::O_NONBLOCK)))?;
+    Ok(device)
 }
 
 fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
@@ -127,83 +191,39 @@ fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// What is at a path now.
-enum Kind {
-    New,
-    Existing,
-    /// A pipe, a terminal, `/dev/null`: it cannot be replaced, so it is written to directly.
-    Device,
-}
-
-/// A path that a report may go to.
-struct Place {
-    /// The path with symbolic links followed, so that a link stays a link.
-    target: PathBuf,
-    folder: PathBuf,
-    kind: Kind,
-    /// Of the file to be replaced.
-    metadata: Option<fs::Metadata>,
-}
-
-impl Place {
-    fn of(path: &Path) -> Result<Self, OutputError> {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let folder = match target.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        match fs::metadata(&target) {
-            Ok(found) if found.is_dir() => Err(OutputError::IsFolder { path: shown(path) }),
-            Ok(found) => {
-                let kind = if found.is_file() { Kind::Existing } else { Kind::Device };
-                Ok(Self { target, folder, kind, metadata: Some(found) })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-                    return Err(OutputError::NoFolder { path: shown(path), folder: shown(path) });
-                }
-                if !folder.is_dir() {
-                    return Err(OutputError::NoFolder { path: shown(path), folder: shown(&folder) });
-                }
-                Ok(Self { target, folder, kind: Kind::New, metadata: None })
-            }
-            Err(source) => Err(refused(path, source)),
-        }
+/// Opens a pipe or device, which may wait for a reader. What was found there may have been replaced since, so its owner is checked again.
+fn open_device(folder: &OwnedFd, name: &OsStr, more: OFlag, caller: &Caller) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | more;
+    let device = openat(folder, name, flags, Mode::empty())?;
+    if caller.is_stranger(fstat(&device)?.st_uid) {
+        return Err(io::Error::other("another user has replaced it"));
     }
+    Ok(device.into())
 }
 
-fn temporary(place: &Place) -> io::Result<tempfile::NamedTempFile> {
-    let name = place.target.file_name().unwrap_or_default().to_string_lossy();
-    let prefix: String = name.chars().take(40).collect();
-    tempfile::Builder::new()
-        .prefix(&format!(".{prefix}."))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(NEW_FILE_MODE))
-        .tempfile_in(&place.folder)
-}
-
-fn replace(place: &Place, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 16, temporary(place)?);
-    fill(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    if let Some(old) = &place.metadata {
-        file.as_file().set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
-        // Only root may change the owner; for other users it is the same already.
-        let _ = std::os::unix::fs::fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
+/// A descriptor that this process was started with, as a file of its own.
+fn duplicate(descriptor: RawFd) -> io::Result<File> {
+    if descriptor < 0 {
+        return Err(Errno::EBADF.into());
     }
-    // Without a sync, a crash of the host right after the rename may leave an empty file of that name.
-    file.as_file().sync_all()?;
-    file.persist(&place.target).map(drop).map_err(|error| error.error)
+    // SAFETY: it is used for this call only, which fails if no such descriptor is open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    borrowed.try_clone_to_owned().map(File::from)
 }
 
-/// Writes to a pipe or device, which may block for ever without a reader. A signal therefore ends the program from here on, also
-/// where leaktrace handled it before.
-fn fill_device(target: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    for ending in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+/// From here on a signal ends the program, also where leaktrace handled it before: a pipe or device may block for ever without a reader.
+fn let_signals_end() -> io::Result<()> {
+    let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    for one in ending {
         // SAFETY: the default action runs no code of this program.
-        unsafe { signal(ending, SigHandler::SigDfl) }?;
+        unsafe { signal(one, SigHandler::SigDfl) }?;
     }
-    let mut out = BufWriter::new(File::options().write(true).open(target)?);
+    // `run` has blocked them.
+    Ok(ending.into_iter().collect::<SigSet>().thread_unblock()?)
+}
+
+fn fill_device(device: File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(device);
     fill(&mut out)?;
     out.flush()
 }

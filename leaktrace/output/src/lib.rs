@@ -6,6 +6,7 @@
 //! neither kernel nor command line nor screen.
 #![warn(unreachable_pub)]
 
+mod caller;
 mod callsite_name;
 mod clean;
 mod csv;
@@ -27,9 +28,10 @@ mod svg;
 mod text;
 mod writer;
 
+pub use caller::Caller;
 pub use callsite_name::{folded_path, short_name, stand_in};
 pub use clean::clean;
-pub use destination::{Destination, OutputError, check_output, write_whole};
+pub use destination::{Destination, OutputError, check_output, create_growing, write_whole};
 pub use evidence::{Evidence, evidence, evidence_line, holders, meaning};
 pub use format::{ReportFormat, write_report};
 pub use json::{REPORT_SCHEMA, write_json};

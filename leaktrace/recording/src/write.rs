@@ -114,7 +114,11 @@ impl Sink for File {
     }
 
     fn settle(&mut self) -> io::Result<()> {
-        self.sync_all()
+        match self.sync_all() {
+            // A pipe or a device has nothing to wait for.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -144,17 +148,6 @@ pub struct Recorder<S = File> {
     degraded: Vec<Degradation>,
     namer: Option<NamerHealth>,
     out: BytesMut,
-}
-
-impl Recorder<File> {
-    /// Begins a recording in a file, and removes what was in it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn create(path: &Path, start: &Start, progress: Progress) -> Result<Self, WriteError> {
-        let file = File::create(path).map_err(|source| refused(path, 0, source))?;
-        Self::new(file, path, start, progress)
-    }
 }
 
 fn refused(path: &Path, samples: u64, reason: io::Error) -> WriteError {

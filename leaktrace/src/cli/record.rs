@@ -1,6 +1,9 @@
 //! Arguments of `record`.
 
-use super::{WatchArgs, choices::report_formats};
+use super::{
+    WatchArgs,
+    choices::{parse_mode, report_formats},
+};
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
 use clap::{Args, ValueHint};
@@ -25,6 +28,9 @@ pub(crate) struct RecordArgs {
     /// File to write; what is in it is replaced
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
+    /// Permissions of the files, in octal [default: 600; a file that is there keeps its own]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub mode: Option<u32>,
     /// How long to watch [default: until ^C]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "LEAKTRACE_DURATION")]
     pub duration: Option<Duration>,
@@ -43,6 +49,8 @@ pub(crate) struct RecordConfig {
     pub watch: WatchConfig,
     /// Where the recording goes.
     pub output: PathBuf,
+    /// Permissions of the files; `None` for the usual ones.
+    pub mode: Option<u32>,
     /// How long to record; `None` until a signal ends it.
     pub duration: Option<Duration>,
     /// Where a report goes as well, if one is asked for.
@@ -62,7 +70,8 @@ impl TryFrom<RecordArgs> for RecordConfig {
         if args.output.as_os_str() == "-" {
             anyhow::bail!("a recording goes into a file, which keeps it whole when the disk is full: name one with -o");
         }
-        Ok(Self { watch, output: args.output, duration: args.duration, report: args.report, format: args.format })
+        let RecordArgs { output, mode, duration, report, format, .. } = args;
+        Ok(Self { watch, output, mode, duration, report, format })
     }
 }
 

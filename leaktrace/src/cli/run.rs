@@ -2,7 +2,7 @@
 
 use super::{
     WatchArgs,
-    choices::{parse_fail_on, report_formats},
+    choices::{parse_fail_on, parse_mode, report_formats},
 };
 use crate::cli::quantities::parse_duration;
 use crate::config::WatchConfig;
@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// File to write the report to, whole or not at all; `-` is stdout [default: stderr]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Permissions of the file, in octal [default: 600; a file that is there keeps its own]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub mode: Option<u32>,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
@@ -89,6 +92,8 @@ pub(crate) struct RunConfig {
     pub format: ReportFormat,
     /// Where; `None` is stderr.
     pub output: Option<PathBuf>,
+    /// Permissions of the file; `None` for the usual ones.
+    pub mode: Option<u32>,
     /// Program and arguments, never empty.
     pub command: Vec<OsString>,
 }
@@ -110,6 +115,7 @@ impl TryFrom<RunArgs> for RunConfig {
             wait: args.wait,
             format: args.format,
             output: args.output,
+            mode: args.mode,
             command: args.command,
         })
     }

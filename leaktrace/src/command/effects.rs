@@ -19,7 +19,7 @@ pub(super) fn options() -> Options {
 pub(super) fn carry_out(effect: Effect, to_view: &Sender<tui::Update>) {
     match effect {
         Effect::Export { format, path, shown } => aside(to_view, move || {
-            let outcome = if path.exists() {
+            let outcome = if path.symlink_metadata().is_ok() {
                 Err(format!("{} exists already: choose another name", path.display()))
             } else {
                 let destination = Destination::from_option(Some(Path::new(&path)));

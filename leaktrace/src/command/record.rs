@@ -21,8 +21,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// When the host cannot do it, or the recording or the report cannot be written. What was recorded until then stays.
 pub(crate) async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
     // Checks both paths first: a typo must not cost an hour of recording.
-    check_output(&Destination::File(config.output.clone()))?;
-    let report = config.report.as_deref().map(|path| Destination::from_option(Some(path)));
+    check_output(&Destination::file(&config.output))?;
+    let report = config.report.as_deref().map(|path| Destination::from_option(Some(path)).with_mode(config.mode));
     if let Some(destination) = &report {
         check_output(destination)?;
     }
@@ -36,7 +36,7 @@ pub(crate) async fn record(config: RecordConfig) -> anyhow::Result<Outcome> {
 }
 
 async fn watch(config: &RecordConfig, progress: &Progress) -> anyhow::Result<Snapshot> {
-    let to = RecordTo { path: config.output.clone(), progress: progress.clone() };
+    let to = RecordTo { path: config.output.clone(), mode: config.mode, progress: progress.clone() };
     let mut watch = Watch::start_recording(config.watch.clone(), to);
     let mut asked = std::pin::pin!(asked_to_end());
     // The watch begins when the hooks are attached, not when the program starts.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// # Errors
 /// When the host cannot do it, or the report cannot be written.
 pub(crate) async fn report(config: ReportConfig) -> anyhow::Result<Outcome> {
-    let destination = Destination::from_option(config.output.as_deref());
+    let destination = Destination::from_option(config.output.as_deref()).with_mode(config.mode);
     // Checks the path first: a typo must not cost half a minute of watching.
     check_output(&destination)?;
     // Writes the report before the hooks are detached, which takes longer. They are detached when this function

@@ -26,7 +26,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// When the host cannot do it, in which case the command was not started, or the report cannot be written.
 pub(crate) async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     let destination = match config.output.as_deref() {
-        Some(path) => Destination::from_option(Some(path)),
+        Some(path) => Destination::from_option(Some(path)).with_mode(config.mode),
         None => Destination::Stderr,
     };
     check_output(&destination)?;

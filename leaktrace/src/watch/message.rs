@@ -2,7 +2,7 @@
 
 use leaktrace_kernel::StartError;
 use leaktrace_model::{HookKind, Limits, Snapshot, format_counted};
-use leaktrace_output::clean;
+use leaktrace_output::{OutputError, clean};
 use leaktrace_recording::WriteError;
 use std::time::Duration;
 
@@ -67,6 +67,9 @@ pub(crate) enum WatchError {
     /// The kernel side failed.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The file of the requested recording could not be made.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The requested recording could not be written.
     #[error("{}{}", clean(&.0.to_string()), .0.samples().map(kept).unwrap_or_default())]
     Record(WriteError),

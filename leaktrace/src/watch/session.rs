@@ -10,6 +10,7 @@ use leaktrace_kernel::{Adoption, HoldersPass, SampleRequest, StartError, Tracer,
 use leaktrace_model::{
     Degradation, Filter, HookKind, Hooks, Limits, Modules, Moment, Resolve, Sample, Severity, Shown, Snapshot, Verdicts,
 };
+use leaktrace_output::create_growing;
 use leaktrace_recording::{Progress, Recorder, Start, WriteError};
 use leaktrace_symbols::{HelperOptions, Helpers};
 use leaktrace_track::{Tracker, TrackerOptions, Tree};
@@ -23,6 +24,8 @@ use std::{
 pub(crate) struct RecordTo {
     /// The file.
     pub path: PathBuf,
+    /// Its permissions; `None` for the usual ones.
+    pub mode: Option<u32>,
     /// Progress, shared with the caller.
     pub progress: Progress,
 }
@@ -168,10 +171,11 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn record(&mut self, to: RecordTo) -> Result<(), WriteError> {
+    pub(crate) fn record(&mut self, to: RecordTo) -> Result<(), WatchError> {
         let config = &self.config;
         let start = Start::new(&host::read_host(), self.hooks, &config.settings(), &config.ignore, self.started);
-        self.recorder = Some(Recorder::create(&to.path, &start, to.progress)?);
+        let file = create_growing(&to.path, to.mode)?;
+        self.recorder = Some(Recorder::new(file, &to.path, &start, to.progress)?);
         Ok(())
     }
 

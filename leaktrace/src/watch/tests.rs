@@ -64,7 +64,7 @@ fn watched(folder: &Path, words: &[&str], samples: u32) -> (Vec<Snapshot>, PathB
     let path = folder.join("recording");
     let source = Box::new(MadeUp(Host::new(Scale::SMALL)));
     let mut session = Session::over(source, HookKind::Kprobe, Box::new(names()), config(words));
-    session.record(RecordTo { path: path.clone(), progress: Progress::default() }).unwrap();
+    session.record(RecordTo { path: path.clone(), mode: None, progress: Progress::default() }).unwrap();
     let take = |_| {
         session.sample(Detail::Flagged, false).unwrap();
         session.snapshot()

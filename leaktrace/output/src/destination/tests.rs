@@ -1,10 +1,13 @@
 //! Claims about [`destination`](super): whole or not at all, in clear words.
 
 use super::*;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+mod strangers;
 
 fn file(path: &Path) -> Destination {
-    Destination::File(path.to_owned())
+    Destination::file(path)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -104,12 +107,87 @@ fn a_replaced_file_keeps_its_mode_and_a_link_stays_a_link() {
 }
 
 #[test]
-fn a_new_file_has_the_mode_that_a_shell_would_give() {
+fn only_its_owner_can_read_a_new_file_unless_a_flag_says_otherwise() {
     let folder = tempfile::tempdir().unwrap();
-    let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
-    write_whole(&file(&ours), |out| out.write_all(b"x")).unwrap();
-    fs::write(&plain, "x").unwrap();
-    assert_eq!(fs::metadata(&ours).unwrap().mode(), fs::metadata(&plain).unwrap().mode());
+    let mode_of = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    let path = folder.path().join("report");
+    write_whole(&file(&path), |out| out.write_all(b"x")).unwrap();
+    assert_eq!(mode_of(&path), 0o600);
+    write_whole(&file(&path).with_mode(Some(0o644)), |out| out.write_all(b"y")).unwrap();
+    assert_eq!(mode_of(&path), 0o644, "the flag wins over the mode that the file had");
+    write_whole(&file(&path), |out| out.write_all(b"z")).unwrap();
+    assert_eq!(mode_of(&path), 0o644);
+}
+
+#[test]
+fn a_recording_has_its_name_from_the_start_and_replaces_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recording.ltr");
+    for old in [None, Some("old")] {
+        old.into_iter().for_each(|old| fs::write(&path, old).unwrap());
+        let mut growing = create_growing(&path, None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        growing.write_all(b"sample").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"sample");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(names(folder.path()), ["recording.ltr"]);
+    }
+    create_growing(&path, Some(0o640)).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    create_growing(Path::new("/dev/null"), None).unwrap().write_all(b"x").unwrap();
+}
+
+#[test]
+fn a_recording_does_not_wait_for_the_reader_of_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let error = create_growing(&pipe, None).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("cannot write to {}: nothing reads from this pipe; start the reader first", pipe.display())
+    );
+    let reader = openat(nix::fcntl::AT_FDCWD, &pipe, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).unwrap();
+    create_growing(&pipe, None).unwrap().write_all(b"sample").unwrap();
+    let mut read = [0; 6];
+    assert_eq!(nix::unistd::read(&reader, &mut read).unwrap(), 6);
+    assert_eq!(&read, b"sample");
+}
+
+#[test]
+fn the_name_of_a_descriptor_is_that_descriptor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    fs::write(&path, "before ").unwrap();
+    let log = File::options().append(true).open(&path).unwrap();
+    for name in ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"] {
+        let name = Path::new(name).join(std::os::fd::AsRawFd::as_raw_fd(&log).to_string());
+        check_output(&file(&name)).unwrap();
+        write_whole(&file(&name), |out| out.write_all(b"report ")).unwrap();
+    }
+    // A file that a shell has opened is added to, not replaced.
+    assert_eq!(fs::read_to_string(&path).unwrap(), "before report report report ");
+    let closed = check_output(&file(Path::new("/dev/fd/1000000"))).unwrap_err().to_string();
+    assert!(closed.starts_with("cannot write to /dev/fd/1000000: "), "{closed}");
+}
+
+#[test]
+fn links_lead_through_folders_up_and_down_but_not_in_circles() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("a/b")).unwrap();
+    symlink(path("a/b"), path("absolute")).unwrap();
+    symlink("a/./b/../b", path("relative")).unwrap();
+    symlink("../../c", path("a/b/up")).unwrap();
+    symlink("circle", path("circle")).unwrap();
+    for (name, lands) in
+        [("absolute/1", "a/b/1"), ("relative/../2", "a/2"), ("./a//b/up", "c"), ("absolute/up", "c"), ("a/../3", "3")]
+    {
+        write_whole(&file(&path(name)), |out| out.write_all(name.as_bytes())).unwrap();
+        assert_eq!(fs::read_to_string(path(lands)).unwrap(), name);
+    }
+    let circle = write_whole(&file(&path("circle")), |_| Ok(())).unwrap_err().to_string();
+    assert!(circle.contains("Too many levels of symbolic links"), "{circle}");
 }
 
 #[test]

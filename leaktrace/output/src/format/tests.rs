@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 /// Writes a report to a file of the format's name.
 fn written(folder: &Path, snapshot: &Snapshot, format: ReportFormat) -> PathBuf {
     let path = folder.join(format!("report.{}", format.name()));
-    write_report(snapshot, format, &Destination::File(path.clone())).unwrap();
+    write_report(snapshot, format, &Destination::file(path.clone())).unwrap();
     path
 }
 

@@ -103,7 +103,7 @@ fn a_million_sockets_are_measured() {
         let before = memory("VmRSS:");
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let begin = std::time::Instant::now();
-        write_report(&snapshot, format, &Destination::File(path.clone())).unwrap();
+        write_report(&snapshot, format, &Destination::file(path.clone())).unwrap();
         let seconds = begin.elapsed().as_secs_f64();
         let size = std::fs::metadata(&path).unwrap().len() >> 20;
         let grown = memory("VmHWM:").saturating_sub(before);
