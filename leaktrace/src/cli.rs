@@ -75,8 +75,8 @@ pub(crate) struct TopArgs {
     /// What to watch.
     #[command(flatten)]
     pub watch: WatchArgs,
-    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
-    /// its stdin
+    /// Run this for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on its stdin:
+    /// the absolute path of a program, or a line for `sh -c`. Under sudo it runs as you
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
     pub on_leak: Option<String>,
 }
@@ -135,8 +135,8 @@ pub(crate) struct ReportArgs {
     /// End as soon as one of these is found: as for --fail-on
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_fail_on, env = "LEAKTRACE_UNTIL")]
     pub until: Vec<Verdicts>,
-    /// Run this by `sh -c` for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on
-    /// its stdin
+    /// Run this for each call site that leaks (severity leak), at most once an hour, with the finding as JSON on its stdin:
+    /// the absolute path of a program, or a line for `sh -c`. Under sudo it runs as you
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, env = "LEAKTRACE_ON_LEAK")]
     pub on_leak: Option<String>,
 }

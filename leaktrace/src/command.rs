@@ -1,5 +1,6 @@
 //! The commands, one file each. Each runs with a checked configuration.
 
+mod as_caller;
 mod diff;
 mod doctor;
 mod effects;

@@ -1,14 +1,17 @@
 //! `--on-leak CMD`: runs a command for each call site that leaks, at most once an hour each. The command reads the
-//! finding as JSON on its stdin.
+//! finding as JSON on its stdin, and runs as the caller with a clean environment.
 //!
 //! Commands run on threads of their own, so neither the sampler nor a view waits for one.
 
+use super::as_caller::AsCaller;
 use leaktrace_model::{Callsite, Host, Moment, Severity, Snapshot, Socket, Tool, Verdicts};
+use leaktrace_output::Caller;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::process::CommandExt as _},
+    path::Path,
     process::{Command, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -60,7 +63,7 @@ pub(crate) struct OnLeak {
 }
 
 impl OnLeak {
-    /// Runs `command` with `sh -c`. Another thread calls `on_failure` when the command fails.
+    /// Runs `command`: a program by its absolute path, or a line for the shell. Another thread calls `on_failure` when the command fails.
     pub(crate) fn new(
         command: String,
         output: CommandOutput,
@@ -84,7 +87,7 @@ impl OnLeak {
         for finding in due(&mut self.reported, snapshot, Instant::now(), room) {
             let (command, output, on_failure) = (self.command.clone(), self.output, Arc::clone(&self.on_failure));
             let started = thread::Builder::new().name("on-leak".to_owned()).spawn(move || {
-                if let Err(error) = run_command(&command, output, &finding) {
+                if let Err(error) = run_command(&command, &Caller::of_this_process(), output, &finding) {
                     on_failure(format!("--on-leak: {error}"));
                 }
             });
@@ -131,14 +134,14 @@ fn due(reported: &mut HashMap<Option<u64>, Instant>, snapshot: &Snapshot, now: I
 }
 
 /// Runs the command and waits for its end.
-fn run_command(command: &str, output: CommandOutput, alert: &Alert) -> io::Result<()> {
+fn run_command(command: &str, caller: &Caller, output: CommandOutput, alert: &Alert) -> io::Result<()> {
     let stdio = || match output {
         CommandOutput::Stderr => io::stderr().as_fd().try_clone_to_owned().map(Stdio::from),
         CommandOutput::Nowhere => Ok(Stdio::null()),
     };
-    let mut child = Command::new("sh")
-        .arg("-c")
-        .arg(command)
+    let mut program = program(command);
+    AsCaller::of(caller, |name| std::env::var_os(name))?.apply(&mut program);
+    let mut child = program
         .stdin(Stdio::piped())
         .stdout(stdio()?)
         .stderr(stdio()?)
@@ -158,10 +161,78 @@ fn run_command(command: &str, output: CommandOutput, alert: &Alert) -> io::Resul
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("`{command}` failed: {status}"))) }
 }
 
+/// The absolute path of a file is run as it is, whatever characters it has. Anything else is a line for the shell.
+fn program(command: &str) -> Command {
+    let path = Path::new(command);
+    if path.is_absolute() && path.is_file() {
+        return Command::new(path);
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use leaktrace_model::{Verdict, fixtures};
+    use leaktrace_skip::{Lack, skip};
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
+    fn first_finding() -> Alert {
+        due(&mut HashMap::new(), &fixtures::rich(), Instant::now(), 1).remove(0)
+    }
+
+    /// What a command prints that writes to the file it is given.
+    fn printed(command: impl Fn(&str) -> String, caller: &Caller) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let place = folder.path().join("printed");
+        run_command(&command(&place.display().to_string()), caller, CommandOutput::Nowhere, &first_finding())
+            .map_err(|error| error.to_string())?;
+        Ok(fs::read_to_string(place).unwrap())
+    }
+
+    #[test]
+    fn the_command_has_a_clean_environment() {
+        let text = printed(|place| format!("env > {place}"), &Caller::of_this_process()).unwrap();
+        // PWD, OLDPWD, SHLVL and _ are the shell's own.
+        const EXPECTED: [&str; 11] =
+            ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "PWD", "OLDPWD", "SHLVL", "_"];
+        let names: Vec<&str> = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        assert!(names.contains(&"PATH") && names.contains(&"HOME"), "{text}");
+        assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO")), "cargo sets variables for its tests");
+        assert!(names.iter().all(|name| EXPECTED.contains(name)), "{names:?}");
+    }
+
+    #[test]
+    fn under_sudo_the_command_runs_as_the_caller() {
+        if !nix::unistd::geteuid().is_root() {
+            return skip(Lack::Privilege("only root can become another user"));
+        }
+        let by_sudo = Caller::of(0, 0, |name| Some(if name == "SUDO_UID" { "54321" } else { "54322" }.to_owned()));
+        let ids =
+            |place: &str| format!("{{ id -u; id -g; id -G; }} > {place}; grep -h ^CapEff /proc/self/status >> {place}");
+        let text = printed(ids, &by_sudo).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), ["54321", "54322", "54322", "CapEff:\t0000000000000000"]);
+        let root = Caller::of(0, 0, |_| None);
+        assert_eq!(printed(|place| format!("id -u > {place}"), &root).as_deref(), Ok("0\n"));
+    }
+
+    #[test]
+    fn an_absolute_path_needs_no_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("it ran");
+        let script = folder.path().join("a b; exit 7");
+        fs::write(&script, format!("#!/bin/sh\ncat > '{}'\n", place.display())).unwrap();
+        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        let caller = Caller::of_this_process();
+        run_command(&script.display().to_string(), &caller, CommandOutput::Nowhere, &first_finding()).unwrap();
+        assert!(fs::read_to_string(&place).unwrap().contains("schema_version"));
+    }
 
     #[test]
     fn a_call_site_is_reported_once_an_hour() {
@@ -189,13 +260,13 @@ mod tests {
     fn the_command_reads_the_finding_and_its_failure_is_reported() {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let place = folder.path().join("finding.json");
-        let finding = due(&mut HashMap::new(), &fixtures::rich(), Instant::now(), 1).remove(0);
-        assert!(run_command(&format!("cat > {}", place.display()), CommandOutput::Nowhere, &finding).is_ok());
+        let (finding, caller) = (first_finding(), Caller::of_this_process());
+        assert!(run_command(&format!("cat > {}", place.display()), &caller, CommandOutput::Nowhere, &finding).is_ok());
         let text = std::fs::read_to_string(&place).unwrap_or_default();
         let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         assert_eq!(read["schema_version"], 1);
         assert!(read["sockets"][0]["verdicts"].is_array());
-        let error = run_command("exit 3", CommandOutput::Nowhere, &finding).map_err(|error| error.to_string());
+        let error = run_command("exit 3", &caller, CommandOutput::Nowhere, &finding).map_err(|error| error.to_string());
         assert!(error.is_err_and(|words| words.contains("exit 3") && words.contains('3')));
     }
 }
