@@ -8,7 +8,7 @@ mod record;
 mod run;
 mod watch;
 
-pub(crate) use kill::{Act, KillArgs, KillConfig};
+pub(crate) use kill::{Act, KillArgs, KillConfig, Ssh};
 pub(crate) use record::{RecordArgs, RecordConfig};
 pub(crate) use run::{FailOn, RunArgs, RunConfig};
 pub(crate) use watch::WatchArgs;

@@ -5,6 +5,9 @@
 
 mod link;
 mod message;
+mod ssh;
+
+pub use ssh::SshConnections;
 
 use crate::namespaces::{Namespaces, enter};
 use leaktrace_model::SocketId;

@@ -35,7 +35,7 @@ pub use attach::{
     facts::KernelFacts,
 };
 pub use error::StartError;
-pub use namespaces::Namespaces;
+pub use namespaces::{Namespaces, namespace_name, own_namespace};
 pub use passes::sampler::Adoption;
 pub use request::{HoldersPass, HookChoice, SampleRequest, Stacks, Walk};
 pub use rows::judge;

@@ -90,6 +90,18 @@ impl Namespaces {
     }
 }
 
+/// Inode of the network namespace that this process was started in.
+pub fn own_namespace() -> Option<u64> {
+    fs::metadata("/proc/self/ns/net").map(|data| data.ino()).ok()
+}
+
+/// The name that `ip netns` knows a namespace by.
+pub fn namespace_name(inode: u64) -> Option<String> {
+    let mut names = fs::read_dir("/run/netns").ok()?.flatten();
+    let found = names.find(|name| fs::metadata(name.path()).is_ok_and(|data| data.ino() == inode))?;
+    Some(found.file_name().to_string_lossy().into_owned())
+}
+
 /// How many namespaces were visited and left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Visited {

@@ -12,7 +12,10 @@ Examples:
   sudo leaktrace kill --pid 4711                       list what would be closed
   sudo leaktrace kill --pid 4711 --port 5432 --yes     close it
   sudo leaktrace kill --comm api --verdict close-wait --yes
-At least one filter is needed. A socket that was reused since it was listed is left alone.")]
+At least one filter is needed. Each call decides anew which sockets match: between a call that lists and one with --yes
+others may come. With --yes the list is printed first, then exactly those sockets are closed; one that was closed or
+replaced meanwhile is left alone. The other end of a closed connection gets a reset, also if it is on this host. The SSH
+connection that you are using is left out.")]
 pub(crate) struct KillArgs {
     /// What to look at.
     #[command(flatten)]
@@ -23,6 +26,9 @@ pub(crate) struct KillArgs {
     /// Close them; without it they are only listed
     #[arg(long)]
     pub yes: bool,
+    /// Close the SSH connection that leaktrace is used through too, if it matches
+    #[arg(long)]
+    pub include_ssh: bool,
     /// Refuse if more sockets than this match
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max: usize,
@@ -37,6 +43,15 @@ pub(crate) enum Act {
     Close,
 }
 
+/// What happens to the SSH connection that leaktrace is used through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ssh {
+    /// It stays open.
+    Spared,
+    /// It is treated like the others.
+    Included,
+}
+
 /// What `kill` does, checked: it has a filter.
 #[derive(Clone, Debug)]
 pub(crate) struct KillConfig {
@@ -46,6 +61,8 @@ pub(crate) struct KillConfig {
     pub verdicts: Verdicts,
     /// What to do with matching sockets.
     pub act: Act,
+    /// Whether the SSH connection that leaktrace is used through is spared.
+    pub ssh: Ssh,
     /// Refuses when more sockets than this match.
     pub max: usize,
 }
@@ -64,7 +81,9 @@ impl TryFrom<KillArgs> for KillConfig {
         }
         // Stacks are captured when sockets open, and `kill` needs only those that are open already.
         watch.stacks = leaktrace_kernel::Stacks::Off;
-        Ok(Self { watch, verdicts, act: if args.yes { Act::Close } else { Act::List }, max: args.max })
+        let act = if args.yes { Act::Close } else { Act::List };
+        let ssh = if args.include_ssh { Ssh::Included } else { Ssh::Spared };
+        Ok(Self { watch, verdicts, act, ssh, max: args.max })
     }
 }
 
@@ -87,6 +106,8 @@ mod tests {
         assert!(config(&["--yes"]).is_err_and(|error| error.contains("needs a filter")));
         assert!(config(&["--port", "5432"]).is_ok_and(|config| config.act == Act::List && config.max == 100));
         assert!(config(&["--verdict", "leak", "--yes"]).is_ok_and(|config| config.act == Act::Close));
+        assert!(config(&["--port", "22"]).is_ok_and(|config| config.ssh == Ssh::Spared));
+        assert!(config(&["--port", "22", "--include-ssh"]).is_ok_and(|config| config.ssh == Ssh::Included));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Carries out what the live view asks for: exports, names of addresses, closing sockets. None of it depends on where
 //! samples come from.
 
+use super::kill::ssh_connections;
 use leaktrace_kernel::destroy::{self, destroy};
 use leaktrace_output::{Destination, write_report};
 use leaktrace_tui::{self as tui, Colour, Effect, Notice, NoticeKind, Options};
@@ -34,10 +35,16 @@ pub(super) fn carry_out(effect: Effect, to_view: &Sender<tui::Update>) {
             addresses.into_iter().map(|address| tui::Update::PeerName { name: name_of(address), address }).collect()
         }),
         Effect::KillSockets { sockets } => aside(to_view, move || {
+            let ssh = ssh_connections();
+            let (spared, sockets): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| ssh.have(socket));
             let outcomes = destroy(&sockets);
             let closed = outcomes.iter().filter(|outcome| **outcome == destroy::Outcome::Closed).count();
             let other = outcomes.iter().find(|outcome| **outcome != destroy::Outcome::Closed);
-            let text = format!("{closed} of {} sockets closed", sockets.len());
+            let left_out = match spared.len() {
+                0 => "",
+                _ => "; the SSH connection that you are using was left open: leaktrace kill --include-ssh closes it",
+            };
+            let text = format!("{closed} of {} sockets closed{left_out}", sockets.len());
             vec![match other {
                 None if closed == sockets.len() => notice(NoticeKind::Done, text),
                 None => notice(NoticeKind::Failed, text),

@@ -1,17 +1,20 @@
 //! `leaktrace kill`: takes as many samples as the requested verdicts need, lists matching sockets and, with `--yes`,
-//! closes them.
+//! closes exactly those. What matches is decided once in a call; only their identity is checked again, by the kernel.
 
 use super::Outcome;
 use crate::{
-    cli::{Act, KillConfig},
+    cli::{Act, KillConfig, Ssh},
     config::WatchConfig,
     watch::{Detail, Session},
 };
-use leaktrace_kernel::destroy::destroy;
+use leaktrace_kernel::{
+    destroy::{Outcome as Closing, SshConnections, destroy},
+    namespace_name, own_namespace,
+};
 use leaktrace_model::{Observed, Socket, SocketId, TcpState, Verdict, Verdicts, format_counted, format_duration};
-use leaktrace_output::{Destination, clean, write_whole};
+use leaktrace_output::{Caller, clean};
 use std::{
-    io::Write as _,
+    io::{self, Write},
     num::NonZeroU64,
     time::{Duration, Instant},
 };
@@ -29,9 +32,20 @@ pub(crate) fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
     session.sample(Detail::All, true)?;
     let sockets = session.snapshot().sockets;
     drop(session);
-    let chosen = choose(sockets, config.verdicts);
+    let mut chosen = choose(sockets, config.verdicts);
+    let spared = match config.ssh {
+        Ssh::Spared => spare(&mut chosen, &ssh_connections()),
+        Ssh::Included => Vec::new(),
+    };
+    for (socket, _) in &spared {
+        say(&format!(
+            "{}: left out, as you are using this SSH connection; --include-ssh closes it too",
+            describe(socket)
+        ));
+    }
     if chosen.is_empty() {
-        say("no connection matches that could be closed; nothing was");
+        let other = if spared.is_empty() { "" } else { " other" };
+        say(&format!("no{other} connection matches that could be closed; nothing was"));
         return Ok(Outcome::Done);
     }
     if chosen.len() > config.max {
@@ -40,10 +54,32 @@ pub(crate) fn kill(config: KillConfig) -> anyhow::Result<Outcome> {
             "{found} would be closed, more than --max {max}: nothing was closed; add a filter or raise --max"
         );
     }
-    match config.act {
-        Act::List => list(&chosen),
-        Act::Close => close(&chosen),
+    if !print_list(&mut io::stdout().lock(), &chosen)? {
+        say("the list could not be printed to its end; nothing was closed");
+        return Ok(Outcome::Done);
     }
+    if config.act == Act::List {
+        say(&format!("{} would be closed; nothing was: add --yes", format_counted(chosen.len() as u64, "socket")));
+        return Ok(Outcome::Done);
+    }
+    let ids: Vec<SocketId> = chosen.iter().map(|(_, id)| *id).collect();
+    let outcomes = destroy(&ids);
+    print_outcomes(&mut io::stdout().lock(), &chosen, &outcomes)?;
+    let is_settled = outcomes.iter().all(Closing::is_settled);
+    Ok(if is_settled { Outcome::Done } else { Outcome::Unable })
+}
+
+/// The SSH connections that this program is used through.
+pub(super) fn ssh_connections() -> SshConnections {
+    let caller = Caller::of_this_process();
+    SshConnections::of_this_process(|uid| !caller.is_stranger(uid))
+}
+
+/// Takes out the sockets that are ends of SSH connections, and gives them.
+fn spare(chosen: &mut Vec<(Socket, SocketId)>, ssh: &SshConnections) -> Vec<(Socket, SocketId)> {
+    let (spared, rest) = std::mem::take(chosen).into_iter().partition(|(_, id)| ssh.have(id));
+    *chosen = rest;
+    spared
 }
 
 /// How long sockets must be watched until all of these verdicts can hold; `None` when a single sample is enough.
@@ -72,23 +108,26 @@ fn watch(session: &mut Session, span: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(chosen: &[(Socket, SocketId)]) -> anyhow::Result<Outcome> {
-    write_whole(&Destination::from_option(None), |out| {
-        chosen.iter().try_for_each(|(socket, _)| writeln!(out, "{}", describe(socket)))
-    })?;
-    say(&format!("{} would be closed; nothing was: add --yes", format_counted(chosen.len() as u64, "socket")));
-    Ok(Outcome::Done)
+/// Prints what is chosen, before anything is closed. False if its reader has gone.
+fn print_list(out: &mut dyn Write, chosen: &[(Socket, SocketId)]) -> anyhow::Result<bool> {
+    let mut lines = chosen.iter().map(|(socket, _)| describe(socket));
+    match lines.try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}; nothing was closed")),
+        Ok(()) => Ok(true),
+    }
 }
 
-fn close(chosen: &[(Socket, SocketId)]) -> anyhow::Result<Outcome> {
-    let ids: Vec<SocketId> = chosen.iter().map(|(_, id)| *id).collect();
-    let outcomes = destroy(&ids);
-    write_whole(&Destination::from_option(None), |out| {
-        let mut pairs = chosen.iter().zip(&outcomes);
-        pairs.try_for_each(|((socket, _), outcome)| writeln!(out, "{}: {outcome}", describe(socket)))
-    })?;
-    let is_settled = outcomes.iter().all(|outcome| outcome.is_settled());
-    Ok(if is_settled { Outcome::Done } else { Outcome::Unable })
+/// Prints what became of each. A reader that has gone is not an error.
+fn print_outcomes(out: &mut dyn Write, chosen: &[(Socket, SocketId)], outcomes: &[Closing]) -> anyhow::Result<()> {
+    let mut pairs = chosen.iter().zip(outcomes);
+    let printed = pairs.try_for_each(|((socket, _), outcome)| writeln!(out, "{}: {outcome}", describe(socket)));
+    match printed.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("cannot write to standard output: {error}; the sockets were closed"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The sockets that can be closed and have a requested verdict, in the order of the snapshot: worst first.
@@ -104,9 +143,9 @@ fn choose(sockets: Vec<Socket>, verdicts: Verdicts) -> Vec<(Socket, SocketId)> {
     sockets.into_iter().filter(is_meant).filter_map(identified).collect()
 }
 
-/// One line: both addresses, state, holders, verdicts, and the cookie as `ss -e` prints it.
+/// One line: both addresses, state, holders, verdicts, the cookie as `ss -e` prints it, and the namespace unless it is the own one.
 fn describe(socket: &Socket) -> String {
-    let Observed { local, remote, state, verdicts, cookie, .. } = socket.observed;
+    let Observed { local, remote, state, verdicts, cookie, netns, .. } = socket.observed;
     let holder = match socket.holders.as_slice() {
         [] => "no holder".to_owned(),
         [first, others @ ..] => {
@@ -117,7 +156,12 @@ fn describe(socket: &Socket) -> String {
     let names: Vec<&str> = verdicts.iter().map(Verdict::name).collect();
     let verdicts = if names.is_empty() { "-".to_owned() } else { names.join(",") };
     let cookie = cookie.map_or(0, NonZeroU64::get);
-    format!("{local} -> {remote}  {}  {holder}  {verdicts}  sk:{cookie:x}", state.name())
+    let elsewhere = netns.map(|netns| u64::from(netns.get())).filter(|netns| own_namespace() != Some(*netns));
+    let namespace = elsewhere.map_or_else(String::new, |netns| match namespace_name(netns) {
+        Some(name) => format!("  netns:{netns} ({})", clean(&name)),
+        None => format!("  netns:{netns}"),
+    });
+    format!("{local} -> {remote}  {}  {holder}  {verdicts}  sk:{cookie:x}{namespace}", state.name())
 }
 
 fn say(words: &str) {
@@ -129,6 +173,7 @@ fn say(words: &str) {
 mod tests {
     use super::*;
     use leaktrace_model::Holder;
+    use std::num::NonZeroU32;
 
     fn socket(state: TcpState, verdict: Verdict) -> Socket {
         let mut verdicts = Verdicts::NONE;
@@ -162,6 +207,40 @@ mod tests {
         };
         assert_eq!(choose(sockets(), leaks).len(), 1);
         assert_eq!(choose(sockets(), Verdicts::NONE).len(), 2);
+    }
+
+    /// A writer whose reader has gone.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_read_closes_nothing() {
+        let chosen = choose(vec![socket(TcpState::CloseWait, Verdict::CloseWait)], Verdicts::NONE);
+        assert!(print_list(&mut Gone, &chosen).is_ok_and(|is_read| !is_read));
+        let mut out = Vec::new();
+        assert!(print_list(&mut out, &chosen).is_ok_and(|is_read| is_read));
+        assert!(print_outcomes(&mut out, &chosen, &[Closing::Closed]).is_ok());
+        let lines: Vec<_> = out.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).collect();
+        assert_eq!(format!("{}: closed", lines[0]), lines[1], "what was listed is what was closed");
+    }
+
+    #[test]
+    fn a_line_names_a_namespace_that_is_not_the_own_one() {
+        let mut elsewhere = socket(TcpState::CloseWait, Verdict::CloseWait);
+        elsewhere.observed.netns = NonZeroU32::new(77);
+        assert!(describe(&elsewhere).ends_with("  sk:1a2b  netns:77"));
+        let own = own_namespace().and_then(|inode| u32::try_from(inode).ok()).and_then(NonZeroU32::new);
+        elsewhere.observed.netns = own;
+        assert!(describe(&elsewhere).ends_with("  sk:1a2b"));
     }
 
     #[test]
