@@ -88,6 +88,8 @@ pub enum Degradation {
     },
     /// A recording does not hold every socket that the filters ask for.
     FiltersIncomplete,
+    /// A recording was made with other filters than it is replayed with.
+    FiltersRecorded,
     /// A recording does not hold every socket, so only its own thresholds can be applied.
     ThresholdsRecorded {
         /// The thresholds of the recording.
@@ -122,7 +124,7 @@ impl Degradation {
             Self::RowsNotRecorded { .. } | Self::RecordingUnfinished { .. } | Self::RecordingDamaged { .. } => {
                 "recording"
             }
-            Self::FiltersIncomplete => "filters",
+            Self::FiltersIncomplete | Self::FiltersRecorded => "filters",
             Self::ThresholdsRecorded { .. } => "thresholds",
             Self::Recorded { feature, .. } => feature,
         })
@@ -179,6 +181,9 @@ impl Degradation {
                 format_counted(*samples, "sample")
             ),
             Self::FiltersIncomplete => format!("{FLAGGED_ONLY}: what matches is at least this"),
+            Self::FiltersRecorded => {
+                return Cow::Borrowed("the recording was made with other filters, and has only what those let through");
+            }
             Self::ThresholdsRecorded { limits } => format!(
                 "{FLAGGED_ONLY}: verdicts are by those of the recording, --threshold {} --stall {} --idle {}",
                 duration(&limits.threshold),

@@ -27,6 +27,7 @@ mod limits;
 mod memory_use;
 mod names;
 mod open;
+mod pseudonyms;
 mod read;
 mod rows;
 #[cfg(any(test, feature = "synthetic"))]
@@ -41,6 +42,7 @@ pub use assemble::Recorded;
 pub use block::{Damage, VERSION};
 pub use names::{NamedPlace, RecordedNames};
 pub use open::OpenError;
+pub use pseudonyms::Pseudonyms;
 pub use read::{Ending, FileReader, Mark, Reader};
 pub use wire::Start;
 pub use write::{Progress, Recorder, Sink, WriteError};

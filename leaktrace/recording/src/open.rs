@@ -63,8 +63,8 @@ pub(crate) fn file(path: &Path) -> Result<File, OpenError> {
     File::open(path).map_err(io)
 }
 
-/// Reads all that comes before the first sample. Errors name the input by `path`.
-pub(crate) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Path) -> Result<Start, OpenError> {
+/// Reads all that comes before the first sample, and the version. Errors name the input by `path`.
+pub(crate) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Path) -> Result<(u32, Start), OpenError> {
     let path = || path.to_owned();
     let io = |reason| OpenError::Io { path: path(), reason };
     let mut header = [0; HEADER_BYTES];
@@ -91,5 +91,7 @@ pub(crate) fn read_start(input: &mut impl Read, buffer: &mut Vec<u8>, path: &Pat
     if first.kind != BlockKind::Start {
         return Err(damaged(Damage::Nonsense("no beginning")));
     }
-    postcard::from_bytes(&first.body).map_err(|_| damaged(Damage::Nonsense("a beginning that cannot be decoded")))
+    let start = postcard::from_bytes(&first.body);
+    let start = start.map_err(|_| damaged(Damage::Nonsense("a beginning that cannot be decoded")))?;
+    Ok((version, start))
 }

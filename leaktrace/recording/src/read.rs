@@ -14,6 +14,9 @@ use std::{
     path::Path,
 };
 
+/// The first version whose recordings have only what their filters let through.
+const SIFTED_SINCE: u32 = 2;
+
 /// How a recording ended.
 #[derive(Debug)]
 pub enum Ending {
@@ -43,6 +46,7 @@ impl Mark {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
+    version: u32,
     start: Start,
     assembler: Assembler,
     ending: Option<Ending>,
@@ -69,13 +73,18 @@ impl<R: Read> Reader<R> {
     /// See [`FileReader::open`].
     pub fn new(mut input: R, path: &Path) -> Result<Self, OpenError> {
         let mut buffer = Vec::new();
-        let start = open::read_start(&mut input, &mut buffer, path)?;
-        Ok(Self { input, start, assembler: Assembler::default(), ending: None, buffer })
+        let (version, start) = open::read_start(&mut input, &mut buffer, path)?;
+        Ok(Self { input, version, start, assembler: Assembler::default(), ending: None, buffer })
     }
 
     /// Who recorded, where and how.
     pub fn start(&self) -> &Start {
         &self.start
+    }
+
+    /// Whether it has only what its filters let through. Recordings of version 1 have the whole host.
+    pub fn is_sifted(&self) -> bool {
+        self.version >= SIFTED_SINCE
     }
 
     /// How it ended; `None` while there may be more samples.

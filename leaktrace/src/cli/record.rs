@@ -20,7 +20,8 @@ Examples:
   leaktrace top --replay incident.ltr                       anywhere, without root
   leaktrace report --replay incident.ltr --stall 1m --format json
 Each sample is written before the next one is taken: whatever ends the recorder, the rest can be
-replayed. Thresholds and filters go with the recording and hold unless others are given on replay.")]
+replayed. Thresholds and filters go with the recording and hold unless others are given on replay. What the filters do
+not let through is not recorded: a filter on replay can only leave out more.")]
 pub(crate) struct RecordArgs {
     /// What to watch.
     #[command(flatten)]

@@ -46,6 +46,8 @@ pub(crate) struct Replay {
     recorded: Limits,
     asked: Limits,
     has_filter: bool,
+    /// Whether the recording was made with other filters.
+    has_other_filter: bool,
     /// A sample that has been read but not taken in.
     pending: Option<Recorded>,
     /// Samples taken in.
@@ -67,7 +69,7 @@ struct Checkpoint {
 }
 
 impl Replay {
-    /// Opens a recording. A filter that is not empty replaces that of the recording.
+    /// Opens a recording. A filter that is not empty replaces that of the recording, which holds only what its own let through.
     ///
     /// # Errors
     /// When it cannot be replayed.
@@ -84,6 +86,9 @@ impl Replay {
             idle: config.idle.unwrap_or(recorded.idle),
         };
         options.settings.limits = asked;
+        let recorded_filter = start.settings().map_err(damaged)?.filter;
+        let has_other_filter =
+            reader.is_sifted() && !recorded_filter.is_empty() && options.settings.filter != recorded_filter;
         let has_filter = !options.settings.filter.is_empty() || options.ignore.iter().any(Filter::needs_sockets);
         let tracker = Tracker::new(options);
         let (count, spacing) = match travel {
@@ -103,6 +108,7 @@ impl Replay {
             recorded,
             asked,
             has_filter,
+            has_other_filter,
             pending: None,
             taken: 0,
             count,
@@ -223,6 +229,9 @@ impl Replay {
         self.shows_all = sample.pass.shown == Shown::All;
         if self.has_filter && !self.shows_all {
             sample.degraded.push(Degradation::FiltersIncomplete);
+        }
+        if self.has_other_filter {
+            sample.degraded.push(Degradation::FiltersRecorded);
         }
         if self.asked == self.recorded {
             return;

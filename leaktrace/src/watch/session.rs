@@ -11,9 +11,9 @@ use leaktrace_model::{
     Degradation, Filter, HookKind, Hooks, Limits, Modules, Moment, Resolve, Sample, Severity, Shown, Snapshot, Verdicts,
 };
 use leaktrace_output::create_growing;
-use leaktrace_recording::{Progress, Recorder, Start, WriteError};
+use leaktrace_recording::{Progress, Pseudonyms, Recorder, Start, WriteError};
 use leaktrace_symbols::{HelperOptions, Helpers};
-use leaktrace_track::{Tracker, TrackerOptions, Tree};
+use leaktrace_track::{Sieve, Tracker, TrackerOptions, Tree};
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -28,6 +28,22 @@ pub(crate) struct RecordTo {
     pub mode: Option<u32>,
     /// Progress, shared with the caller.
     pub progress: Progress,
+}
+
+/// A recording that is being written, and what is left out of it.
+struct Recording {
+    recorder: Recorder,
+    sieve: Sieve,
+    pseudonyms: Pseudonyms,
+}
+
+impl Recording {
+    /// Writes a sample, and leaves of it what a replay will have.
+    fn write(&mut self, sample: &mut Sample, names: &mut dyn Resolve) -> Result<(), WriteError> {
+        self.sieve.sift(sample);
+        self.pseudonyms.replace(sample);
+        self.recorder.write(sample, names)
+    }
 }
 
 /// Where samples come from.
@@ -112,7 +128,7 @@ pub(crate) struct Session {
     next_forgetting: Instant,
     pace: Pace,
     hooks: HookKind,
-    recorder: Option<Recorder>,
+    recording: Option<Recording>,
 }
 
 impl Session {
@@ -162,7 +178,7 @@ impl Session {
             next_forgetting,
             pace,
             hooks,
-            recorder: None,
+            recording: None,
             helpers: None,
         }
     }
@@ -175,7 +191,9 @@ impl Session {
         let config = &self.config;
         let start = Start::new(&host::read_host(), self.hooks, &config.settings(), &config.ignore, self.started);
         let file = create_growing(&to.path, to.mode)?;
-        self.recorder = Some(Recorder::new(file, &to.path, &start, to.progress)?);
+        let recorder = Recorder::new(file, &to.path, &start, to.progress)?;
+        let sieve = Sieve::new(self.config.filter.clone());
+        self.recording = Some(Recording { recorder, sieve, pseudonyms: Pseudonyms::default() });
         Ok(())
     }
 
@@ -184,7 +202,7 @@ impl Session {
     /// # Errors
     /// When the recording cannot be written.
     pub(crate) fn finish_recording(&mut self) -> Result<(), WriteError> {
-        self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map(drop))
+        self.recording.take().map_or(Ok(()), |recording| recording.recorder.finish().map(drop))
     }
 
     /// Which hooks are attached.
@@ -253,8 +271,8 @@ impl Session {
             sample.degraded.extend(helpers.degradations());
             sample.namer = Some(helpers.health());
         }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.write(&sample, self.namer.names_mut())?;
+        if let Some(recording) = &mut self.recording {
+            recording.write(&mut sample, self.namer.names_mut())?;
         }
         self.namer.ingest(&mut self.tracker, sample);
         if now >= self.next_forgetting {

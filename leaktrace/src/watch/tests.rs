@@ -11,14 +11,17 @@ use crate::{
 };
 use clap::Parser;
 use leaktrace_kernel::{SampleRequest, StartError};
-use leaktrace_model::{Filter, HookKind, Hooks, Limits, Module, ModuleKind, Modules, Sample, Snapshot, Tool};
+use leaktrace_model::{
+    Degradation, Filter, HookKind, Hooks, Limits, Module, ModuleKind, Modules, Observed, Sample, Snapshot, Socket, Tool,
+};
 use leaktrace_output::ReportFormat;
 use leaktrace_recording::{
-    Progress, WriteError,
+    FileReader, Progress, Recorded, WriteError,
     synthetic::{Host, Scale, VERSION_1},
 };
 use leaktrace_symbols::{Images, Symbolizer};
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -79,6 +82,12 @@ fn replay(path: &Path, filter: &Filter, travel: Travel) -> Replay {
     Replay::open(&config, filter, travel).unwrap()
 }
 
+/// The sockets without their pseudonyms, which are others in every recording.
+fn sockets(snapshot: &Snapshot) -> Vec<Socket> {
+    let unnamed = |socket: &Socket| Socket { observed: Observed { sk: 0, ..socket.observed }, ..socket.clone() };
+    snapshot.sockets.iter().map(unnamed).collect()
+}
+
 fn as_live(mut snapshot: Snapshot) -> String {
     assert_eq!(snapshot.health.hooks, Hooks::Replay);
     snapshot.health.hooks = Hooks::Live(HookKind::Kprobe);
@@ -134,7 +143,7 @@ fn other_thresholds_judge_as_they_would_have_live() {
     replay.go_to(90);
     let (snapshot, right) = (replay.snapshot(), live.last().unwrap());
     assert_eq!(snapshot.settings, right.settings);
-    assert_eq!((&snapshot.sockets, &snapshot.totals), (&right.sockets, &right.totals));
+    assert_eq!((sockets(&snapshot), &snapshot.totals), (sockets(right), &right.totals));
     let (threshold, stall, idle) = (Duration::from_secs(5), Duration::from_secs(2), Duration::from_secs(5));
     replay.set_limits(Limits { threshold, stall, idle });
     replay.go_to(90);
@@ -142,16 +151,72 @@ fn other_thresholds_judge_as_they_would_have_live() {
 }
 
 #[test]
-fn a_filter_that_is_given_on_replay_replaces_that_of_the_recording() {
+fn a_filter_that_is_given_on_replay_reduces_what_was_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let (live, _) = watched(folder.path(), &["--port", "5432"], 20);
-    let (_, path) = watched(folder.path(), &["--port", "1"], 20);
-    let filter = Filter { ports: vec![5432], ..Filter::default() };
-    let mut replay = replay(&path, &filter, Travel::Forward);
-    while replay.step() {}
-    let snapshot = replay.snapshot();
-    assert_eq!((&snapshot.sockets, &snapshot.totals), (&live[19].sockets, &live[19].totals));
+    let (_, path) = watched(folder.path(), &[], 20);
+    let filter = of_port(5432);
+    let replayed = |path: &Path, filter: &Filter| {
+        let mut replay = replay(path, filter, Travel::Forward);
+        while replay.step() {}
+        replay.snapshot()
+    };
+    let snapshot = replayed(&path, &filter);
+    assert_eq!((sockets(&snapshot), &snapshot.totals), (sockets(&live[19]), &live[19].totals));
     assert!(snapshot.totals.sums.open > 0 && snapshot.totals.sums.open < 12);
+    let is_said = |snapshot: &Snapshot| snapshot.health.degraded.contains(&Degradation::FiltersRecorded);
+    assert!(!is_said(&snapshot));
+    // What the filters of the recording have left out does not come back.
+    let (_, path) = watched(folder.path(), &["--port", "1"], 20);
+    let snapshot = replayed(&path, &filter);
+    assert!(snapshot.sockets.is_empty() && is_said(&snapshot));
+    assert!(!is_said(&replayed(&path, &Filter::default())) && !is_said(&replayed(&path, &of_port(1))));
+}
+
+fn of_port(port: u16) -> Filter {
+    Filter { ports: vec![port], ..Filter::default() }
+}
+
+#[test]
+fn a_recording_holds_no_kernel_address_and_only_what_the_filters_let_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut host = Host::new(Scale::SMALL);
+    let addresses: HashSet<u64> =
+        (0..30).flat_map(|_| host.sample().sockets.into_iter().map(|socket| socket.sk).collect::<Vec<_>>()).collect();
+    for (words, is_left_out) in [(&[][..], false), (&["--comm", "service-1"], true)] {
+        let (_, path) = watched(folder.path(), words, 30);
+        let mut reader = FileReader::open(&path).unwrap();
+        let mut sockets = 0;
+        while let Some(Recorded { sample, .. }) = reader.next_sample() {
+            sockets += sample.sockets.len();
+            let holders = sample.holders.unwrap_or_default();
+            let hashes: HashSet<u64> = sample.sockets.iter().map(|socket| socket.sk).collect();
+            assert!(hashes.is_disjoint(&addresses));
+            assert!(holders.rows.iter().all(|holder| hashes.contains(&holder.sk)));
+            let pids = sample.processes.iter().map(|facts| facts.pid).chain(holders.rows.iter().map(|row| row.pid));
+            let pids = pids.chain(holders.processes.iter().map(|row| row.pid));
+            let mut pids = pids.chain(sample.callsites.iter().map(|(_, site)| site.key.pid));
+            assert!(!is_left_out || pids.all(|pid| pid == 1001));
+        }
+        assert!(sockets > 0, "{words:?}");
+    }
+}
+
+#[test]
+fn a_watch_that_is_recorded_reports_what_one_that_is_not_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["--comm", "service-1"][..], &["--port", "443"], &["--direction", "accept"]] {
+        let (recorded, _) = watched(folder.path(), words, 60);
+        let source = Box::new(MadeUp(Host::new(Scale::SMALL)));
+        let mut session = Session::over(source, HookKind::Kprobe, Box::new(names()), config(words));
+        for (number, recorded) in recorded.into_iter().enumerate() {
+            session.sample(Detail::Flagged, false).unwrap();
+            let live = session.snapshot();
+            // The two began at different moments.
+            let recorded = Snapshot { window: live.window, ..recorded };
+            assert_same(&json(&recorded), &json(&live), &format!("{words:?}, sample {number}"));
+        }
+    }
 }
 
 #[test]

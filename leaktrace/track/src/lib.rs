@@ -10,9 +10,11 @@ mod groups;
 mod growth;
 mod lifetimes;
 mod processes;
+mod sieve;
 mod sites;
 mod tracker;
 mod tree;
 
+pub use sieve::Sieve;
 pub use tracker::{Tracker, TrackerOptions};
 pub use tree::Tree;
