@@ -15,8 +15,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sudo leaktrace run -- pytest -x               a leak check for a test suite
-  sudo leaktrace run -- sudo -u \"$USER\" pytest  the same, and the tests run as you
+  sudo leaktrace run -- pytest -x               a leak check for a test suite; the tests run as you
+  sudo leaktrace run --user ci -- make check    the same as another user
   sudo leaktrace run -o leaks.json --format json -- ./start-and-test.sh
   sudo leaktrace run --fail-on any --stall 1s -- make check
   sudo leaktrace run --fail-on none -- curl https://example.com
@@ -45,6 +45,9 @@ pub(crate) struct RunArgs {
     /// Permissions of the file, in octal [default: 600; a file that is there keeps its own]
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     pub mode: Option<u32>,
+    /// User to run CMD as, by name or number, with that user's groups and HOME [default: under sudo the one who called it]
+    #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
+    pub user: Option<String>,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
@@ -94,6 +97,8 @@ pub(crate) struct RunConfig {
     pub output: Option<PathBuf>,
     /// Permissions of the file; `None` for the usual ones.
     pub mode: Option<u32>,
+    /// The user that it runs as; `None` for the caller of sudo.
+    pub user: Option<String>,
     /// Program and arguments, never empty.
     pub command: Vec<OsString>,
 }
@@ -116,6 +121,7 @@ impl TryFrom<RunArgs> for RunConfig {
             format: args.format,
             output: args.output,
             mode: args.mode,
+            user: args.user,
             command: args.command,
         })
     }

@@ -2,6 +2,7 @@
 //! signals and exit status are the command's own. leaktrace writes to stderr when the command has ended.
 
 mod child;
+mod owner;
 mod signals;
 
 use super::Outcome;
@@ -12,6 +13,7 @@ use crate::{
 use child::Held;
 use leaktrace_model::{Run, Snapshot, Totals, format_counted};
 use leaktrace_output::{Destination, ReportFormat, check_output, write_report};
+use owner::Owner;
 use signals::{Ended, Event, Signals};
 use std::{
     ffi::OsString,
@@ -31,7 +33,8 @@ pub(crate) async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     };
     check_output(&destination)?;
     let signals = Signals::hold()?;
-    let held = Held::fork(&config.command, signals.mask())?;
+    let owner = Owner::find(config.user.as_deref(), |name| std::env::var_os(name))?;
+    let held = Held::fork(&config.command, signals.mask(), owner)?;
     let pid = held.pid();
     let mut watch_config = config.watch.clone();
     watch_config.tree = Some(pid);

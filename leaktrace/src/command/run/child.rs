@@ -1,5 +1,6 @@
 //! The process that will become the command: forked, held, and released once it is watched.
 
+use super::owner::Owner;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::{
     ffi::OsString,
@@ -18,11 +19,11 @@ pub(crate) struct Held {
 
 impl Held {
     /// Forks. The command inherits descriptors, environment and process group from this process; its signal mask is
-    /// `mask`.
+    /// `mask`, and it runs as `owner`, if that is another user.
     ///
     /// # Errors
     /// When no process or descriptor can be created.
-    pub(crate) fn fork(words: &[OsString], mask: SigSet) -> io::Result<Self> {
+    pub(crate) fn fork(words: &[OsString], mask: SigSet, owner: Option<Owner>) -> io::Result<Self> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(io::Error::other("there is no command"));
         };
@@ -41,6 +42,9 @@ impl Held {
         };
         // SAFETY: the closure makes only system calls between fork and exec: none of them allocates or locks.
         unsafe { command.pre_exec(wait) };
+        if let Some(owner) = owner {
+            owner.take_over(&mut command);
+        }
         // `spawn` returns when the command runs, so another thread calls it.
         let starter = thread::Builder::new().name("starter".to_owned()).spawn(move || {
             // The closure keeps the other ends of the pipes open for as long as this thread needs them.
