@@ -12,10 +12,15 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, TopConfig};
 use command::Outcome;
 use leaktrace_output::{Destination, write_whole};
+use leaktrace_symbols::{CountingAllocator, serve_if_helper};
 use std::{io::Write, process::ExitCode};
 
+/// Counts what is allocated, for the helper processes.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
 fn main() -> ExitCode {
-    leaktrace_symbols::serve_if_helper();
+    serve_if_helper();
     match start(Cli::parse()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {

@@ -39,7 +39,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("clap", "leaktrace"),
     ("ratatui", "leaktrace-tui"),
     ("crossterm", "leaktrace-tui"),
-    ("postcard", "leaktrace-recording"),
+    ("seccompiler", "leaktrace-symbols"),
     ("prost", "leaktrace-output"),
 ];
 

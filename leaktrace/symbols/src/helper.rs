@@ -14,10 +14,13 @@ mod bans;
 mod channel;
 mod client;
 mod confine;
+mod memory;
 mod message;
 mod namer;
+mod pages;
 mod remote;
 mod spawn;
 
 pub use client::{HelperOptions, Helpers};
+pub use memory::CountingAllocator;
 pub use namer::serve_if_helper;

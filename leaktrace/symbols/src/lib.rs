@@ -41,7 +41,7 @@ mod unwind;
 mod work;
 
 pub use elf::ElfError;
-pub use helper::{HelperOptions, Helpers, serve_if_helper};
+pub use helper::{CountingAllocator, HelperOptions, Helpers, serve_if_helper};
 pub use image::{ImageError, Images};
 pub use mapped::give_pages_back;
 pub use placer::Placer;

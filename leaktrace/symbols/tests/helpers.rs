@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 use leaktrace_model::{ChainEnd, FrameChain, Modules, NewSite, Place, Resolve, StackReason, Unwind};
-use leaktrace_symbols::{HelperOptions, Helpers, serve_if_helper};
+use leaktrace_symbols::{CountingAllocator, HelperOptions, Helpers, serve_if_helper};
 use std::{
     fs,
     time::{Duration, Instant},
 };
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() {
     serve_if_helper();

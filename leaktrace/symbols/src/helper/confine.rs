@@ -3,6 +3,7 @@
 //! The namer keeps no capability, is no user's process, may open no file and make no call beyond a short list. The fetcher keeps the
 //! capabilities that opening files and reading memory of other users take, and may write nothing.
 
+use super::memory;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -13,10 +14,13 @@ use std::{collections::BTreeMap, io};
 const NO_USER: libc::uid_t = 0xffff_7000;
 
 /// Most bytes of private memory of a namer, beside what its tables may take.
-const NAMER_BYTES: u64 = 96 << 20;
+const NAMER_BYTES: usize = 64 << 20;
 
-/// Most bytes of private memory of a fetcher.
-const FETCHER_BYTES: u64 = 96 << 20;
+/// Most bytes of private memory of a fetcher: the text of a process's mappings, and what they become.
+const FETCHER_BYTES: usize = 96 << 20;
+
+/// See [`namer`].
+const SPARE_BYTES: usize = 32 << 20;
 
 /// Descriptors that the namer may hold: files that are open, their debug files, the lines.
 const NAMER_FILES: u64 = 1024;
@@ -30,7 +34,10 @@ const FETCHER_KEEPS: [Capability; 3] =
 /// # Errors
 /// When the kernel refuses what it always grants.
 pub(crate) fn namer(table_bytes: usize) -> io::Result<()> {
-    limit(Resource::RLIMIT_DATA, NAMER_BYTES.saturating_add(table_bytes as u64))?;
+    let most = NAMER_BYTES.saturating_add(table_bytes);
+    memory::cap(most);
+    // Beside what is allocated: the program's own data, stacks, what the allocator has not given back.
+    limit(Resource::RLIMIT_DATA, (most + SPARE_BYTES) as u64)?;
     limit(Resource::RLIMIT_NOFILE, NAMER_FILES)?;
     become_no_user(&CapsHashSet::new())?;
     allow_calls(NAMER_CALLS.iter().chain(&COMMON_CALLS))
@@ -41,7 +48,8 @@ pub(crate) fn namer(table_bytes: usize) -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses what it always grants.
 pub(crate) fn fetcher() -> io::Result<()> {
-    limit(Resource::RLIMIT_DATA, FETCHER_BYTES)?;
+    memory::cap(FETCHER_BYTES);
+    limit(Resource::RLIMIT_DATA, (FETCHER_BYTES + SPARE_BYTES) as u64)?;
     become_no_user(&CapsHashSet::from(FETCHER_KEEPS))?;
     allow_calls(FETCHER_CALLS.iter().chain(&COMMON_CALLS))
 }

@@ -2,8 +2,9 @@
 
 use super::{
     channel::Channel,
-    confine,
+    confine, memory,
     message::{Request, Response, Site, Translation, WireLocation, WireStack, role_of},
+    pages::Busy,
     remote::{self, Remote},
     spawn::{FETCHER, NAMER},
 };
@@ -50,13 +51,17 @@ fn serve() -> io::Result<()> {
         }
     };
     work::report(say, *refusals);
+    let busy = Busy::start()?;
     confine::namer(table_bytes)?;
     let mut namer = Namer::new(unwind, table_bytes, fetch);
     loop {
         match channel.receive(None) {
             Ok(request) => {
                 work::begin_request();
-                if let Some(response) = namer.answer(request) {
+                busy.set(true);
+                let response = namer.answer(request);
+                busy.set(false);
+                if let Some(response) = response {
                     channel.send(&response, None)?;
                 }
             }
@@ -89,7 +94,7 @@ impl Namer {
     fn new(unwind: Unwind, table_bytes: usize, fetch: Arc<dyn Fetch>) -> Self {
         let (modules, images) = (Modules::default(), Images::new(fetch));
         let placer = Placer::new(unwind, modules.clone(), images.clone());
-        let symbolizer = Symbolizer::new(modules.clone(), images, table_bytes);
+        let symbolizer = Symbolizer::new(modules.clone(), images, table_bytes).with_allocated(memory::allocated);
         Self { modules, placer, symbolizer, translation: Translation::default() }
     }
 
