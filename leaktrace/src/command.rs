@@ -7,6 +7,7 @@ mod effects;
 mod kill;
 mod live;
 mod on_leak;
+mod owner;
 mod play;
 mod print;
 mod record;

@@ -3,14 +3,9 @@
 //! Under sudo the caller is the user who called sudo; a program of that user must not run as root. Whatever else stands in the environment
 //! of root stays there.
 
+use super::owner::Owner;
 use leaktrace_output::Caller;
-use nix::unistd::{Gid, Uid, User, getgrouplist, setgid, setgroups, setuid};
-use std::{
-    ffi::{CString, OsString},
-    io,
-    os::unix::process::CommandExt as _,
-    process::Command,
-};
+use std::{ffi::OsString, io, process::Command};
 
 /// Where programs are looked for if leaktrace was started without `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -22,7 +17,7 @@ const PASSED_ON: [&str; 2] = ["LANG", "TERM"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AsCaller {
     /// `None` if the program runs as the same user as leaktrace.
-    user: Option<(Uid, Gid, Vec<Gid>)>,
+    user: Option<Owner>,
     environment: Vec<(&'static str, OsString)>,
 }
 
@@ -32,44 +27,19 @@ impl AsCaller {
     /// # Errors
     /// When the database cannot be read.
     pub(super) fn of(caller: &Caller, variable: impl Fn(&str) -> Option<OsString>) -> io::Result<Self> {
-        let (uid, gid) = (Uid::from_raw(caller.uid()), Gid::from_raw(caller.gid()));
-        let account = User::from_uid(uid)?;
-        let user = if caller.is_by_sudo() {
-            let groups = match &account {
-                Some(account) => getgrouplist(&CString::new(account.name.as_str())?, gid)?,
-                None => vec![gid],
-            };
-            Some((uid, gid, groups))
-        } else {
-            None
-        };
+        let owner = Owner::of_caller(caller)?;
         let mut environment = vec![("PATH", variable("PATH").unwrap_or_else(|| USUAL_PATH.into()))];
-        match account {
-            Some(account) => environment.extend([
-                ("HOME", account.dir.into_os_string()),
-                ("USER", account.name.clone().into()),
-                ("LOGNAME", account.name.into()),
-                ("SHELL", account.shell.into_os_string()),
-            ]),
-            // A user without an account, as in a container.
-            None => environment.push(("HOME", "/".into())),
-        }
+        environment.extend(owner.environment().iter().cloned());
         environment.extend(PASSED_ON.into_iter().filter_map(|name| Some((name, variable(name)?))));
-        Ok(Self { user, environment })
+        Ok(Self { user: caller.is_by_sudo().then_some(owner), environment })
     }
 
     /// Gives a command these.
     pub(super) fn apply(&self, command: &mut Command) {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let Some((uid, gid, groups)) = self.user.clone() else { return };
-        let become_caller = move || {
-            setgroups(&groups)?;
-            setgid(gid)?;
-            setuid(uid)?;
-            Ok(())
-        };
-        // SAFETY: the closure makes only system calls between fork and exec: none of them allocates or locks.
-        unsafe { command.pre_exec(become_caller) };
+        if let Some(user) = &self.user {
+            user.take_over(command);
+        }
     }
 }
 
@@ -90,14 +60,5 @@ mod tests {
         assert_eq!(environment.len(), 6, "{environment:?}");
         let bare = AsCaller::of(&caller, |_| None).unwrap();
         assert_eq!(bare.environment[0], ("PATH", USUAL_PATH.into()));
-    }
-
-    #[test]
-    fn a_caller_without_an_account_has_one_group() {
-        let caller = Caller::of(0, 0, |_| Some("54321".to_owned()));
-        let AsCaller { user, environment } = AsCaller::of(&caller, |_| None).unwrap();
-        let gid = Gid::from_raw(54_321);
-        assert_eq!(user, Some((Uid::from_raw(54_321), gid, vec![gid])));
-        assert_eq!(environment[1..], [("HOME", "/".into())]);
     }
 }

@@ -2,18 +2,16 @@
 //! signals and exit status are the command's own. leaktrace writes to stderr when the command has ended.
 
 mod child;
-mod owner;
 mod signals;
 
-use super::Outcome;
+use super::{Outcome, owner::Owner};
 use crate::{
     cli::{FailOn, RunConfig},
     watch::{Control, Detail, Each, Update, Watch},
 };
 use child::Held;
 use leaktrace_model::{Run, Snapshot, Totals, format_counted};
-use leaktrace_output::{Destination, ReportFormat, check_output, write_report};
-use owner::Owner;
+use leaktrace_output::{Caller, Destination, ReportFormat, check_output, write_report};
 use signals::{Ended, Event, Signals};
 use std::{
     ffi::OsString,
@@ -33,7 +31,7 @@ pub(crate) async fn run(config: RunConfig) -> anyhow::Result<Outcome> {
     };
     check_output(&destination)?;
     let signals = Signals::hold()?;
-    let owner = Owner::find(config.user.as_deref(), |name| std::env::var_os(name))?;
+    let owner = Owner::find(config.user.as_deref(), &Caller::of_this_process())?;
     let held = Held::fork(&config.command, signals.mask(), owner)?;
     let pid = held.pid();
     let mut watch_config = config.watch.clone();

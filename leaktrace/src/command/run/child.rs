@@ -1,6 +1,6 @@
 //! The process that will become the command: forked, held, and released once it is watched.
 
-use super::owner::Owner;
+use crate::command::owner::Owner;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::{
     ffi::OsString,
@@ -43,7 +43,7 @@ impl Held {
         // SAFETY: the closure makes only system calls between fork and exec: none of them allocates or locks.
         unsafe { command.pre_exec(wait) };
         if let Some(owner) = owner {
-            owner.take_over(&mut command);
+            owner.take_over_whole(&mut command);
         }
         // `spawn` returns when the command runs, so another thread calls it.
         let starter = thread::Builder::new().name("starter".to_owned()).spawn(move || {
