@@ -212,7 +212,10 @@ fn duplicate(descriptor: RawFd) -> io::Result<File> {
 }
 
 /// From here on a signal ends the program, also where leaktrace handled it before: a pipe or device may block for ever without a reader.
-fn let_signals_end() -> io::Result<()> {
+///
+/// # Errors
+/// None that a valid signal has.
+pub fn let_signals_end() -> io::Result<()> {
     let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     for one in ending {
         // SAFETY: the default action runs no code of this program.

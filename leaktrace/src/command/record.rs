@@ -6,7 +6,7 @@ use crate::{
     watch::{Control, Detail, RecordTo, Update, Watch},
 };
 use leaktrace_model::{HookKind, Snapshot, format_counted, format_duration, format_size};
-use leaktrace_output::{Destination, check_output, clean, write_report};
+use leaktrace_output::{Destination, check_output, clean, let_signals_end, write_report};
 use leaktrace_recording::Progress;
 use std::{
     io::{self, IsTerminal, Write},
@@ -54,6 +54,10 @@ async fn watch(config: &RecordConfig, progress: &Progress) -> anyhow::Result<Sna
             asked = &mut asked, if !finishing => {
                 asked?;
                 finishing = true;
+                if !config.output.is_file() {
+                    // The reader of a pipe may have stopped reading, and the last sample then never ends: a second ^C does.
+                    let_signals_end()?;
+                }
                 watch.send(Control::Finish(Detail::Flagged));
             }
             _ = ticks.tick() => line.show(progress),
