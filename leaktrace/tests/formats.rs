@@ -535,6 +535,8 @@ const DEGRADED: &str = "accept filters hooks interval namespaces run sockets sta
 #[test]
 fn the_reports_hold_every_word_every_null_and_every_field() {
     renew_if_asked();
+    let names = leaktrace_output::ReportFormat::ALL.map(leaktrace_output::ReportFormat::name);
+    assert_eq!(split(EVERY_FORMAT), names, "a format without expected files");
     let mut seen = BTreeMap::new();
     for Case { file, .. } in cases().iter().filter(|case| case.file.ends_with(".json") && !is_comparison(&case.file)) {
         let report = fs::read(folder().join(file)).unwrap();

@@ -8,12 +8,12 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 pub struct VerdictCounts([u64; Verdict::COUNT]);
 
 impl VerdictCounts {
-    /// Counts in the order of [`Verdict::ALL`].
+    /// Counts in the order of the table of verdicts, which is that of their numbers (`verdict as usize`), not of [`Verdict::ALL`].
     pub const fn new(counts: [u64; Verdict::COUNT]) -> Self {
         Self(counts)
     }
 
-    /// The counts in the order of [`Verdict::ALL`].
+    /// The counts in the same order.
     pub const fn as_array(&self) -> &[u64; Verdict::COUNT] {
         &self.0
     }

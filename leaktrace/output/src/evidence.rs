@@ -23,6 +23,22 @@ pub struct Evidence {
     pub words: String,
 }
 
+/// A verdict in at most six cells: the heading of a column.
+pub const fn heading(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::CloseWait => "CLOSEW",
+        Verdict::DeadHeld => "DEAD",
+        Verdict::NeverRead => "UNREAD",
+        Verdict::ReadStalled => "RSTALL",
+        Verdict::WriteStalled => "WSTALL",
+        Verdict::SilentPeer => "SILENT",
+        Verdict::Connecting => "CONNEC",
+        Verdict::NotAccepted => "QUEUED",
+        Verdict::IdleUnguarded => "IDLE",
+        Verdict::LongLived => "LONG",
+    }
+}
+
 /// What a verdict means, for a table of verdicts: `payload waits, nothing was ever read`.
 pub const fn meaning(verdict: Verdict) -> &'static str {
     match verdict {

@@ -1,6 +1,6 @@
 //! The formats: their names on the command line, how their files end, and what writes them.
 //!
-//! A new format needs a file of its own and a line in each list here.
+//! A new format needs a file of its own and an entry in the table here.
 
 use crate::{
     csv::Csv,
@@ -15,72 +15,73 @@ use crate::{
 };
 use leaktrace_model::Snapshot;
 
-/// The formats of `leaktrace report --format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ReportFormat {
+/// Makes the enum of the formats and everything that there is one of for each, so that none can be forgotten.
+macro_rules! formats {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $extension:literal, $about:literal;)*) => {
+        /// The formats of `leaktrace report --format`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub enum ReportFormat {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl ReportFormat {
+            /// All of them.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The name on the command line.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// How names of its files end, without the dot.
+            pub const fn extension(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $extension,)*
+                }
+            }
+
+            /// Its use, in a few words.
+            pub const fn about(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $about,)*
+                }
+            }
+
+            /// What writes it.
+            pub fn format(self) -> &'static dyn Format {
+                match self {
+                    $(Self::$variant => &$variant,)*
+                }
+            }
+        }
+    };
+}
+
+// Name on the command line, ending of its files, use. What writes a format has the name of its variant.
+formats! {
     /// For people and tickets, within 100 columns.
     #[default]
-    Text,
+    Text: "text", "txt", "for people and tickets";
     /// The whole snapshot, for programs.
-    Json,
+    Json: "json", "json", "everything, for programs and leaktrace diff";
     /// One row a socket.
-    Csv,
+    Csv: "csv", "csv", "a row a socket, for spreadsheets";
     /// One self-contained page.
-    Html,
+    Html: "html", "html", "one page that opens anywhere";
     /// For `go tool pprof` and speedscope.
-    Pprof,
+    Pprof: "pprof", "pb.gz", "for go tool pprof";
     /// Folded stacks, weighed by open sockets.
-    Folded,
+    Folded: "folded", "folded", "stacks by open sockets, for flame graph tools";
     /// A flame graph, weighed by open sockets.
-    Svg,
+    Svg: "svg", "svg", "a flame graph of open sockets";
 }
 
 impl ReportFormat {
-    /// All of them.
-    pub const ALL: [Self; 7] = [Self::Text, Self::Json, Self::Csv, Self::Html, Self::Pprof, Self::Folded, Self::Svg];
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Html => "html",
-            Self::Pprof => "pprof",
-            Self::Folded => "folded",
-            Self::Svg => "svg",
-        }
-    }
-
     /// The format of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// How names of its files end, without the dot.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Text => "txt",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Html => "html",
-            Self::Pprof => "pb.gz",
-            Self::Folded => "folded",
-            Self::Svg => "svg",
-        }
-    }
-
-    /// What writes it.
-    pub fn format(self) -> &'static dyn Format {
-        match self {
-            Self::Text => &Text,
-            Self::Json => &Json,
-            Self::Csv => &Csv,
-            Self::Html => &Html,
-            Self::Pprof => &Pprof,
-            Self::Folded => &Folded,
-            Self::Svg => &Svg,
-        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use caller::Caller;
 pub use callsite_name::{folded_path, short_name, stand_in};
 pub use clean::clean;
 pub use destination::{Destination, OutputError, check_output, create_growing, let_signals_end, write_whole};
-pub use evidence::{Evidence, evidence, evidence_line, holders, meaning};
+pub use evidence::{Evidence, evidence, evidence_line, heading, holders, meaning};
 pub use format::{ReportFormat, write_report};
 pub use json::{REPORT_SCHEMA, write_json};
 pub use naming::{base_name, frame_name, frame_with_place, without_hash};

@@ -129,6 +129,7 @@ impl Assembler {
                     pairs.into_iter().map(|(feature, reason)| Degradation::Recorded { feature, reason }).collect();
             }
             Item::Head(head) => parts.head = Some(head),
+            Item::MoreVerdicts(counts) => parts.more_verdicts = counts,
             Item::Namer(restarts, refused_files) => {
                 if refused_files.len() > limits::REFUSED_FILES {
                     return Err(Damage::Nonsense("more refused files than are kept"));
@@ -178,7 +179,7 @@ impl Assembler {
     /// When something is missing or impossible.
     pub(crate) fn finish(&mut self, parts: Parts) -> Result<Recorded, Damage> {
         let head = parts.head.ok_or(Damage::Nonsense("a sample without its numbers"))?;
-        let mut sample = head.sample();
+        let mut sample = head.sample(&parts.more_verdicts);
         let now = Now::of(&sample.at, &sample.pass);
         let (rows, previous) = (parts.rows, &mut self.previous);
         let has_dead = parts.descriptors.is_some() || rows.has_dead;
@@ -216,6 +217,8 @@ impl Assembler {
 /// A sample while it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
+    /// See [`Item::MoreVerdicts`].
+    more_verdicts: Vec<u64>,
     rows: Rows,
     descriptors: Option<u64>,
     processes: Vec<ProcessFacts>,

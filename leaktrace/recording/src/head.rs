@@ -22,8 +22,8 @@ pub(crate) struct Head {
     /// Open, flagged, in an accept queue, unattributed, adopted, payload in receive queues, memory, orphans, memory of orphans; unused,
     /// was the last socket that the pass showed.
     totals: [u64; 10],
-    /// In the order of [`Verdict::ALL`].
-    verdicts: [u64; Verdict::COUNT],
+    /// The first ten in the order of the table of verdicts. Those of later verdicts are in [`more_verdicts`]'s item.
+    verdicts: [u64; FIRST_VERDICTS],
     /// Sockets without a record, stacks, stale records, stack copies.
     losses: [u64; 4],
     /// Samples that were lost or damaged.
@@ -37,7 +37,21 @@ pub(crate) struct Head {
 /// Bit: every open socket is shown one by one.
 const EMIT_ALL: u64 = 1;
 
-const _: () = assert!(Verdict::COUNT == 10);
+/// Verdicts of version 1, of which [`Head`] has the counts.
+const FIRST_VERDICTS: usize = 10;
+const _: () = assert!(Verdict::COUNT >= FIRST_VERDICTS);
+
+/// Counts of a sample's verdicts that [`Head`] has no place for; empty while there are none.
+pub(crate) fn more_verdicts(sample: &Sample) -> &[u64] {
+    &sample.totals.sums.verdicts.as_array()[FIRST_VERDICTS..]
+}
+
+/// All counts of verdicts: the first ones, then as many of `more` as this version knows.
+fn all_verdicts(first: &[u64; FIRST_VERDICTS], more: &[u64]) -> VerdictCounts {
+    let mut counts = [0; Verdict::COUNT];
+    counts.iter_mut().zip(first.iter().chain(more)).for_each(|(count, recorded)| *count = *recorded);
+    VerdictCounts::new(counts)
+}
 
 fn ticks(span: Duration) -> u64 {
     Ticks::from_duration(span).0.into()
@@ -77,7 +91,7 @@ impl Head {
                 totals.orphan_memory_bytes,
                 0,
             ],
-            verdicts: *totals.sums.verdicts.as_array(),
+            verdicts: std::array::from_fn(|at| totals.sums.verdicts.as_array()[at]),
             losses: [lost.sockets_unattributed, lost.stacks, sample.stale_records, lost.captures],
             samples_lost: lost.samples,
             tcp_memory_bytes: sample.tcp_memory_bytes,
@@ -104,7 +118,7 @@ impl Head {
         }
     }
 
-    fn totals(&self) -> HostTotals {
+    fn totals(&self, more: &[u64]) -> HostTotals {
         let [
             open,
             flagged,
@@ -117,7 +131,7 @@ impl Head {
             orphan_memory_bytes,
             _shown,
         ] = self.totals;
-        let verdicts = VerdictCounts::new(self.verdicts);
+        let verdicts = all_verdicts(&self.verdicts, more);
         HostTotals {
             sums: Sums { open, flagged, rx_queue_bytes, memory_bytes, oldest: None, verdicts },
             in_accept_queue,
@@ -128,14 +142,14 @@ impl Head {
         }
     }
 
-    /// A sample of these numbers, without anything else.
-    pub(crate) fn sample(&self) -> Sample {
+    /// A sample of these numbers and of the counts of [`more_verdicts`], without anything else.
+    pub(crate) fn sample(&self, more: &[u64]) -> Sample {
         let [sockets_unattributed, stacks, stale_records, captures] = self.losses;
         let [sockets, sockets_cpu, holders, cpu, rss_bytes, namespaces] = self.cost;
         Sample {
             at: Moment { boot_ns: self.boot_ns, unix_ns: self.unix_ns },
             pass: self.pass(),
-            totals: self.totals(),
+            totals: self.totals(more),
             lost: Lost { sockets_unattributed, stacks, samples: self.samples_lost, captures },
             stale_records,
             tcp_memory_bytes: self.tcp_memory_bytes,
@@ -150,5 +164,18 @@ impl Head {
             },
             ..Sample::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_later_verdicts_are_taken_as_far_as_they_are_known() {
+        let first = std::array::from_fn(|at| at as u64 + 1);
+        assert_eq!(all_verdicts(&first, &[]).as_array()[..FIRST_VERDICTS], first);
+        assert_eq!(all_verdicts(&first, &[7; 100]).as_array()[..FIRST_VERDICTS], first);
+        assert!(all_verdicts(&first, &[7; 100]).as_array()[FIRST_VERDICTS..].iter().all(|count| *count == 7));
     }
 }

@@ -16,7 +16,8 @@
 //! Functions are named on the host that records, because the files are there. The names of each place in code are written once.
 //!
 //! The format does not change when the model does: `wire`, `head` and `rows` translate. A program that writes anything else uses a new
-//! version, and still reads every older one.
+//! version, and still reads every older one. A version is open until it is released: version 2 is, so that items and cells may still be added
+//! at the end.
 
 #![warn(unreachable_pub)]
 

@@ -7,7 +7,7 @@
 //!   and wrap. The cell has 1 + that tick, or 0 for a span of 0.
 //! - An address is two cells, the upper half of its 16 bytes first. IPv4 is in the first four bytes. One more cell has the family of both
 //!   addresses: 2 for IPv4, 10 for IPv6. With 10, a mapped address reads as IPv4; if only one of the two is IPv4, it is written mapped.
-//! - States are the kernel's numbers. Directions are 0 unknown, 1 connect, 2 accept. Verdicts are bits in the order of [`Verdict::ALL`].
+//! - States are the kernel's numbers. Directions are 0 unknown, 1 connect, 2 accept. Verdicts are bits in the order of their table.
 //! - Names of threads and processes are 16 bytes in two cells, the upper half first.
 //! - 0 means "not known" or "none", unless another meaning is given.
 //!
@@ -29,7 +29,7 @@ const _: () = assert!(LIFETIME_CELLS == LIFETIME_CLASSES);
 /// Cells of a socket; the first is the key.
 pub(crate) const SOCKET_CELLS: usize = 29;
 /// Cells of a call site; the first is the key.
-pub(crate) const CALLSITE_CELLS: usize = 11 + LIFETIME_CELLS + 17;
+pub(crate) const CALLSITE_CELLS: usize = 11 + LIFETIME_CELLS + 7 + Verdict::COUNT;
 /// Cells of a holder; all are the key.
 pub(crate) const HOLDER_CELLS: usize = 2;
 /// Cells of a process; the first is the key.
@@ -291,10 +291,10 @@ pub(crate) fn to_callsite(cells: &[u64; CALLSITE_CELLS], now: Now) -> (u32, Site
     let rest = &rest[LIFETIME_CELLS..];
     let [open, flagged, oldest_adopted] = [rest[1], rest[2], rest[3]].map(|cell| cell as u32);
     let oldest = Oldest { age_ns: now.at_ns.saturating_sub(rest[4]), exact: oldest_adopted == 0 };
-    let mut verdicts = VerdictCounts::default();
-    for (verdict, cell) in Verdict::ALL.into_iter().zip(&rest[7..]) {
-        verdicts.set(verdict, u64::from(*cell as u32));
-    }
+    // The last cells, one for each verdict in the order of their table: a new verdict adds one at the end.
+    let mut verdicts = [0; Verdict::COUNT];
+    verdicts.iter_mut().zip(&rest[7..]).for_each(|(count, cell)| *count = u64::from(*cell as u32));
+    let verdicts = VerdictCounts::new(verdicts);
     let site = SiteCounters {
         key: SiteKey { stack_hash, pid: pid as u32, direction: Direction::from_raw(direction as u8) },
         comm: Comm(whole([high, low])),

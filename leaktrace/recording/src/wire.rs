@@ -1,7 +1,7 @@
 //! The content of blocks, as it is written. These types belong to the format, so changes of the model do not change what old recordings
 //! mean.
 //!
-//! Fields are written in their order without names. None is added, removed or moved within a version.
+//! Fields are written in their order without names. None is added, removed or moved within a released version.
 
 use super::{block::Damage, head::Head, table::Step, time::nanoseconds};
 use leaktrace_model::{
@@ -67,6 +67,8 @@ pub(crate) enum Item {
     /// Since version 2: how often the process that reads foreign files was replaced, and the files that are not read any more. Written when
     /// it changes.
     Namer(u64, Vec<String>),
+    /// Since version 2: counts of verdicts that [`Head`] has no place for, in the order of their table. Left out while there are none.
+    MoreVerdicts(Vec<u64>),
 }
 
 /// What a row describes.

@@ -4,7 +4,7 @@
 
 use super::{
     block::{self, BlockKind, Damage, MOST_UNPACKED},
-    head::Head,
+    head::{self, Head},
     limits,
     names::{PlaceKey, place_key},
     rows::{self, Now},
@@ -249,6 +249,10 @@ impl<S: Sink> Recorder<S> {
         {
             items.put(&Item::Namer(namer.restarts, namer.refused_files.clone()))?;
             self.namer = Some(namer.clone());
+        }
+        let more = head::more_verdicts(sample);
+        if !more.is_empty() {
+            items.put(&Item::MoreVerdicts(more.to_vec()))?;
         }
         items.put(&Item::Head(Head::of(sample)))?;
         items.close(BlockKind::Sample)?;

@@ -84,6 +84,8 @@ pub(crate) enum Content<T: 'static> {
     Made(for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>),
     /// A field, shown as its kind of value says.
     Field(ValueOf<T>),
+    /// How many of the row's sockets have a verdict.
+    Verdict(Verdict),
 }
 
 /// How a field orders rows.
@@ -109,6 +111,8 @@ pub(crate) enum Sort<T: 'static> {
     Address(fn(&T) -> Option<Address>),
     /// By a field.
     Field(By, ValueOf<T>),
+    /// By how many of its sockets have a verdict, most first unless reversed.
+    Verdict(Verdict),
 }
 
 /// An address in the order of rows: IPv4 before IPv6, then by number, then by port. No port comes before every port.
@@ -197,9 +201,14 @@ impl Head {
 
     /// The column, with what it shows of a row and how it orders rows.
     pub(crate) const fn shows<T>(self, cell: for<'a> fn(&'a T, &Around<'a>) -> Cell<'a>, sort: Sort<T>) -> Column<T> {
+        self.has(Content::Made(cell), sort)
+    }
+
+    /// The same, with a content of any kind.
+    pub(crate) const fn has<T>(self, cell: Content<T>, sort: Sort<T>) -> Column<T> {
         let [least, good, most] = self.cells;
         let Self { name, about, rank, align, when, .. } = self;
-        Column { name, about, least, good, most, rank, align, when, cell: Content::Made(cell), sort }
+        Column { name, about, least, good, most, rank, align, when, cell, sort }
     }
 }
 
@@ -356,7 +365,12 @@ mod tests {
 
     #[test]
     fn every_column_of_rank_nought_is_on_an_80_column_terminal() {
-        let fitting = Fitting { width: 80, seen: VerdictCounts::new([1; 10]), naming: Naming::Off, sorting: None };
+        let fitting = Fitting {
+            width: 80,
+            seen: Verdict::ALL.into_iter().map(|verdict| (verdict, 1)).collect(),
+            naming: Naming::Off,
+            sorting: None,
+        };
         let places = fit::<Callsite>(&fitting);
         for (at, column) in Callsite::columns().iter().enumerate().filter(|pair| pair.1.rank == 0) {
             assert!(places.iter().any(|place| place.column == at), "{}", column.name);

@@ -82,6 +82,9 @@ pub(crate) fn sort<'a, T: Tabular>(
         Sort::Text(text) => by_text(rows, turn, |at| items.get(at as usize).map(text).unwrap_or_default()),
         Sort::Direction => by_text(rows, turn, |at| Cow::from(table.opened(at as usize).map_or("", Opened::name))),
         Sort::Address(address) => by_key(rows, turn, |at| address(items.get(at as usize)?), |_, _| Ordering::Equal),
+        Sort::Verdict(verdict) => {
+            by_number(rows, turn, |at| Some(around(at as usize).counts.get(verdict) as f64));
+        }
         Sort::Field(by, value) => {
             let value = |at: u32| items.get(at as usize).map(value);
             match by {

@@ -20,6 +20,7 @@ pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Po
     let room = usize::from(area.height).saturating_sub(3);
     let chosen = formats.iter().position(|format| *format == dialog.format).unwrap_or(0);
     let top = (chosen + 1).saturating_sub(room.max(1)).min(formats.len());
+    let names = formats.iter().map(|format| format.name().len()).max().unwrap_or(0) + 2;
     let mut row = 0;
     Pen::new(app, buffer, area, row).put("Write ", Role::Faint).put(&dialog.what, Role::Strong);
     row += 1 + u16::from(room > formats.len());
@@ -30,8 +31,8 @@ pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Po
         let mut pen = Pen::new(app, buffer, area, row);
         pen.put(pointer, Role::Accent)
             .skip(1)
-            .put(&format!("{:<8}", format.name()), role)
-            .put(about(*format), Role::Faint);
+            .put(&format!("{:<names$}", format.name()), role)
+            .put(format.about(), Role::Faint);
         row += 1;
     }
     row += u16::from(room > formats.len());
@@ -43,17 +44,4 @@ pub(crate) fn draw(app: &App, dialog: &Export, buffer: &mut Buffer) -> Option<Po
     let after = dialog.path.text().get(dialog.path.before_cursor().len()..).unwrap_or_default();
     pen.put(&clean(after, glyphs), Role::Strong);
     (row < area.height && cursor.x < area.right()).then_some(cursor)
-}
-
-/// The use of a format.
-const fn about(format: ReportFormat) -> &'static str {
-    match format {
-        ReportFormat::Text => "for people and tickets",
-        ReportFormat::Json => "everything, for programs and leaktrace diff",
-        ReportFormat::Csv => "a row a socket, for spreadsheets",
-        ReportFormat::Html => "one page that opens anywhere",
-        ReportFormat::Pprof => "for go tool pprof",
-        ReportFormat::Folded => "stacks by open sockets, for flame graph tools",
-        ReportFormat::Svg => "a flame graph of open sockets",
-    }
 }

@@ -1,6 +1,6 @@
 //! Cells that several tables have: figures, verdicts, trends.
 
-use super::{Around, Cell, Column, Sort, When, right};
+use super::{Around, Cell, Column, Content, Sort, When, right};
 use crate::rows::history::Points;
 use crate::rows::view_kind::Opened;
 use crate::short_numbers;
@@ -8,6 +8,7 @@ use crate::signs::Signs as _;
 use crate::text::clean;
 use crate::theme::Role;
 use leaktrace_model::{Oldest, Severity, Trend, Verdict, seconds};
+use leaktrace_output::heading;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -167,28 +168,12 @@ pub(crate) fn trend<'a>(points: Option<Points<'_>>, around: &Around<'a>) -> Cell
     own(text, around, if level { Role::Faint } else { Role::Curve })
 }
 
-/// The column of the verdict at `V` in [`Verdict::ALL`].
-pub(crate) const fn verdict_column<T: 'static, const V: usize>() -> Column<T> {
-    right(heading(Verdict::ALL[V]), Verdict::ALL[V].name(), [6, 6, 6], 5).when(When::Seen(Verdict::ALL[V])).shows(
-        |_, around| verdict(Verdict::ALL[V], around),
-        Sort::Number(|_, around| Some(around.counts.as_array()[V] as f64)),
-    )
-}
-
-/// A verdict in six cells.
-const fn heading(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::CloseWait => "CLOSEW",
-        Verdict::DeadHeld => "DEAD",
-        Verdict::NeverRead => "UNREAD",
-        Verdict::ReadStalled => "RSTALL",
-        Verdict::WriteStalled => "WSTALL",
-        Verdict::SilentPeer => "SILENT",
-        Verdict::Connecting => "CONNEC",
-        Verdict::NotAccepted => "QUEUED",
-        Verdict::IdleUnguarded => "IDLE",
-        Verdict::LongLived => "LONG",
-    }
+/// A column for each verdict, worst first.
+pub(crate) fn verdict_columns<T: 'static>() -> impl Iterator<Item = Column<T>> {
+    Verdict::ALL.into_iter().map(|shown| {
+        let head = right(heading(shown), shown.name(), [6, 6, 6], 5).when(When::Seen(shown));
+        head.has(Content::Verdict(shown), Sort::Verdict(shown))
+    })
 }
 
 #[cfg(test)]

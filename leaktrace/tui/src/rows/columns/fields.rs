@@ -39,6 +39,7 @@ impl<T> Column<T> {
         match self.cell {
             Content::Made(cell) => cell(row, around),
             Content::Field(value) => self::cell(value(row), around),
+            Content::Verdict(verdict) => cells::verdict(verdict, around),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The columns of the processes.
 
-use super::cells::{self, verdict_column};
+use super::cells::{self, verdict_columns};
 use super::counted;
 use super::{Around, Cell, Column, Sort, Tabular, left, right};
 use crate::rows::view_kind::Grouping;
@@ -9,48 +9,50 @@ use crate::signs::Signs as _;
 use crate::theme::Role;
 use leaktrace_model::{Process, Severity, Trend};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 impl Tabular for Process {
     fn columns() -> &'static [Column<Self>] {
-        COLUMNS
+        static COLUMNS: LazyLock<Vec<Column<Process>>> =
+            LazyLock::new(|| before().into_iter().chain(verdict_columns()).chain(after()).collect());
+        &COLUMNS
     }
 }
 
-static COLUMNS: &[Column<Process>] = &[
-    counted::how_bad(),
-    right("PID", "process id, or how many processes", [7, 7, 7], 0)
-        .shows(pid, Sort::Number(|row, _| Some(f64::from(row.pid)))),
-    left("PROCESS", "name of the process", [8, 15, 20], 0).shows(name, Sort::Text(|row| Cow::from(&row.comm))),
-    left("WHERE", "container, pod or systemd unit", [12, 16, 36], 4)
-        .shows(place, Sort::Text(|row| Cow::from(home(row)))),
-    counted::open("TCP connections it holds"),
-    counted::flagged("those with a verdict"),
-    counted::trend(Sort::Number(|row, _| Some(row.open as f64))),
-    right("FDS", "descriptors of any kind, and their limit", [6, 11, 15], 1)
-        .shows(descriptors, Sort::Number(|row, _| row.fds_open.map(|open| open as f64))),
-    right("FD/MIN", "change of descriptors a minute", [6, 6, 6], 5)
-        .shows(change, Sort::Number(|row, _| row.fds_per_min)),
-    right("FULL IN", "time until the limit of descriptors at this rate", [7, 7, 7], 2)
-        .shows(exhausted, Sort::Number(|row, _| row.fds_exhausted_s.map(|left| -left))),
-    counted::verdicts(),
-    verdict_column::<_, 0>(),
-    verdict_column::<_, 1>(),
-    verdict_column::<_, 2>(),
-    verdict_column::<_, 3>(),
-    verdict_column::<_, 4>(),
-    verdict_column::<_, 5>(),
-    verdict_column::<_, 6>(),
-    verdict_column::<_, 7>(),
-    verdict_column::<_, 8>(),
-    verdict_column::<_, 9>(),
-    counted::memory("kernel memory in its sockets", 3),
-    left("EXE", "executable", [12, 30, 48], 8).shows(
-        |row, around| {
-            row.exe.as_deref().map_or_else(|| cells::absent(around), |exe| cells::foreign(exe, around, Role::Faint))
-        },
-        Sort::Text(|row| Cow::from(row.exe.as_deref().unwrap_or_default())),
-    ),
-];
+/// The columns to the left of those of verdicts.
+fn before() -> Vec<Column<Process>> {
+    vec![
+        counted::how_bad(),
+        right("PID", "process id, or how many processes", [7, 7, 7], 0)
+            .shows(pid, Sort::Number(|row, _| Some(f64::from(row.pid)))),
+        left("PROCESS", "name of the process", [8, 15, 20], 0).shows(name, Sort::Text(|row| Cow::from(&row.comm))),
+        left("WHERE", "container, pod or systemd unit", [12, 16, 36], 4)
+            .shows(place, Sort::Text(|row| Cow::from(home(row)))),
+        counted::open("TCP connections it holds"),
+        counted::flagged("those with a verdict"),
+        counted::trend(Sort::Number(|row, _| Some(row.open as f64))),
+        right("FDS", "descriptors of any kind, and their limit", [6, 11, 15], 1)
+            .shows(descriptors, Sort::Number(|row, _| row.fds_open.map(|open| open as f64))),
+        right("FD/MIN", "change of descriptors a minute", [6, 6, 6], 5)
+            .shows(change, Sort::Number(|row, _| row.fds_per_min)),
+        right("FULL IN", "time until the limit of descriptors at this rate", [7, 7, 7], 2)
+            .shows(exhausted, Sort::Number(|row, _| row.fds_exhausted_s.map(|left| -left))),
+        counted::verdicts(),
+    ]
+}
+
+/// The columns to the right of those of verdicts.
+fn after() -> Vec<Column<Process>> {
+    vec![
+        counted::memory("kernel memory in its sockets", 3),
+        left("EXE", "executable", [12, 30, 48], 8).shows(
+            |row, around| {
+                row.exe.as_deref().map_or_else(|| cells::absent(around), |exe| cells::foreign(exe, around, Role::Faint))
+            },
+            Sort::Text(|row| Cow::from(row.exe.as_deref().unwrap_or_default())),
+        ),
+    ]
+}
 
 fn pid<'a>(row: &'a Process, around: &Around<'a>) -> Cell<'a> {
     match around.extra {
