@@ -5,6 +5,7 @@
 //! of a gigabyte costs at first.
 
 mod budget;
+mod limits;
 mod lines;
 mod sections;
 mod unit;
@@ -14,23 +15,13 @@ pub(crate) use budget::{Budget, Stop};
 
 use crate::elf::Elf;
 use crate::symtab::text;
-use gimli::{AttributeValue, EndianSlice, LittleEndian, SectionId};
+use gimli::{AttributeValue, SectionId};
+use limits::{MAX_INLINED, MAX_MANGLED, MAX_ORIGINS, Slice};
 use lines::Spot;
 use sections::Sections;
 use std::rc::Rc;
 use unit::{Naming, Unit, function_at, inlined_at, unless_too_much};
 use units::{Code, Units};
-
-type Slice = EndianSlice<'static, LittleEndian>;
-
-/// Most inlined functions at one address. Deeper ones are left out.
-const MAX_INLINED: usize = 128;
-/// Longest name or path, in bytes. Longer ones are cut.
-const MAX_TEXT: usize = 4096;
-/// Longest mangled name that is read, in bytes.
-const MAX_MANGLED: usize = 16 << 10;
-/// Most entries that are followed to find a name.
-const MAX_ORIGINS: usize = 16;
 
 /// What the debug information says about an address.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub(crate) enum Wanted {
         /// The path.
         path: PathBuf,
     },
-    /// A debug file of the host's distribution: an ELF file of root's, which nobody else can write, in the host's directories for them.
+    /// A debug file of the host's distribution: an ELF file of root's, which no other user can write, in the host's directories for them.
     Distribution {
         /// The path.
         path: PathBuf,

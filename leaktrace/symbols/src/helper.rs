@@ -1,7 +1,7 @@
 //! The processes that read what other users wrote, and the tracer's line to them.
 //!
 //! leaktrace runs as root and looks at executables, debug files, perf maps and memory of every user of the host. A file can be made to
-//! end, hang or bloat whoever reads it. So the tracer reads none: it asks a helper process, waits a limited time for each answer, and
+//! end, hang or bloat the program that reads it. So the tracer reads none: it asks a helper process, waits a limited time for each answer, and
 //! replaces a helper that died or is late. The file that did it is not read again, and the report names it.
 //!
 //! - [`Helpers`] is the tracer's half: it starts helpers and asks them, through the traits [`Place`](leaktrace_model::Place) and

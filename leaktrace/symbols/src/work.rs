@@ -107,7 +107,7 @@ pub(crate) fn begin_path(path: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Says that nothing is read: what happens next is nobody's doing.
+/// Says that nothing is read: no file or process is to blame for what happens next.
 pub(crate) fn end() {
     if let Some(work) = WORK.get() {
         (work.say)(None);

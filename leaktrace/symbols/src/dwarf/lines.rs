@@ -1,7 +1,7 @@
 //! The line table of a unit: which file and line an address has.
 
 use super::budget::{Budget, Stop};
-use super::{MAX_TEXT, Slice};
+use super::limits::{MAX_TEXT, Slice};
 use gimli::{DebugLineOffset, LineProgramHeader, UnitRef};
 
 /// Most rows of one unit. A unit with more has no lines.

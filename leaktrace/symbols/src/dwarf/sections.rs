@@ -1,6 +1,6 @@
 //! The sections with debug information, from a mapped file or unpacked.
 
-use super::Slice;
+use super::limits::Slice;
 use crate::elf::Elf;
 use crate::{packed, symtab};
 use gimli::{DwarfFileType, LittleEndian, SectionId};

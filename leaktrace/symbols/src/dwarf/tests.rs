@@ -2,6 +2,7 @@
 
 mod make;
 
+use super::limits::MAX_TEXT;
 use super::*;
 use make::*;
 use std::time::{Duration, Instant};

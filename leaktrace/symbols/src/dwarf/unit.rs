@@ -1,8 +1,8 @@
 //! One compilation unit: its functions, and what is inlined into them.
 
 use super::budget::{Budget, Stop};
+use super::limits::{MAX_INLINED, Slice};
 use super::lines::{Lines, Spot};
-use super::{MAX_INLINED, Slice};
 use gimli::{
     Abbreviation, Abbreviations, Attribute, AttributeValue, DebugAddrBase, DebugLineOffset, DebugLocListsBase,
     DebugRngListsBase, DebugStrOffsetsBase, Dwarf, EntriesRaw, Range, RangeListsOffset, UnitHeader, UnitOffset,

@@ -3,8 +3,8 @@
 //! Only headers are read at first: `.debug_aranges` says which code a unit has. A unit that is not listed there is opened for
 //! that and closed again.
 
-use super::Slice;
 use super::budget::{Budget, Stop};
+use super::limits::Slice;
 use super::unit::{Unit, unless_too_much};
 use gimli::{
     Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugArangesOffset, DebugInfoOffset, Dwarf, LittleEndian,

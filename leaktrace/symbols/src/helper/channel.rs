@@ -245,7 +245,7 @@ mod tests {
         let (mut here, there) = line();
         let soon = Instant::now() + Duration::from_millis(50);
         assert_eq!(here.receive::<u8>(Some(soon)).unwrap_err().kind(), ErrorKind::TimedOut);
-        // Nobody reads there: the socket's buffer is full at some time.
+        // The other end reads nothing: the socket's buffer is full at some time.
         let soon = Instant::now() + Duration::from_millis(50);
         assert_eq!(here.send(&vec![1_u8; 8 << 20], Some(soon)).unwrap_err().kind(), ErrorKind::TimedOut);
         drop(there);

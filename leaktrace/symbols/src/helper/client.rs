@@ -23,7 +23,7 @@ use std::{
 /// Longest wait for the answer to one request. An honest file of a gigabyte is read within it.
 const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
 
-/// Most helpers that were told to end and have not: they wait for a file system that does not answer.
+/// Most helpers that were ended and are still there: they wait for a file system that does not answer.
 const MOST_ENDING: usize = 4;
 
 /// How a request is tried again after a file ended the helper: without that file.

@@ -9,8 +9,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::{collections::BTreeMap, io};
 
-/// A user that no one is: beyond what distributions, container runtimes and systemd hand out, and not the last two numbers, which mean
-/// "nobody" in the kernel's own calls.
+/// A user that no one is: beyond what distributions, container runtimes and systemd hand out, and not the last two numbers, which have a
+/// meaning of their own in system calls.
 const NO_USER: libc::uid_t = 0xffff_7000;
 
 /// Most bytes of private memory of a namer, beside what its tables may take.

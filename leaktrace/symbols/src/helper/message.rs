@@ -1,6 +1,6 @@
 //! What the tracer and the namer say to each other.
 //!
-//! Each end numbers modules as it likes and defines those that the other end has not heard of.
+//! Each end numbers modules as it likes and defines those that the other end does not know yet.
 
 use crate::work::{Refusals, Subject};
 use leaktrace_model::{

@@ -63,7 +63,7 @@ fn start(name: &str, asked: OwnedFd, asks: Stdio) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Helpers that were told to end.
+/// Helpers that are ending.
 #[derive(Debug)]
 pub(crate) struct Ending([Child; 2]);
 
