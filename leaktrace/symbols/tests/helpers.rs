@@ -108,7 +108,17 @@ fn helpers_have_no_privileges() {
     assert!(is_named(&mut helpers));
     // CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE: linux/capability.h.
     let may = 1 << 19 | 1 << 2 | 1 << 40;
-    let namer = status(children("leaktrace-namer")[0]);
+    let namer = children("leaktrace-namer")[0];
+    let threads: Vec<_> =
+        fs::read_dir(format!("/proc/{namer}/task")).unwrap().map(|task| task.unwrap().path()).collect();
+    assert_eq!(threads.len(), 2);
+    for thread in threads {
+        let text = fs::read_to_string(thread.join("status")).unwrap();
+        for line in ["Seccomp:\t2\n", "NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n"] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+    let namer = status(namer);
     let fetcher = status(children("leaktrace-fetcher")[0]);
     assert_eq!((namer.0, namer.2, namer.3), (0, true, true));
     assert_eq!((fetcher.0 & !may, fetcher.2, fetcher.3), (0, true, true));

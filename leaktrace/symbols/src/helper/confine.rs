@@ -29,18 +29,21 @@ const NAMER_FILES: u64 = 1024;
 const FETCHER_KEEPS: [Capability; 3] =
     [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_CHECKPOINT_RESTORE];
 
-/// Confines the namer, whose tables may take `table_bytes`.
+/// Confines the namer, whose tables may take `table_bytes`. `start_threads` runs when the privileges are gone and calls are not filtered
+/// yet: no thread can be started later.
 ///
 /// # Errors
-/// When the kernel refuses what it always grants.
-pub(crate) fn namer(table_bytes: usize) -> io::Result<()> {
+/// When the kernel refuses what it always grants, and those of `start_threads`.
+pub(crate) fn namer<T>(table_bytes: usize, start_threads: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let most = NAMER_BYTES.saturating_add(table_bytes);
     memory::cap(most);
     // Beside what is allocated: the program's own data, stacks, what the allocator has not given back.
     limit(Resource::RLIMIT_DATA, (most + SPARE_BYTES) as u64)?;
     limit(Resource::RLIMIT_NOFILE, NAMER_FILES)?;
     become_no_user(&CapsHashSet::new())?;
-    allow_calls(NAMER_CALLS.iter().chain(&COMMON_CALLS))
+    let threads = start_threads()?;
+    allow_calls(NAMER_CALLS.iter().chain(&COMMON_CALLS))?;
+    Ok(threads)
 }
 
 /// Confines the fetcher.
@@ -97,7 +100,7 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, most, most)?)
 }
 
-/// Every other call ends the process.
+/// Every other call of any thread ends the process.
 fn allow_calls<'a>(calls: impl Iterator<Item = &'a libc::c_long>) -> io::Result<()> {
     // SAFETY: the call takes numbers.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
@@ -105,10 +108,14 @@ fn allow_calls<'a>(calls: impl Iterator<Item = &'a libc::c_long>) -> io::Result<
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch);
     let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(io::Error::other)?;
-    match seccompiler::apply_filter(&program) {
+    match seccompiler::apply_filter_all_threads(&program) {
         Ok(()) => Ok(()),
         // A kernel without seccomp filters. The process is confined by the rest.
-        Err(seccompiler::Error::Seccomp(error)) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        Err(seccompiler::Error::Seccomp(error))
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(io::Error::other(error)),
     }
 }
@@ -191,11 +198,11 @@ mod tests {
         let socket = || unsafe { u8::from(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) >= 0) };
         // SAFETY: as above.
         let fork = || unsafe { u8::from(libc::fork() >= 0) };
-        assert_eq!(ends(|| namer(0), socket), Err(libc::SIGSYS));
+        assert_eq!(ends(|| namer(0, || Ok(())), socket), Err(libc::SIGSYS));
         assert_eq!(ends(fetcher, socket), Err(libc::SIGSYS));
-        assert_eq!(ends(|| namer(0), fork), Err(libc::SIGSYS));
+        assert_eq!(ends(|| namer(0, || Ok(())), fork), Err(libc::SIGSYS));
         assert_eq!(ends(fetcher, fork), Err(libc::SIGSYS));
-        assert_eq!(ends(|| namer(0), || 7), Ok(7));
+        assert_eq!(ends(|| namer(0, || Ok(())), || 7), Ok(7));
         assert_eq!(ends(fetcher, || 7), Ok(7));
     }
 }

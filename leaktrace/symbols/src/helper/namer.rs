@@ -51,8 +51,7 @@ fn serve() -> io::Result<()> {
         }
     };
     work::report(say, *refusals);
-    let busy = Busy::start()?;
-    confine::namer(table_bytes)?;
+    let busy = confine::namer(table_bytes, Busy::start)?;
     let mut namer = Namer::new(unwind, table_bytes, fetch);
     loop {
         match channel.receive(None) {

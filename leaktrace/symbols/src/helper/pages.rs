@@ -4,7 +4,7 @@
 use crate::give_pages_back;
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -17,14 +17,20 @@ const EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Busy(Arc<(Mutex<bool>, Condvar)>);
 
 impl Busy {
-    /// Starts the thread that gives pages back.
+    /// Starts the thread that gives pages back, and waits until it runs: starting takes system calls that may be forbidden afterwards.
     ///
     /// # Errors
     /// When there can be no thread.
     pub(crate) fn start() -> io::Result<Self> {
         let busy = Self(Arc::default());
         let shared = busy.clone();
-        thread::Builder::new().name("pages".to_owned()).stack_size(64 << 10).spawn(move || shared.serve())?;
+        let (runs, started) = mpsc::channel();
+        thread::Builder::new().name("pages".to_owned()).stack_size(64 << 10).spawn(move || {
+            // The other end waits for it.
+            let _ = runs.send(());
+            shared.serve();
+        })?;
+        started.recv().map_err(io::Error::other)?;
         Ok(busy)
     }
 
