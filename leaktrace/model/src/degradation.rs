@@ -41,6 +41,11 @@ pub enum Degradation {
         /// Their paths.
         paths: Vec<String>,
     },
+    /// The process that reads files died or was late.
+    NamerReplaced {
+        /// How often.
+        times: u64,
+    },
     /// No process that reads files can be started.
     NoNamer {
         /// Why not.
@@ -117,7 +122,7 @@ impl Degradation {
             Self::AcceptAtEveryCall { .. } | Self::AcceptByReturnProbe { .. } => "accept",
             Self::TreeFull { .. } => "run",
             Self::NamespacesMissing { .. } => "namespaces",
-            Self::FilesRefused { .. } | Self::NoNamer { .. } => "names",
+            Self::FilesRefused { .. } | Self::NamerReplaced { .. } | Self::NoNamer { .. } => "names",
             Self::StacksSampled { .. } => "stacks",
             Self::SamplesApart { .. } => "interval",
             Self::LongLivedNotListed { .. } | Self::AllNotRecorded => "sockets",
@@ -149,6 +154,10 @@ impl Degradation {
             }
             Self::NamespacesMissing { refused, hidden } => missing_namespaces(*refused, *hidden),
             Self::FilesRefused { paths } => files_refused(paths),
+            Self::NamerReplaced { times } => format!(
+                "the process that reads files died or was late {}, and was replaced: what it was asked then may have no name",
+                format_counted(*times, "time")
+            ),
             Self::NoNamer { why } => {
                 format!("{why}: frames are shown as module and offset")
             }

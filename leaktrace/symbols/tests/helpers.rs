@@ -3,10 +3,13 @@
 //! Without the usual test harness, because a helper is this program again under another name.
 #![allow(clippy::unwrap_used)]
 
-use leaktrace_model::{ChainEnd, FrameChain, Modules, NewSite, Place, Resolve, StackReason, Unwind};
+use leaktrace_model::{
+    CallsiteStack, ChainEnd, FrameChain, Location, Modules, NewSite, Place, Resolve, StackReason, Unwind,
+};
 use leaktrace_symbols::{CountingAllocator, HelperOptions, Helpers, serve_if_helper};
 use std::{
     fs,
+    os::fd::AsRawFd,
     time::{Duration, Instant},
 };
 
@@ -15,12 +18,14 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() {
     serve_if_helper();
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 8] = [
         ("stacks_are_placed_and_named_by_another_process", stacks_are_placed_and_named_by_another_process),
         ("helpers_have_no_privileges", helpers_have_no_privileges),
         ("a_helper_that_is_killed_is_replaced", a_helper_that_is_killed_is_replaced),
         ("a_helper_that_hangs_is_replaced_in_time", a_helper_that_hangs_is_replaced_in_time),
         ("failures_take_a_limited_time", failures_take_a_limited_time),
+        ("a_file_that_shrinks_while_it_is_read_ends_nothing", a_file_that_shrinks_while_it_is_read_ends_nothing),
+        ("a_process_with_60_000_mapped_files_is_placed_in_time", a_process_with_60_000_mapped_files_is_placed_in_time),
         ("helpers_end_with_the_tracer", helpers_end_with_the_tracer),
     ];
     let wanted = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
@@ -168,6 +173,55 @@ fn failures_take_a_limited_time() {
     }
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(name_one(&mut helpers).0, Some(StackReason::NotPlaced));
+}
+
+/// Maps a page of a file to be executed, and gives the address.
+fn map(file: &fs::File, page: i64) -> u64 {
+    const PAGE: i64 = 4096;
+    let protection = libc::PROT_READ | libc::PROT_EXEC;
+    let (file, offset) = (file.as_raw_fd(), page * PAGE);
+    // SAFETY: a new private mapping of an open file at an address that the kernel chooses; nothing reads it.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), PAGE as usize, protection, libc::MAP_PRIVATE, file, offset) };
+    assert_ne!(at, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+    at.addr() as u64
+}
+
+fn place(helpers: &mut Helpers, frames: &[u64]) -> CallsiteStack {
+    let chain = FrameChain { frames, ended: ChainEnd::AtStart, leaf_return: 0 };
+    helpers.place_all(std::process::id(), &[NewSite { callsite: 7, chain, copy: None }]).remove(0)
+}
+
+fn a_file_that_shrinks_while_it_is_read_ends_nothing() {
+    let path = std::env::temp_dir().join(format!("leaktrace-shrinks-{}", std::process::id()));
+    fs::copy("/proc/self/exe", &path).unwrap();
+    let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let addresses = [map(&file, 0), map(&file, 5), map(&file, 9)];
+    let mut helpers = helpers();
+    for (round, address) in addresses.into_iter().enumerate() {
+        let stack = place(&mut helpers, &[address + 8]);
+        let named = helpers.resolve(&stack.locations);
+        assert_eq!((stack.locations.len(), named.len()), (1, 1));
+        file.set_len([100_000, 64, 0][round]).unwrap();
+        let named = helpers.resolve(&[Location { offset: 4096 + round as u64, ..stack.locations[0].clone() }]);
+        assert_eq!(named.len(), 1);
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(is_named(&mut helpers), "{:?}", helpers.health());
+}
+
+fn a_process_with_60_000_mapped_files_is_placed_in_time() {
+    let file = fs::File::open("/proc/self/exe").unwrap();
+    // Neighbours with other offsets are mappings of their own.
+    let addresses: Vec<u64> = (0..60_000).map(|count| map(&file, count % 7 * 2)).collect();
+    let mut helpers = helpers();
+    let start = Instant::now();
+    let stack = place(&mut helpers, &[addresses[30_000] + 8]);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(stack.locations.len(), 1);
+    for address in addresses {
+        // SAFETY: unmaps what this test has mapped; nothing refers to it.
+        unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(address as usize), 4096) };
+    }
 }
 
 fn helpers_end_with_the_tracer() {

@@ -20,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest wait for the answer to one request. An honest file of a gigabyte is read within it.
-const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
+/// Longest wait for the answer to one request. An honest file of a gigabyte is read within it, and a small one on an emulated machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Most helpers that were ended and are still there: they wait for a file system that does not answer.
 const MOST_ENDING: usize = 4;
@@ -73,13 +73,17 @@ impl Helpers {
         let client = self.client();
         let paths = client.bans.paths();
         let refused = (!paths.is_empty()).then_some(Degradation::FilesRefused { paths });
+        let replaced = (client.restarts > 0).then_some(Degradation::NamerReplaced { times: client.restarts });
         let missing = client.failed.clone().map(|why| Degradation::NoNamer { why });
-        refused.into_iter().chain(missing).collect()
+        refused.into_iter().chain(replaced).chain(missing).collect()
     }
 
     /// Whether this is one of [`Self::degradations`].
     pub fn says(degradation: &Degradation) -> bool {
-        matches!(degradation, Degradation::FilesRefused { .. } | Degradation::NoNamer { .. })
+        matches!(
+            degradation,
+            Degradation::FilesRefused { .. } | Degradation::NamerReplaced { .. } | Degradation::NoNamer { .. }
+        )
     }
 
     fn client(&self) -> MutexGuard<'_, Client> {
