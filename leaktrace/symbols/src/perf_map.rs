@@ -108,6 +108,17 @@ fn parse_line(line: &[u8]) -> Option<(u64, u64, &str)> {
     (size > 0 && !name.is_empty()).then_some((start, start.checked_add(size)?, name))
 }
 
+/// The file of a process's map. It is read once for each stack: functions move, and a name from an earlier read may be wrong now.
+#[derive(Debug)]
+pub(crate) enum PerfMapFile {
+    /// Not read yet.
+    New(File),
+    /// Read for this stack.
+    Read,
+    /// There is none, or it must not be read.
+    Absent,
+}
+
 /// The maps of all processes.
 #[derive(Debug, Default)]
 pub(crate) struct PerfMaps {
@@ -116,15 +127,8 @@ pub(crate) struct PerfMaps {
 }
 
 impl PerfMaps {
-    /// Name of the generated function at an address. `started` distinguishes the process from a later one with the same id;
-    /// `open` opens the process's map.
-    pub(crate) fn name(
-        &mut self,
-        pid: u32,
-        started: u64,
-        address: u64,
-        open: impl FnOnce() -> Option<File>,
-    ) -> Option<&str> {
+    /// Name of the generated function at an address. `started` distinguishes the process from a later one with the same id.
+    pub(crate) fn name(&mut self, pid: u32, started: u64, address: u64, file: &PerfMapFile) -> Option<&str> {
         self.clock += 1;
         let clock = self.clock;
         let (map, of, used) = self.maps.entry(pid).or_insert_with(|| (PerfMap::default(), started, clock));
@@ -133,10 +137,14 @@ impl PerfMaps {
             *of = started;
         }
         *used = clock;
-        // Read on every call: functions move, and a name from an earlier read may be wrong now.
-        let file = open()?;
-        map.update(&file);
-        self.shrink(pid);
+        match file {
+            PerfMapFile::New(file) => {
+                map.update(file);
+                self.shrink(pid);
+            }
+            PerfMapFile::Read => {}
+            PerfMapFile::Absent => return None,
+        }
         self.maps.get(&pid)?.0.name(address)
     }
 

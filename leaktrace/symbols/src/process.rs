@@ -8,7 +8,7 @@ use super::identity::Identity;
 use super::image::{Image, ImageError, Images};
 use super::maps::{Backing, Mapping, Mappings};
 use super::open;
-use super::perf_map::PerfMaps;
+use super::perf_map::{PerfMapFile, PerfMaps};
 use super::work;
 use leaktrace_model::{Location, Module, ModuleId, ModuleKind, Modules, Role};
 use std::collections::HashMap;
@@ -37,6 +37,8 @@ pub struct ProcessMaps {
     /// Modules of the mappings that were used, by the mapping's index.
     seen: HashMap<usize, Seen>,
     started_ticks: u64,
+    /// `None` before the first frame of a stack in generated code.
+    perf_map: Option<PerfMapFile>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +75,15 @@ impl ProcessMaps {
     pub(crate) fn read_by(fetch: &Arc<dyn Fetch>, pid: u32) -> Result<Self, ProcessError> {
         let Fetched { handle, mappings, started_ticks } =
             fetch.process(pid).map_err(|source| ProcessError { pid, source })?;
-        Ok(Self { pid, fetch: Arc::clone(fetch), handle, mappings, seen: HashMap::new(), started_ticks })
+        Ok(Self {
+            pid,
+            fetch: Arc::clone(fetch),
+            handle,
+            mappings,
+            seen: HashMap::new(),
+            started_ticks,
+            perf_map: None,
+        })
     }
 
     /// Process id.
@@ -95,6 +105,12 @@ impl ProcessMaps {
     pub(crate) fn memory(&self, address: u64, len: u64) -> Option<Vec<u8>> {
         work::begin_process(self.pid).ok()?;
         self.fetch.memory(self.handle, address, len)
+    }
+
+    fn open_perf_map(&self) -> PerfMapFile {
+        let may_be_read = work::begin_process(self.pid).is_ok();
+        let file = may_be_read.then(|| self.fetch.open(&Wanted::PerfMap { handle: self.handle })).flatten();
+        file.map_or(PerfMapFile::Absent, PerfMapFile::New)
     }
 
     fn read_vdso(&self, mapping: &Mapping) -> Option<Image> {
@@ -143,11 +159,12 @@ impl Locator {
             }
             ModuleKind::Vdso => Location { address, module: seen.id, offset: address.wrapping_sub(start), name: None },
             ModuleKind::Jit | ModuleKind::Anonymous => {
-                let name = self.perf_maps.name(maps.pid, maps.started_ticks, lookup, || {
-                    work::begin_process(maps.pid).ok()?;
-                    maps.fetch.open(&Wanted::PerfMap { handle: maps.handle })
+                let file = maps.perf_map.take().unwrap_or_else(|| maps.open_perf_map());
+                let name = self.perf_maps.name(maps.pid, maps.started_ticks, lookup, &file).map(Into::into);
+                maps.perf_map = Some(match file {
+                    PerfMapFile::New(_) | PerfMapFile::Read => PerfMapFile::Read,
+                    PerfMapFile::Absent => PerfMapFile::Absent,
                 });
-                let name = name.map(Into::into);
                 Location { address, module: seen.id, offset: address, name }
             }
         }
@@ -155,6 +172,7 @@ impl Locator {
 
     /// Places a stack, leaf first: the first address is the instruction pointer, the others are return addresses.
     pub(crate) fn locate_stack(&mut self, maps: &mut ProcessMaps, addresses: &[u64]) -> Vec<Location> {
+        maps.perf_map = None;
         let place = |(depth, &address): (usize, &u64)| self.locate(maps, address, Role::at_depth(depth));
         addresses.iter().enumerate().map(place).collect()
     }
