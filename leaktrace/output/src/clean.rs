@@ -30,7 +30,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether it is a control character (C0, DEL, C1), or one that breaks lines, reorders text or cannot be seen.
-fn is_harmful(character: char) -> bool {
+pub(crate) fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -2,6 +2,7 @@
 //!
 //! The snapshot owns the structure; this file only decides where lines end. The schema is `schema/report.schema.json`.
 
+use crate::clean::is_harmful;
 use crate::writer::Format;
 use leaktrace_model::Snapshot;
 use serde::Serialize;
@@ -63,6 +64,10 @@ impl Lines {
 }
 
 impl Formatter for Lines {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        write_escaped(out, fragment)
+    }
+
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         self.depth += 1;
         self.empty = true;
@@ -95,6 +100,39 @@ impl Formatter for Lines {
             out.write_all(b",")?;
         }
         if self.depth == 1 { self.break_line(out) } else { Ok(()) }
+    }
+}
+
+/// Writes part of a string. JSON allows control characters beyond U+007F and characters that reorder or hide text as they are; a terminal
+/// that shows the file obeys them. They are escaped, which means the same to every reader of JSON.
+fn write_escaped<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<()> {
+    let mut plain = 0;
+    for (at, harmful) in fragment.char_indices().filter(|(_, character)| is_harmful(*character)) {
+        out.write_all(&fragment.as_bytes()[plain..at])?;
+        for unit in harmful.encode_utf16(&mut [0; 2]) {
+            write!(out, "\\u{unit:04x}")?;
+        }
+        plain = at + harmful.len_utf8();
+    }
+    out.write_all(&fragment.as_bytes()[plain..])
+}
+
+/// Any value as JSON in one line, with the same escapes.
+///
+/// # Errors
+/// When the value cannot be serialized.
+pub fn json_line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut line, OneLine)).map_err(io::Error::from)?;
+    Ok(line)
+}
+
+/// Breaks no lines.
+struct OneLine;
+
+impl Formatter for OneLine {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        write_escaped(out, fragment)
     }
 }
 

@@ -34,7 +34,7 @@ pub use clean::clean;
 pub use destination::{Destination, OutputError, check_output, create_growing, let_signals_end, write_whole};
 pub use evidence::{Evidence, evidence, evidence_line, heading, holders, meaning};
 pub use format::{ReportFormat, write_report};
-pub use json::{REPORT_SCHEMA, write_json};
+pub use json::{REPORT_SCHEMA, json_line, write_json};
 pub use naming::{base_name, frame_name, frame_with_place, without_hash};
 pub use own_code::{is_library, is_plumbing, own_frame, telling_frames};
 pub use plain::PlainTable;

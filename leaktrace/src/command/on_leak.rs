@@ -5,7 +5,7 @@
 
 use super::as_caller::AsCaller;
 use leaktrace_model::{Callsite, Host, Moment, Severity, Snapshot, Socket, Tool, Verdicts};
-use leaktrace_output::Caller;
+use leaktrace_output::{Caller, json_line};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -149,7 +149,7 @@ fn run_command(command: &str, caller: &Caller, output: CommandOutput, alert: &Al
         .process_group(0)
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        let mut text = serde_json::to_vec(alert)?;
+        let mut text = json_line(alert)?;
         text.push(b'\n');
         match stdin.write_all(&text) {
             // The command need not read its stdin.

@@ -125,3 +125,15 @@ fn the_report_of_a_command_is_what_it_was() {
         insta::assert_snapshot!("report_of_a_command", text(&snapshot));
     });
 }
+
+#[test]
+fn characters_that_a_terminal_obeys_are_escaped_and_mean_the_same() {
+    let text = "a\u{9b}31m\u{202e}b\u{e0001}\u{7f}\\ \"é\u{1f600}\n";
+    let line = String::from_utf8(json_line(&text).unwrap()).unwrap();
+    assert_eq!(line, r#""a\u009b31m\u202eb\udb40\udc01\u007f\\ \"é😀\n""#);
+    assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    let mut report = Vec::new();
+    write_json(&std::collections::BTreeMap::from([(text, text)]), &mut report).unwrap();
+    assert!(!String::from_utf8(report.clone()).unwrap().contains(|c| c != '\n' && crate::clean::is_harmful(c)));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&report).unwrap()[text], text);
+}
