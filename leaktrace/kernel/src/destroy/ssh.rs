@@ -140,7 +140,12 @@ mod tests {
         let mut child = Command::new("sleep");
         let child = child.arg("60").env("SSH_CONNECTION", "192.0.2.9 50022 192.0.2.1 22").stdin(Stdio::null());
         let mut child = child.spawn().unwrap();
-        // `spawn` returns once the child is sleep.
+        // `spawn` returns when the kernel has replaced the memory of the child, and the environment is put there a little later.
+        let start = std::time::Instant::now();
+        let environ = format!("/proc/{}/environ", child.id());
+        while std::fs::read(&environ).is_ok_and(|bytes| bytes.is_empty()) && start.elapsed().as_secs() < 10 {
+            std::thread::yield_now();
+        }
         let found = connection_of(child.id());
         let parent = parent_of(child.id());
         child.kill().and_then(|()| child.wait()).unwrap();
