@@ -6,6 +6,7 @@ mod subject;
 use leaktrace_skip::{Lack, skip};
 use leaktrace_tests::suite::{child::ScenarioChild, kernel};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -148,10 +149,12 @@ fn in_another_namespace_exactly_what_was_listed_is_closed() {
     if String::from_utf8_lossy(&output.stdout).contains("CONFIG_INET_DIAG_DESTROY") {
         return skip(Lack::Kernel("this kernel closes no sockets of others", "tcp_diag_destroy"));
     }
-    let closed = lines(&output);
+    // First what it is about to close, then what became of each.
+    let mut announced = lines(&output);
+    let closed = announced.split_off(announced.len() / 2);
+    assert_eq!(announced.iter().collect::<BTreeSet<_>>(), listed.iter().collect::<BTreeSet<_>>());
     assert!(closed.iter().all(|line| line.ends_with(": closed")), "{closed:?}");
-    let names =
-        |lines: &[String]| lines.iter().map(|line| name(line).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    let names = |lines: &[String]| lines.iter().map(|line| name(line).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(names(&closed), listed.iter().cloned().collect());
     assert_eq!(lines(&kill(&away, &[])), Vec::<String>::new(), "something was left");
     assert_eq!(names(&lines(&kill(&home, &[]))), at_home.iter().cloned().collect(), "somebody else's sockets");
