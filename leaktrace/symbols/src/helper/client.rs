@@ -20,13 +20,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest wait for the answer to one request. An honest file of a gigabyte is read within it, and a small one on an emulated machine.
+/// Longest wait for the answer to one request: more than the 2 s that naming an address may take (`dwarf/budget.rs`).
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Most helpers that were ended and are still there: they wait for a file system that does not answer.
 const MOST_ENDING: usize = 4;
 
-/// How a request is tried again after a file ended the helper: without that file.
+/// Most times that a request is asked. After a file has ended the helper, it is asked again without that file.
 const MOST_TRIES: usize = 4;
 
 /// How stacks are placed and named.
